@@ -1,0 +1,7 @@
+std = "lua54"
+max_line_length = 120
+self = false
+codes = true
+cache = false
+exclude_files = { "build*/**", "lua/perilune/_meta/**", "node_modules/**" }
+files["spec"] = { std = "lua54+busted" }

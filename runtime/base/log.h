@@ -1,0 +1,61 @@
+/* JSON lines. A log belongs to one thread; whole lines are written at once, so several may share a file.
+ *
+ * Lines of level info and below are gathered and written by peri_log_flush (once a loop turn) or when the
+ * buffer is full; warnings and errors leave at once. A value that does not fit is cut, a line never is.
+ */
+#ifndef PERI_BASE_LOG_H
+#define PERI_BASE_LOG_H
+
+#include "base/buf.h"
+#include "base/clock.h"
+
+enum peri_log_level {
+    PERI_LOG_TRACE,
+    PERI_LOG_DEBUG,
+    PERI_LOG_INFO,
+    PERI_LOG_WARN,
+    PERI_LOG_ERROR,
+    PERI_LOG_OFF
+};
+
+struct peri_log {
+    int fd;
+    enum peri_log_level level;
+    const struct peri_clock *clock;
+    struct peri_buf out;
+    bool is_urgent;
+};
+
+/* `clock` is borrowed for the life of the log; `fd` is not closed by it. */
+void peri_log_init(struct peri_log *log, int fd, enum peri_log_level level,
+                   const struct peri_clock *clock);
+/* Writes what is left. */
+void peri_log_done(struct peri_log *log);
+void peri_log_flush(struct peri_log *log);
+
+static inline bool peri_log_is_on(const struct peri_log *log, enum peri_log_level level) {
+    return level >= log->level;
+}
+
+/* One line: begin, any number of members, end. `begin` gives false when the level is off: then write no
+ * members and do not end. */
+PERI_MUST_USE bool peri_log_begin(struct peri_log *log, enum peri_log_level level,
+                                  const char *message);
+void peri_log_str(struct peri_log *log, const char *key, struct peri_str value);
+void peri_log_int(struct peri_log *log, const char *key, int64_t value);
+/* Milliseconds with three decimals, from microseconds. */
+void peri_log_ms(struct peri_log *log, const char *key, uint64_t micros);
+void peri_log_bool(struct peri_log *log, const char *key, bool value);
+/* `json` is valid JSON already. */
+void peri_log_json(struct peri_log *log, const char *key, struct peri_str json);
+void peri_log_end(struct peri_log *log);
+
+/* A line with printf text and no members. */
+void peri_log_say(struct peri_log *log, enum peri_log_level level, const char *format, ...)
+    PERI_PRINTF(3, 4);
+
+const char *peri_log_level_name(enum peri_log_level level);
+/* PERI_LOG_OFF + 1 when the name is none of ours. */
+int peri_log_level_by_name(struct peri_str name);
+
+#endif
