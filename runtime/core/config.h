@@ -1,0 +1,118 @@
+/* The checked configuration: what the option table (core/options.c) makes of a configuration file, the
+ * environment and flags. Plain data in one arena; nobody changes it after it was built, so a snapshot of it may
+ * be read by every thread.
+ *
+ * Where a value came from is kept aside for `perilune check --dump`; secrets are held in memory that wipes itself
+ * and appear in no text.
+ */
+#ifndef PERI_CORE_CONFIG_H
+#define PERI_CORE_CONFIG_H
+
+#include "base/arena.h"
+#include "net/server.h"
+
+/* Wiped when the configuration goes. Empty when not given. */
+struct peri_secret {
+    char *p;
+    size_t n;
+};
+
+enum peri_auth { PERI_AUTH_NONE, PERI_AUTH_BEARER, PERI_AUTH_HEADER };
+
+/* One model of one provider: what clients call it here, what the provider calls it. */
+struct peri_config_model {
+    struct peri_str name;                /* public model name */
+    struct peri_str upstream;            /* the provider's name for it; the same when not given */
+    uint64_t context_tokens;             /* 0: unknown */
+    uint64_t max_output_tokens;          /* 0: unknown */
+    const struct peri_str *capabilities; /* "chat", "tools", "vision", "reasoning", … */
+    size_t capability_count;
+    uint64_t price_input_micros,
+        price_output_micros; /* millionths of a currency unit per million tokens */
+};
+
+struct peri_config_timeouts {
+    uint64_t connect_ms;     /* 5000 */
+    uint64_t first_byte_ms;  /* to the head of the answer, 60000 */
+    uint64_t first_token_ms; /* to the first content token, 120000 */
+    uint64_t idle_ms;        /* between bytes of an answer, 60000 */
+    uint64_t total_ms;       /* whole request with every attempt, 600000 */
+};
+
+struct peri_config_provider {
+    struct peri_str id;
+    struct peri_str url;         /* base, such as https://api.openai.com/v1; no trailing slash */
+    enum peri_auth auth;         /* BEARER when a key is given and no header is named */
+    struct peri_str auth_header; /* for PERI_AUTH_HEADER: "x-api-key" */
+    struct peri_secret key;
+    const struct peri_header *headers; /* sent with every request */
+    size_t header_count;
+    const struct peri_config_model *models; /* none: every model goes */
+    size_t model_count;
+    uint32_t tier;                        /* 1 is tried first */
+    uint32_t weight;                      /* share among equals, positive, 100 */
+    uint32_t max_concurrent;              /* 0: no limit */
+    struct peri_config_timeouts timeouts; /* the general ones where not given */
+    bool use_http2, is_insecure;
+    struct peri_str ca_file;
+    struct peri_str network;        /* "", "gonka", "0g": expands to many providers */
+    const struct peri_str *sources; /* discovery URLs, in order of preference */
+    size_t source_count;
+    const struct peri_str *endpoints; /* "url;address" */
+    size_t endpoint_count;
+    struct peri_str tags;        /* free text a policy may look at */
+    const void *network_options; /* of the network's own module; NULL for plain providers */
+};
+
+struct peri_config_policy {
+    struct peri_str file; /* as written, relative to the configuration file */
+    struct peri_str path; /* where it is */
+    struct peri_str
+        options; /* JSON object: what the policy's `options` table takes; "{}" when none */
+};
+
+struct peri_config_key {
+    struct peri_str id; /* for logs and headers: "key-1" when not named */
+    struct peri_secret secret;
+};
+
+struct peri_config {
+    struct peri_arena arena;
+    struct peri_str file; /* where it was read from; empty: environment only */
+    const struct peri_str *listen;
+    size_t listen_count;
+    uint32_t workers;          /* 0: one a core */
+    struct peri_str log_level; /* "info" */
+    struct peri_str log_file;  /* "" or "-": stderr */
+    struct peri_server_limits limits;
+    size_t answer_bytes; /* of a whole, non-streamed answer, 67108864 */
+    struct peri_config_timeouts timeouts;
+    uint64_t drain_ms; /* at SIGTERM, 30000 */
+    uint64_t
+        keepalive_ms; /* quiet time before a `: keepalive` comment to a streaming client, 0: never */
+    uint32_t max_attempts;           /* of one request, 3 */
+    uint64_t rate_limit_cooldown_ms; /* 60000 */
+    uint64_t failure_cooldown_ms;    /* 15000 */
+    uint64_t quarantine_ms;          /* after 401/403/404, 300000 */
+    uint32_t queue_max;              /* requests waiting for a slot, 1000 */
+    uint64_t queue_ms;               /* how long one waits, 10000 */
+    bool overflow; /* a lower tier takes requests that the tiers above have no slot for, true */
+    struct peri_str default_model; /* for requests without one; empty: an error */
+    const struct peri_config_provider *providers;
+    size_t provider_count;
+    const struct peri_config_policy *policies;
+    size_t policy_count;
+    uint64_t policy_budget_ms;          /* wall time of one entry into a policy, 50 */
+    uint64_t policy_instructions;       /* of one entry, 10000000 */
+    size_t policy_memory_bytes;         /* of one worker's policies, 67108864 */
+    bool watch_policies;                /* reload when a file changes, true */
+    const struct peri_config_key *keys; /* bearer keys of clients; none: anyone, on loopback only */
+    size_t key_count;
+    uint64_t seed; /* of random choices, 0: from the system */
+};
+
+struct peri_config *peri_config_ref(struct peri_config *c);
+/* Wipes the secrets and frees with the last reference. Takes NULL. */
+void peri_config_unref(struct peri_config *c);
+
+#endif
