@@ -8,8 +8,12 @@
 #ifndef PERI_CORE_CONFIG_H
 #define PERI_CORE_CONFIG_H
 
+#include <stdatomic.h>
+
 #include "base/arena.h"
 #include "net/server.h"
+
+struct peri_secret_zone;
 
 /* Wiped when the configuration goes. Empty when not given. */
 struct peri_secret {
@@ -39,6 +43,42 @@ struct peri_config_timeouts {
     uint64_t total_ms;       /* whole request with every attempt, 600000 */
 };
 
+/* How chain weights become shares: as they are, their square root, their logarithm, or all the same. */
+enum peri_damping { PERI_DAMPING_NONE, PERI_DAMPING_SQRT, PERI_DAMPING_LOG, PERI_DAMPING_EQUAL };
+
+/* network_options of a provider with network "gonka". The provider's own tier, weight and timeouts hold for
+ * every host found; its `sources` are discovery URLs, its `endpoints` static "url;address" pairs. */
+struct peri_config_gonka {
+    const struct peri_secret
+        *keys; /* one a wallet: 64 hex digits, no prefix, a valid scalar's form */
+    size_t key_count;
+    struct peri_str address;         /* requester address to send; empty: derived from the key */
+    struct peri_str prefix;          /* of the provider ids made, "gonka:" */
+    uint32_t default_max_concurrent; /* of one host, 0: no limit */
+    bool verify_proofs;
+    bool is_refreshing;  /* true */
+    uint64_t refresh_ms; /* 60000 */
+    enum peri_damping damping;
+    const struct peri_str *allow; /* addresses; none: every one */
+    size_t allow_count;
+    const struct peri_str *deny;
+    size_t deny_count;
+    bool is_legacy_signing;     /* the formula of servers before v0.2.6 */
+    bool may_use_private_hosts; /* hosts in private networks may be called (test networks) */
+};
+
+/* network_options of a provider with network "0g": `sources` are chain RPC URLs, `endpoints` provider
+ * addresses "0x…" or "0x…;priority". */
+struct peri_config_zerog {
+    const struct peri_secret *keys; /* one a wallet, as above */
+    size_t key_count;
+    uint64_t chain_id;      /* 0: asked of the RPC */
+    struct peri_str ledger; /* contract addresses, empty: by chain id */
+    struct peri_str inference;
+    struct peri_str prefix; /* of the provider ids made, "0g:" */
+    uint64_t refresh_ms;    /* 60000 */
+};
+
 struct peri_config_provider {
     struct peri_str id;
     struct peri_str url;         /* base, such as https://api.openai.com/v1; no trailing slash */
@@ -55,13 +95,13 @@ struct peri_config_provider {
     struct peri_config_timeouts timeouts; /* the general ones where not given */
     bool use_http2, is_insecure;
     struct peri_str ca_file;
-    struct peri_str network;        /* "", "gonka", "0g": expands to many providers */
+    struct peri_str network; /* "", "gonka", "0g": expands to many providers; url is empty then */
     const struct peri_str *sources; /* discovery URLs, in order of preference */
     size_t source_count;
     const struct peri_str *endpoints; /* "url;address" */
     size_t endpoint_count;
     struct peri_str tags;        /* free text a policy may look at */
-    const void *network_options; /* of the network's own module; NULL for plain providers */
+    const void *network_options; /* struct peri_config_gonka, _zerog; NULL for plain providers */
 };
 
 struct peri_config_policy {
@@ -76,9 +116,16 @@ struct peri_config_key {
     struct peri_secret secret;
 };
 
+/* Another name clients may use for a public model. */
+struct peri_config_alias {
+    struct peri_str name, model;
+};
+
 struct peri_config {
+    atomic_uint refs; /* peri_config_ref and peri_config_unref */
     struct peri_arena arena;
-    struct peri_str file; /* where it was read from; empty: environment only */
+    struct peri_secret_zone *secrets; /* the memory of every peri_secret here */
+    struct peri_str file;             /* where it was read from; empty: environment only */
     const struct peri_str *listen;
     size_t listen_count;
     uint32_t workers;          /* 0: one a core */
@@ -98,6 +145,8 @@ struct peri_config {
     uint64_t queue_ms;               /* how long one waits, 10000 */
     bool overflow; /* a lower tier takes requests that the tiers above have no slot for, true */
     struct peri_str default_model; /* for requests without one; empty: an error */
+    const struct peri_config_alias *aliases;
+    size_t alias_count;
     const struct peri_config_provider *providers;
     size_t provider_count;
     const struct peri_config_policy *policies;
@@ -111,6 +160,12 @@ struct peri_config {
     uint64_t seed; /* of random choices, 0: from the system */
 };
 
+/* What one configuration may take in memory, secrets aside. */
+#define PERI_CONFIG_BYTES_MAX (64u << 20)
+
+/* Empty: not even the defaults. With one reference, yours; NULL when memory ran out. Tests that need a filled one
+ * read it (core/options.h) or set the fields themselves, with memory from its arena. */
+struct peri_config *peri_config_new(void);
 struct peri_config *peri_config_ref(struct peri_config *c);
 /* Wipes the secrets and frees with the last reference. Takes NULL. */
 void peri_config_unref(struct peri_config *c);
