@@ -1,0 +1,91 @@
+#!/usr/bin/env bash
+# Every test there is: sets the machine up, builds, runs the C tests and the specs, then the same under
+# address and undefined-behaviour sanitizers, the linters, and the fuzzers over the corpora that are kept.
+#   spec/run.sh            everything
+#   spec/run.sh --quick    without the sanitizer and fuzz builds
+#
+# Every step runs even if one before it failed; the end lists what failed and the exit status says so.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+quick=
+case "${1:-}" in
+  "") ;;
+  --quick) quick=1 ;;
+  *) echo "usage: spec/run.sh [--quick]" >&2; exit 2 ;;
+esac
+
+results=()
+failed=0
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
+
+# step NAME COMMAND…: runs it, and keeps ctest's summary lines for the end.
+step() {
+  local name=$1 log=$logs/${#results[@]} verdict=ok
+  shift
+  printf '\n== %s\n' "$name"
+  "$@" </dev/null > >(tee "$log") 2>&1 || { verdict=FAILED; failed=1; }
+  results+=("$(printf '%-6s  %s' "$verdict" "$name")")
+  while IFS= read -r line; do results+=("        $line"); done < <(
+    grep -E '^[0-9]+% tests passed|^Total Test time' "$log" || true)
+  [ "$verdict" = ok ]
+}
+
+# build DIRECTORY [cmake options…]
+build() {
+  local directory=$1
+  shift
+  cmake -S . -B "$directory" -G Ninja "$@" && ninja -C "$directory"
+}
+
+run_tests() { ctest --test-dir "$1" --output-on-failure --no-tests=error -j"$(nproc)" "${@:2}"; }
+
+lint_lua() {
+  local places=()
+  for place in lua policies examples spec; do [ ! -d "$place" ] || places+=("$place"); done
+  luacheck --quiet "${places[@]}"
+}
+
+lint_c() {
+  find runtime examples spec -name '*.[ch]' -not -path '*/node_modules/*' -print0 |
+    xargs -0 clang-format --dry-run --Werror && echo "formatted as .clang-format has it"
+}
+
+# Each fuzz target once over what it ever stumbled on: no exploring, so the outcome is the same every time.
+replay_corpora() {
+  local source target corpus
+  for source in runtime/*/*_fuzz.c; do
+    [ -e "$source" ] || continue
+    target=$(basename "$source" .c)
+    corpus=spec/vectors/fuzz/${target%_fuzz}
+    if [ ! -d "$corpus" ]; then
+      echo "skipped: $target has no corpus in $corpus"
+      continue
+    fi
+    echo "$target: $(find "$corpus" -type f | wc -l) inputs"
+    "build-fuzz/$target" -runs=0 "$corpus" >"$logs/fuzz" 2>&1 || { cat "$logs/fuzz"; return 1; }
+  done
+}
+
+step "setup" spec/support/setup.sh test || exit 1
+[ -d ../shared/data ] || echo "skipped: no ../shared/data, suites of published vectors will say so"
+
+if step "build" build build; then
+  step "tests" run_tests build
+fi
+step "luacheck" lint_lua
+step "clang-format" lint_c
+if [ -z "$quick" ]; then
+  if step "build with sanitizers" build build-asan -DPERI_SANITIZE=ON; then
+    step "tests under sanitizers" run_tests build-asan
+  fi
+  if step "build the fuzz targets" env CC=clang cmake -S . -B build-fuzz -G Ninja -DPERI_FUZZ=ON -DPERI_TESTS=OFF &&
+    step "compile the fuzz targets" ninja -C build-fuzz; then
+    step "fuzz corpora" replay_corpora
+  fi
+fi
+
+printf '\n== summary\n'
+printf '%s\n' "${results[@]}"
+exit "$failed"
