@@ -40,7 +40,8 @@ bench_needs='
   lua-cjson              /usr/lib/*/lua/5.1/cjson.so
   haproxy                haproxy
   wrk                    wrk
-  valgrind               valgrind'
+  valgrind               valgrind
+  iproute2               ip'
 
 case "${1:-build}" in
   build) needs=$build_needs ;;
