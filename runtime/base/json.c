@@ -1,0 +1,282 @@
+/* Documents: life, navigation, reading. The scanner is json_scan.c, edits are json_edit.c. */
+#include "base/json.h"
+
+#include "base/err.h"
+#include "base/json_tape.h"
+#include "base/json_text.h"
+#include "base/mem.h"
+
+static size_t or_default(size_t value, size_t otherwise, size_t most) {
+    if (value == 0) return otherwise;
+    return value < most ? value : most;
+}
+
+enum peri_err peri_json_parse(struct peri_json **out, struct peri_str text,
+                              const struct peri_json_options *options, struct peri_fault *fault) {
+    static const struct peri_json_options none = { 0 };
+    if (options == NULL) options = &none;
+    size_t bytes = or_default(options->bytes, 67108864, (size_t)1 << 31);
+    if (text.n > bytes)
+        return peri_fault_set(fault, PERI_ETOOBIG, "%zu bytes of JSON are more than %zu", text.n,
+                              bytes);
+    struct peri_json *j = peri_calloc(1, sizeof *j);
+    if (j == NULL) goto no_memory;
+    j->max = (uint32_t)or_default(options->nodes, 2097152, 16000000);
+    j->depth = (uint32_t)or_default(options->depth, PERI_JSON_DEPTH, 1000);
+    j->is_lenient = options->lenient_utf8;
+    j->cursor.array = PERI_JSON_NONE;
+    peri_arena_init(&j->arena, or_default(options->edit_bytes, 67108864, (size_t)1 << 30));
+    peri_list_init(&j->watches);
+    /* Chat bodies have one value in about 30 bytes when short, far fewer when long. */
+    size_t cap = text.n / 24 + 16;
+    j->cap = cap > 4096 ? 4096 : (uint32_t)cap;
+    if (j->cap > j->max) j->cap = j->max;
+    j->cells = peri_malloc(j->cap * sizeof *j->cells);
+    if (j->cells == NULL) goto no_memory;
+    if (options->keeps_text) {
+        j->kept = peri_malloc(text.n + PERI_JSON_PADDING);
+        if (j->kept == NULL) goto no_memory;
+        if (text.n > 0) memcpy(j->kept, text.p, text.n);
+        memset(j->kept + text.n, 0, PERI_JSON_PADDING);
+        text.p = j->kept;
+    }
+    j->text = text;
+    j->next_base = (uint32_t)text.n;
+    enum peri_err err =
+        peri_json_scan_onto(&j->root, j, text, 0, PERI_JSON_NO_PARENT, j->depth, options, fault);
+    if (err != PERI_OK) {
+        peri_json_free(j);
+        return err;
+    }
+    *out = j;
+    return PERI_OK;
+
+no_memory:
+    peri_json_free(j);
+    return peri_fault_set(fault, PERI_ENOMEM, "%s", peri_err_text(PERI_ENOMEM));
+}
+
+void peri_json_free(struct peri_json *j) {
+    if (j == NULL) return;
+    while (j->watches.next != NULL && !peri_list_is_empty(&j->watches)) {
+        struct peri_json_watch *w = peri_list_entry(j->watches.next, struct peri_json_watch, link);
+        peri_list_remove(&w->link);
+        w->on_end(w);
+    }
+    peri_arena_done(&j->arena);
+    peri_free(j->lists);
+    peri_free(j->pieces);
+    peri_free(j->cells);
+    peri_free(j->kept);
+    peri_free(j);
+}
+
+static void *copy(const void *p, size_t n) {
+    void *twin = peri_malloc(n);
+    if (twin != NULL && n > 0) memcpy(twin, p, n);
+    return twin;
+}
+
+enum peri_err peri_json_fork(struct peri_json **out, const struct peri_json *j) {
+    struct peri_json *f = copy(j, sizeof *j);
+    if (f == NULL) return PERI_ENOMEM;
+    f->kept = NULL;
+    f->cap = j->count + 8;
+    f->list_cap = j->list_count;
+    f->piece_cap = j->piece_count;
+    peri_list_init(&f->watches);
+    peri_arena_init(&f->arena, j->arena.max);
+    f->cells = peri_malloc(f->cap * sizeof *f->cells);
+    f->lists = copy(j->lists, j->list_count * sizeof *j->lists);
+    f->pieces = copy(j->pieces, j->piece_count * sizeof *j->pieces);
+    bool is_whole = f->cells != NULL && f->lists != NULL && f->pieces != NULL;
+    if (is_whole) memcpy(f->cells, j->cells, j->count * sizeof *j->cells);
+    for (uint32_t i = 0; is_whole && i < f->list_count; i++) {
+        struct peri_json_list *list = &f->lists[i];
+        struct peri_json_entry *theirs = list->entries;
+        list->cap = list->count;
+        list->entries = peri_arena_alloc(&f->arena, list->count * sizeof *theirs);
+        is_whole = list->entries != NULL;
+        if (is_whole && list->count > 0)
+            memcpy(list->entries, theirs, list->count * sizeof *theirs);
+    }
+    if (!is_whole) {
+        peri_json_free(f);
+        return PERI_ENOMEM;
+    }
+    *out = f;
+    return PERI_OK;
+}
+
+void peri_json_watch(struct peri_json *j, struct peri_json_watch *watch) {
+    peri_list_insert(&j->watches, &watch->link);
+}
+
+bool peri_json_has_odd(const struct peri_json *j) { return (j->flags & PERI_JSON_ODD) != 0; }
+
+uint32_t peri_json_root(const struct peri_json *j) { return j->root; }
+
+bool peri_json_is_live(const struct peri_json *j, uint32_t node) {
+    return node < j->count && !(j->cells[node].meta & PERI_JSON_GONE);
+}
+
+bool peri_json_is_a(const struct peri_json *j, uint32_t node, enum peri_json_kind kind) {
+    return peri_json_is_live(j, node) && peri_json_cell_kind(&j->cells[node]) == kind;
+}
+
+uint32_t peri_json_parent(const struct peri_json *j, uint32_t node) {
+    return peri_json_is_live(j, node) ? peri_json_cell_parent(&j->cells[node]) : PERI_JSON_NONE;
+}
+
+enum peri_json_kind peri_json_kind(const struct peri_json *j, uint32_t node) {
+    return peri_json_is_live(j, node) ? peri_json_cell_kind(&j->cells[node]) : PERI_JSON_NULL;
+}
+
+const char *peri_json_kind_name(enum peri_json_kind kind) {
+    static const char *const names[] = { "null", "boolean", "number", "string", "array", "object" };
+    return (unsigned)kind < sizeof names / sizeof names[0] ? names[kind] : "nothing";
+}
+
+struct peri_str peri_json_cell_text(const struct peri_json *j, const struct peri_json_cell *c) {
+    if (c->start < j->text.n) return (struct peri_str){ j->text.p + c->start, c->end - c->start };
+    uint32_t low = 0, high = j->piece_count;
+    while (high - low > 1) {
+        uint32_t middle = low + (high - low) / 2;
+        if (j->pieces[middle].base <= c->start)
+            low = middle;
+        else
+            high = middle;
+    }
+    return (struct peri_str){ j->pieces[low].p + (c->start - j->pieces[low].base),
+                              c->end - c->start };
+}
+
+struct peri_str peri_json_raw(const struct peri_json *j, uint32_t node) {
+    if (!peri_json_is_live(j, node) || j->cells[node].meta & (PERI_JSON_OPEN | PERI_JSON_DIRTY))
+        return (struct peri_str){ NULL, 0 };
+    return peri_json_cell_text(j, &j->cells[node]);
+}
+
+bool peri_json_name_is(const struct peri_json *j, uint32_t name, struct peri_str want) {
+    const struct peri_json_cell *c = &j->cells[name];
+    size_t n = c->end - c->start - 2;
+    bool is_escaped = (c->meta & PERI_JSON_ESCAPED) != 0;
+    if (n < want.n || (!is_escaped && n != want.n)) return false;
+    struct peri_str raw = peri_json_cell_text(j, c);
+    return peri_json_inner_is((struct peri_str){ raw.p + 1, n }, is_escaped, want);
+}
+
+size_t peri_json_count(struct peri_json *j, uint32_t container) {
+    if (!peri_json_is_live(j, container) || !peri_json_is_container(&j->cells[container])) return 0;
+    const struct peri_json_list *list = peri_json_list_of(j, container);
+    if (list != NULL) return list->live;
+    bool is_object = peri_json_cell_kind(&j->cells[container]) == PERI_JSON_OBJECT;
+    uint32_t end = peri_json_after(j, container);
+    size_t count = 0;
+    for (uint32_t at = container + 1; at < end; at = peri_json_after(j, at + is_object)) count++;
+    return count;
+}
+
+uint32_t peri_json_get(const struct peri_json *j, uint32_t object, struct peri_str name) {
+    uint32_t found = PERI_JSON_NONE;
+    if (!peri_json_is_a(j, object, PERI_JSON_OBJECT)) return found;
+    const struct peri_json_list *list = peri_json_list_of(j, object);
+    if (list != NULL) {
+        for (uint32_t i = list->count; i-- > 0;) {
+            const struct peri_json_entry *e = &list->entries[i];
+            if (e->value != PERI_JSON_NONE && peri_json_name_is(j, e->name, name)) return e->value;
+        }
+        return found;
+    }
+    uint32_t end = peri_json_after(j, object);
+    for (uint32_t at = object + 1; at < end; at = peri_json_after(j, at + 1))
+        if (peri_json_name_is(j, at, name)) found = at + 1;
+    return found;
+}
+
+uint32_t peri_json_at(struct peri_json *j, uint32_t array, size_t index) {
+    if (!peri_json_is_a(j, array, PERI_JSON_ARRAY)) return PERI_JSON_NONE;
+    const struct peri_json_list *list = peri_json_list_of(j, array);
+    if (list != NULL) return index < list->count ? list->entries[index].value : PERI_JSON_NONE;
+    uint32_t end = peri_json_after(j, array), at = array + 1;
+    size_t i = 0;
+    if (j->cursor.array == array && j->cursor.index <= index) {
+        i = j->cursor.index;
+        at = j->cursor.node;
+    }
+    while (i < index && at < end) {
+        at = peri_json_after(j, at);
+        i++;
+    }
+    if (at >= end) return PERI_JSON_NONE;
+    j->cursor.array = array;
+    j->cursor.index = (uint32_t)i;
+    j->cursor.node = at;
+    return at;
+}
+
+struct peri_json_iter peri_json_iter(const struct peri_json *j, uint32_t container) {
+    (void)j;
+    return (struct peri_json_iter){ container, 0, PERI_JSON_NONE, PERI_JSON_NONE };
+}
+
+/* Among members places do not shift, so a place is enough to go on from, whatever was edited since; and when the
+ * object was opened only now, the list has its members in the order of the tape. */
+static bool next_member(struct peri_json *j, struct peri_json_iter *it) {
+    const struct peri_json_list *list = peri_json_list_of(j, it->container);
+    if (list == NULL) {
+        uint32_t name = it->place == 0 ? it->container + 1 : peri_json_after(j, it->name + 1);
+        if (name >= peri_json_after(j, it->container)) return false;
+        it->place++;
+        it->name = name;
+        it->value = name + 1;
+        return true;
+    }
+    while (it->place < list->count) {
+        const struct peri_json_entry *e = &list->entries[it->place++];
+        if (e->value == PERI_JSON_NONE) continue;
+        it->name = e->name;
+        it->value = e->value;
+        return true;
+    }
+    return false;
+}
+
+bool peri_json_next(struct peri_json *j, struct peri_json_iter *it) {
+    if (peri_json_is_a(j, it->container, PERI_JSON_OBJECT)) return next_member(j, it);
+    it->value = peri_json_at(j, it->container, it->place);
+    if (it->value == PERI_JSON_NONE) return false;
+    it->place++;
+    return true;
+}
+
+static struct peri_str text_of(const struct peri_json *j, uint32_t node, enum peri_json_kind kind) {
+    if (!peri_json_is_a(j, node, kind)) return (struct peri_str){ NULL, 0 };
+    return peri_json_cell_text(j, &j->cells[node]);
+}
+
+struct peri_str peri_json_string(const struct peri_json *j, uint32_t node, struct peri_arena *a) {
+    struct peri_str raw = text_of(j, node, PERI_JSON_STRING);
+    if (raw.p == NULL) return raw;
+    struct peri_str inner = { raw.p + 1, raw.n - 2 };
+    if (!(j->cells[node].meta & PERI_JSON_ESCAPED)) return inner;
+    char *p = peri_arena_alloc(a, inner.n + 1);
+    if (p == NULL) return (struct peri_str){ NULL, 0 };
+    return (struct peri_str){ p, peri_json_unescape(p, inner) };
+}
+
+bool peri_json_string_is(const struct peri_json *j, uint32_t node, struct peri_str text) {
+    return peri_json_is_a(j, node, PERI_JSON_STRING) && peri_json_name_is(j, node, text);
+}
+
+bool peri_json_is_true(const struct peri_json *j, uint32_t node) {
+    return text_of(j, node, PERI_JSON_BOOL).n == 4;
+}
+
+enum peri_err peri_json_int(int64_t *out, const struct peri_json *j, uint32_t node) {
+    return peri_json_raw_int(out, text_of(j, node, PERI_JSON_NUMBER));
+}
+
+enum peri_err peri_json_double(double *out, const struct peri_json *j, uint32_t node) {
+    return peri_json_raw_double(out, text_of(j, node, PERI_JSON_NUMBER));
+}

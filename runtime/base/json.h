@@ -1,0 +1,124 @@
+/* Lossless JSON: one strict pass over a text makes a tape of offsets; nothing is copied and nothing is rewritten.
+ *
+ * The whole grammar of RFC 8259 and the UTF-8 of every byte are checked while scanning, so a document that
+ * exists is valid. A value is named by a `uint32_t` node, good as long as the document, also across edits
+ * (json_edit.h) that do not remove it. Of a member that stands twice in an object the last one counts, as with
+ * nearly every parser a provider may use; members that decide about routing are not allowed to stand twice
+ * (`routed`), because two parsers that choose differently would route one request and forward another.
+ *
+ * Escapes that no UTF-8 text can hold are accepted and passed on as they stand: a lone surrogate ("\ud800")
+ * decodes to U+FFFD, "\u0000" to a NUL byte; peri_json_has_odd says that a document holds one.
+ */
+#ifndef PERI_BASE_JSON_H
+#define PERI_BASE_JSON_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/list.h"
+
+struct peri_json;
+
+enum peri_json_kind {
+    PERI_JSON_NULL,
+    PERI_JSON_BOOL,
+    PERI_JSON_NUMBER,
+    PERI_JSON_STRING,
+    PERI_JSON_ARRAY,
+    PERI_JSON_OBJECT
+};
+
+/* No such node. Every function that takes a node takes it, too, and finds nothing. */
+#define PERI_JSON_NONE ((uint32_t)-1)
+
+/* Zero means the default that stands behind the unit. */
+struct peri_json_options {
+    size_t depth; /* containers inside each other, 128; at most 1000 */
+    size_t
+        nodes; /* values and member names, of edits too, 2097152; at most 16000000; 16 bytes each */
+    size_t bytes;      /* of the text, 67108864; at most 2^31 */
+    size_t edit_bytes; /* that all edits together may take, 67108864; at most 2^30 */
+    /* Members of the root that may stand only once; names compared after unescaping. At most 64. */
+    const struct peri_str *routed;
+    size_t routed_count;
+    bool is_padded;    /* 32 readable NUL bytes follow the text */
+    bool keeps_text;   /* take a copy: the caller's bytes may go */
+    bool lenient_utf8; /* bytes that are not UTF-8 pass inside strings */
+};
+
+/* Scan a text.
+ *   text     borrowed for the life of the document, unless options->keeps_text
+ *   options  NULL: all defaults
+ *   gives    PERI_OK · PERI_EMALFORMED · PERI_ETOOBIG a limit of `options` · PERI_EEXIST a routed member twice ·
+ *            PERI_ENOMEM; `fault` (may be NULL) says "line 2, column 7, byte 31: what was expected" */
+PERI_MUST_USE enum peri_err peri_json_parse(struct peri_json **out, struct peri_str text,
+                                            const struct peri_json_options *options,
+                                            struct peri_fault *fault);
+/* Takes NULL. */
+void peri_json_free(struct peri_json *j);
+
+/* A second document with the same values (edits included) and its own future: what one attempt changes for its
+ * provider, the next does not see. Nodes keep their numbers. Texts are shared: free it before `j`.
+ *   gives   PERI_OK · PERI_ENOMEM */
+PERI_MUST_USE enum peri_err peri_json_fork(struct peri_json **out, const struct peri_json *j);
+
+/* Be told when a document ends. The link is the caller's; peri_list_remove takes the watch away. */
+struct peri_json_watch {
+    struct peri_list link;
+    void (*on_end)(struct peri_json_watch *watch); /* the watch is already out of the list */
+};
+void peri_json_watch(struct peri_json *j, struct peri_json_watch *watch);
+
+/* Some string holds a lone surrogate or a NUL escape. */
+bool peri_json_has_odd(const struct peri_json *j);
+
+uint32_t peri_json_root(const struct peri_json *j);
+/* Still part of the document: false for PERI_JSON_NONE and for what an edit removed. */
+bool peri_json_is_live(const struct peri_json *j, uint32_t node);
+/* The container it stands in; PERI_JSON_NONE for the root. */
+uint32_t peri_json_parent(const struct peri_json *j, uint32_t node);
+/* PERI_JSON_NULL for PERI_JSON_NONE. */
+enum peri_json_kind peri_json_kind(const struct peri_json *j, uint32_t node);
+const char *peri_json_kind_name(enum peri_json_kind kind); /* "object" */
+
+/* Elements of an array, members of an object (each occurrence of a name); 0 for other kinds. */
+size_t peri_json_count(struct peri_json *j, uint32_t container);
+/* A member's value, by its unescaped name. */
+uint32_t peri_json_get(const struct peri_json *j, uint32_t object, struct peri_str name);
+/* An element, from 0. Going through an array in order costs one step each. */
+uint32_t peri_json_at(struct peri_json *j, uint32_t array, size_t index);
+
+/* All children in order. Removing and replacing members of the object under way is allowed; of an array
+ * elements are counted by position, as a loop over an index would.
+ *   struct peri_json_iter it = peri_json_iter(j, object);
+ *   while (peri_json_next(j, &it)) use(it.name, it.value); */
+struct peri_json_iter {
+    uint32_t container, place;
+    uint32_t name; /* node of the member's name; PERI_JSON_NONE in an array */
+    uint32_t value;
+};
+struct peri_json_iter peri_json_iter(const struct peri_json *j, uint32_t container);
+PERI_MUST_USE bool peri_json_next(struct peri_json *j, struct peri_json_iter *it);
+
+/* A value's own bytes: strings with their quotes. p is NULL when something inside was edited (then
+ * peri_json_add_node writes it) and for PERI_JSON_NONE. Good as long as the document. */
+struct peri_str peri_json_raw(const struct peri_json *j, uint32_t node);
+
+/* A string's text, a view of the document when it holds no escape, else decoded into the arena.
+ *   gives   p NULL when it is no string or memory ran out */
+struct peri_str peri_json_string(const struct peri_json *j, uint32_t node, struct peri_arena *a);
+/* The same text, compared without decoding. */
+bool peri_json_string_is(const struct peri_json *j, uint32_t node, struct peri_str text);
+/* It is the literal true. */
+bool peri_json_is_true(const struct peri_json *j, uint32_t node);
+/* gives PERI_OK · PERI_EINVAL not a number written as an integer · PERI_ETOOBIG beyond 64 bits */
+PERI_MUST_USE enum peri_err peri_json_int(int64_t *out, const struct peri_json *j, uint32_t node);
+/* gives PERI_OK · PERI_EINVAL not a number · PERI_ETOOBIG beyond a double (out is an infinity) */
+PERI_MUST_USE enum peri_err peri_json_double(double *out, const struct peri_json *j, uint32_t node);
+
+/* The same values: member order, number notation and escapes do not matter. Of members that stand twice the
+ * last counts.
+ *   gives   false also when memory ran out */
+PERI_MUST_USE bool peri_json_equal(struct peri_json *a, uint32_t in_a, struct peri_json *b,
+                                   uint32_t in_b);
+
+#endif

@@ -1,0 +1,392 @@
+#include "base/json_edit.h"
+
+#include <stdio.h>
+
+#include "base/err.h"
+#include "base/json_tape.h"
+#include "base/json_text.h"
+#include "base/mem.h"
+
+/* Offsets of edits stay clear of the 32 bits they are kept in. */
+#define BASE_MAX    0xF0000000u
+#define LISTS_MAX   16000000u
+#define ENTRIES_MAX 32000000u
+
+static bool is_space(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
+
+static struct peri_json_entry *add_entry(struct peri_json *j, struct peri_json_list *list) {
+    if (list->count == list->cap) {
+        uint32_t cap = list->cap == 0 ? 8 : list->cap * 2;
+        if (list->cap >= ENTRIES_MAX) return NULL;
+        struct peri_json_entry *more = peri_arena_alloc(&j->arena, cap * sizeof *more);
+        if (more == NULL) return NULL;
+        if (list->count > 0) memcpy(more, list->entries, list->count * sizeof *more);
+        list->entries = more;
+        list->cap = cap;
+    }
+    return &list->entries[list->count++];
+}
+
+/* All ancestors must be written piece by piece from now on. */
+static void mark_dirty(struct peri_json *j, uint32_t node) {
+    while (node != PERI_JSON_NONE && !(j->cells[node].meta & PERI_JSON_DIRTY)) {
+        j->cells[node].meta |= PERI_JSON_DIRTY;
+        node = peri_json_cell_parent(&j->cells[node]);
+    }
+}
+
+/* The list of a container, made from the tape when it is not open yet; NULL when memory ran out. */
+static struct peri_json_list *open_list(struct peri_json *j, uint32_t node) {
+    struct peri_json_list *list = peri_json_list_of(j, node);
+    if (list != NULL) return list;
+    void *lists = j->lists;
+    if (peri_json_grow(&lists, &j->list_cap, j->list_count, LISTS_MAX, sizeof *list) != PERI_OK)
+        return NULL;
+    j->lists = lists;
+    list = &j->lists[j->list_count];
+    *list = (struct peri_json_list){ .after = j->cells[node].link };
+    bool is_object = peri_json_cell_kind(&j->cells[node]) == PERI_JSON_OBJECT;
+    list->cap = (uint32_t)peri_json_count(j, node) + 4;
+    list->entries = peri_arena_alloc(&j->arena, list->cap * sizeof *list->entries);
+    if (list->entries == NULL) return NULL;
+    for (uint32_t at = node + 1; at < list->after; at = peri_json_after(j, at)) {
+        uint32_t name = is_object ? at++ : PERI_JSON_NONE;
+        list->entries[list->count++] = (struct peri_json_entry){ name, at, at };
+    }
+    list->live = list->count;
+    j->cells[node].link = j->list_count++;
+    j->cells[node].meta |= PERI_JSON_OPEN;
+    j->cursor.array = PERI_JSON_NONE;
+    mark_dirty(j, node);
+    j->is_edited = true;
+    return list;
+}
+
+/* A value and everything inside ends. What stands on the tape inside is one range; what edits put into open
+ * containers stands elsewhere. */
+static void mark_gone(struct peri_json *j, uint32_t node) {
+    uint32_t end = peri_json_after(j, node);
+    for (uint32_t at = node; at < end; at++) {
+        j->cells[at].meta |= PERI_JSON_GONE;
+        const struct peri_json_list *list =
+            peri_json_is_container(&j->cells[at]) ? peri_json_list_of(j, at) : NULL;
+        for (uint32_t i = 0; list != NULL && i < list->count; i++) {
+            struct peri_json_entry e = list->entries[i];
+            if (e.value == PERI_JSON_NONE || e.value == e.slot) continue;
+            if (e.name != PERI_JSON_NONE) j->cells[e.name].meta |= PERI_JSON_GONE;
+            mark_gone(j, e.value);
+        }
+    }
+    j->cursor.array = PERI_JSON_NONE;
+}
+
+static uint32_t depth_of(const struct peri_json *j, uint32_t node) {
+    uint32_t depth = 0;
+    for (; node != PERI_JSON_NONE; node = peri_json_cell_parent(&j->cells[node])) depth++;
+    return depth;
+}
+
+/* Why the arena gave nothing: its blocks are at most 64 KiB or what was asked. */
+static enum peri_err no_room(const struct peri_json *j, size_t n) {
+    return n + 65536 > j->arena.max - j->arena.used ? PERI_ETOOBIG : PERI_ENOMEM;
+}
+
+static enum peri_err say(struct peri_fault *fault, enum peri_err err) {
+    return peri_fault_set(fault, err, "%s", peri_err_text(err));
+}
+
+/* Our own copy of an edit's text, with offsets of its own.
+ *   copy   in: the text; out: the copy */
+static enum peri_err add_piece(struct peri_json *j, uint32_t *base, struct peri_str *text) {
+    if (text->n >= BASE_MAX - j->next_base) return PERI_ETOOBIG;
+    void *pieces = j->pieces;
+    enum peri_err err =
+        peri_json_grow(&pieces, &j->piece_cap, j->piece_count, LISTS_MAX, sizeof *j->pieces);
+    j->pieces = pieces;
+    if (err != PERI_OK) return err;
+    struct peri_str twin = peri_arena_dup(&j->arena, *text);
+    if (twin.p == NULL) return no_room(j, text->n);
+    *base = j->next_base;
+    *text = twin;
+    j->pieces[j->piece_count++] = (struct peri_json_piece){ *base, twin.p };
+    j->next_base += (uint32_t)text->n + 1; /* an empty text still has an offset of its own */
+    return PERI_OK;
+}
+
+/* A value for a place inside `parent`, scanned and not yet linked. */
+static enum peri_err make_value(uint32_t *out, struct peri_json *j, uint32_t parent,
+                                struct peri_str json, struct peri_fault *fault) {
+    uint32_t base, depth = parent == PERI_JSON_NONE ? 0 : depth_of(j, parent);
+    enum peri_err err = add_piece(j, &base, &json);
+    if (err != PERI_OK) return say(fault, err);
+    err = peri_json_scan_onto(out, j, json, base,
+                              parent == PERI_JSON_NONE ? PERI_JSON_NO_PARENT : parent,
+                              j->depth - depth, NULL, fault);
+    return err;
+}
+
+/* The cell of a new member's name. */
+static enum peri_err make_name(uint32_t *out, struct peri_json *j, uint32_t object,
+                               struct peri_str name) {
+    char room[256];
+    struct peri_buf b = { .p = room, .cap = sizeof room, .max = SIZE_MAX / 2 };
+    bool is_short = name.n * 6 + 2 <= sizeof room; /* every byte as \u00XX */
+    if (!is_short) peri_buf_init(&b, 0);
+    enum peri_err err = peri_buf_add_json(&b, name);
+    if (err == PERI_OK) err = make_value(out, j, object, peri_buf_str(&b), NULL);
+    if (!is_short) peri_buf_done(&b);
+    return err;
+}
+
+static bool is_name(const struct peri_json *j, const struct peri_json_entry *e,
+                    struct peri_str name) {
+    return e->value != PERI_JSON_NONE && peri_json_name_is(j, e->name, name);
+}
+
+static void drop_member(struct peri_json *j, struct peri_json_list *list,
+                        struct peri_json_entry *e) {
+    j->cells[e->name].meta |= PERI_JSON_GONE;
+    mark_gone(j, e->value);
+    e->value = PERI_JSON_NONE;
+    list->live--;
+}
+
+static enum peri_err check(const struct peri_json *j, uint32_t node, enum peri_json_kind kind) {
+    if (!peri_json_is_live(j, node)) return PERI_ENOTFOUND;
+    return peri_json_is_a(j, node, kind) ? PERI_OK : PERI_EINVAL;
+}
+
+enum peri_err peri_json_set(struct peri_json *j, uint32_t object, struct peri_str name,
+                            struct peri_str json, struct peri_fault *fault) {
+    uint32_t value = PERI_JSON_NONE, name_node = PERI_JSON_NONE;
+    enum peri_err err = check(j, object, PERI_JSON_OBJECT);
+    if (err == PERI_OK)
+        err = make_value(&value, j, object, json, fault);
+    else
+        say(fault, err);
+    if (err != PERI_OK) return err;
+    struct peri_json_list *list = open_list(j, object);
+    if (list == NULL) goto no_memory;
+    struct peri_json_entry *place = NULL;
+    for (uint32_t i = list->count; i-- > 0;) {
+        struct peri_json_entry *e = &list->entries[i];
+        if (!is_name(j, e, name)) continue;
+        if (place != NULL) {
+            drop_member(j, list, e);
+            continue;
+        }
+        mark_gone(j, e->value);
+        e->value = value;
+        place = e;
+    }
+    if (place != NULL) return PERI_OK;
+    if ((err = make_name(&name_node, j, object, name)) != PERI_OK) return say(fault, err);
+    if ((place = add_entry(j, list)) == NULL) goto no_memory;
+    *place = (struct peri_json_entry){ name_node, value, PERI_JSON_NONE };
+    list->live++;
+    return PERI_OK;
+
+no_memory:
+    return say(fault, no_room(j, 0));
+}
+
+enum peri_err peri_json_set_string(struct peri_json *j, uint32_t object, struct peri_str name,
+                                   struct peri_str text) {
+    struct peri_buf b;
+    peri_buf_init(&b, 0);
+    enum peri_err err = peri_buf_add_json(&b, text);
+    if (err == PERI_OK) err = peri_json_set(j, object, name, peri_buf_str(&b), NULL);
+    peri_buf_done(&b);
+    return err;
+}
+
+enum peri_err peri_json_set_int(struct peri_json *j, uint32_t object, struct peri_str name,
+                                int64_t value) {
+    char text[24];
+    int n = snprintf(text, sizeof text, "%lld", (long long)value);
+    return peri_json_set(j, object, name, (struct peri_str){ text, (size_t)n }, NULL);
+}
+
+enum peri_err peri_json_unset(struct peri_json *j, uint32_t object, struct peri_str name) {
+    enum peri_err err = check(j, object, PERI_JSON_OBJECT);
+    if (err != PERI_OK || peri_json_get(j, object, name) == PERI_JSON_NONE) return err;
+    struct peri_json_list *list = open_list(j, object);
+    if (list == NULL) return no_room(j, 0);
+    for (uint32_t i = 0; i < list->count; i++)
+        if (is_name(j, &list->entries[i], name)) drop_member(j, list, &list->entries[i]);
+    return PERI_OK;
+}
+
+enum peri_err peri_json_insert(struct peri_json *j, uint32_t array, size_t index,
+                               struct peri_str json, struct peri_fault *fault) {
+    uint32_t value = PERI_JSON_NONE;
+    enum peri_err err = check(j, array, PERI_JSON_ARRAY);
+    if (err == PERI_OK)
+        err = make_value(&value, j, array, json, fault);
+    else
+        say(fault, err);
+    if (err != PERI_OK) return err;
+    struct peri_json_list *list = open_list(j, array);
+    if (list == NULL || add_entry(j, list) == NULL) return say(fault, no_room(j, 0));
+    uint32_t last = list->count - 1, at = index < last ? (uint32_t)index : last;
+    memmove(&list->entries[at + 1], &list->entries[at], (last - at) * sizeof *list->entries);
+    list->entries[at] = (struct peri_json_entry){ PERI_JSON_NONE, value, PERI_JSON_NONE };
+    list->live++;
+    return PERI_OK;
+}
+
+/* The entry of a child; its container is open then. NULL when memory ran out. */
+static struct peri_json_entry *entry_of(struct peri_json *j, uint32_t parent, uint32_t node) {
+    struct peri_json_list *list = open_list(j, parent);
+    if (list == NULL) return NULL;
+    for (uint32_t i = 0; i < list->count; i++)
+        if (list->entries[i].value == node) return &list->entries[i];
+    peri_bug("a live value stands in its container");
+}
+
+enum peri_err peri_json_replace(struct peri_json *j, uint32_t node, struct peri_str json,
+                                struct peri_fault *fault) {
+    uint32_t value = PERI_JSON_NONE;
+    if (!peri_json_is_live(j, node)) return say(fault, PERI_ENOTFOUND);
+    uint32_t parent = peri_json_cell_parent(&j->cells[node]);
+    enum peri_err err = make_value(&value, j, parent, json, fault);
+    if (err != PERI_OK) return err;
+    if (parent == PERI_JSON_NONE) {
+        j->root = value;
+        j->is_edited = true;
+    } else {
+        struct peri_json_entry *e = entry_of(j, parent, node);
+        if (e == NULL) return say(fault, no_room(j, 0));
+        e->value = value;
+    }
+    mark_gone(j, node);
+    return PERI_OK;
+}
+
+enum peri_err peri_json_remove(struct peri_json *j, uint32_t node) {
+    if (!peri_json_is_live(j, node)) return PERI_ENOTFOUND;
+    uint32_t parent = peri_json_cell_parent(&j->cells[node]);
+    if (parent == PERI_JSON_NONE) return PERI_EINVAL;
+    struct peri_json_entry *e = entry_of(j, parent, node);
+    if (e == NULL) return no_room(j, 0);
+    struct peri_json_list *list = peri_json_list_of(j, parent);
+    if (e->name != PERI_JSON_NONE) {
+        drop_member(j, list, e);
+        return PERI_OK;
+    }
+    mark_gone(j, node);
+    uint32_t at = (uint32_t)(e - list->entries);
+    memmove(e, e + 1, (list->count - at - 1) * sizeof *e);
+    list->count--;
+    list->live--;
+    return PERI_OK;
+}
+
+bool peri_json_is_edited(const struct peri_json *j) { return j->is_edited; }
+
+static void add_value(struct peri_buf *out, const struct peri_json *j, uint32_t node);
+
+/* White space in front of a child that stood here from the beginning, and the byte before it. */
+static struct peri_str space_before(const char *start) {
+    const char *p = start;
+    while (is_space(p[-1])) p--;
+    return (struct peri_str){ p, (size_t)(start - p) };
+}
+
+static struct peri_str space_after(const char *end) {
+    const char *p = end;
+    while (is_space(*p)) p++;
+    return (struct peri_str){ end, (size_t)(p - end) };
+}
+
+/* One child with what surrounds it. The white space next to the brackets belongs to the brackets, all other to
+ * the child: so whatever is removed, first, last or all between, what stays keeps its look. */
+static void add_child(struct peri_buf *out, const struct peri_json *j,
+                      const struct peri_json_entry *e, bool is_first, bool is_last) {
+    const struct peri_json_cell *slot = e->slot == PERI_JSON_NONE ? NULL : &j->cells[e->slot];
+    struct peri_str name = { NULL, 0 };
+    if (e->name != PERI_JSON_NONE) name = peri_json_cell_text(j, &j->cells[e->name]);
+    if (slot == NULL) {
+        peri_buf_add(out, name);
+        if (name.p != NULL) peri_buf_add_char(out, ':');
+        add_value(out, j, e->value);
+        return;
+    }
+    struct peri_str old = peri_json_cell_text(j, slot);
+    const char *start = name.p != NULL ? name.p : old.p;
+    struct peri_str before = space_before(start), after = space_after(old.p + old.n);
+    if (!is_first && before.p[-1] == ',') peri_buf_add(out, before);
+    peri_buf_add(out, (struct peri_str){ start, (size_t)(old.p - start) });
+    add_value(out, j, e->value);
+    if (!is_last && after.p[after.n] == ',') peri_buf_add(out, after);
+}
+
+/* White space behind the opening bracket, in front of the closing one. */
+static void add_open(struct peri_buf *out, const struct peri_json *j,
+                     const struct peri_json_cell *c, const struct peri_json_list *list) {
+    struct peri_str text = peri_json_cell_text(j, c);
+    uint32_t left = list->live, node = (uint32_t)(c - j->cells);
+    bool is_first = true, was_empty = list->after == node + 1;
+    if (left == 0 && was_empty) {
+        peri_buf_add(out, text);
+        return;
+    }
+    peri_buf_add_char(out, text.p[0]);
+    if (left > 0) peri_buf_add(out, space_after(text.p + 1));
+    for (uint32_t i = 0; i < list->count; i++) {
+        const struct peri_json_entry *e = &list->entries[i];
+        if (e->value == PERI_JSON_NONE) continue;
+        if (!is_first) peri_buf_add_char(out, ',');
+        add_child(out, j, e, is_first, --left == 0);
+        is_first = false;
+    }
+    if (!is_first) peri_buf_add(out, space_before(text.p + text.n - 1));
+    peri_buf_add_char(out, text.p[text.n - 1]);
+}
+
+/* Children still on the tape: ranges between those that changed. */
+static void add_dirty(struct peri_buf *out, const struct peri_json *j, uint32_t node) {
+    const struct peri_json_cell *c = &j->cells[node];
+    struct peri_str text = peri_json_cell_text(j, c);
+    uint32_t end = peri_json_after(j, node), from = c->start;
+    bool is_object = peri_json_cell_kind(c) == PERI_JSON_OBJECT;
+    for (uint32_t at = node + 1; at < end; at = peri_json_after(j, at)) {
+        if (is_object) at++;
+        const struct peri_json_cell *child = &j->cells[at];
+        if (!(child->meta & PERI_JSON_DIRTY)) continue;
+        peri_buf_add(out, (struct peri_str){ text.p + (from - c->start), child->start - from });
+        add_value(out, j, at);
+        from = child->end;
+    }
+    peri_buf_add(out, (struct peri_str){ text.p + (from - c->start), c->end - from });
+}
+
+static void add_value(struct peri_buf *out, const struct peri_json *j, uint32_t node) {
+    const struct peri_json_cell *c = &j->cells[node];
+    if (c->meta & PERI_JSON_OPEN)
+        add_open(out, j, c, &j->lists[c->link]);
+    else if (c->meta & PERI_JSON_DIRTY)
+        add_dirty(out, j, node);
+    else
+        peri_buf_add(out, peri_json_cell_text(j, c));
+}
+
+enum peri_err peri_json_add_node(struct peri_buf *out, const struct peri_json *j, uint32_t node) {
+    if (!peri_json_is_live(j, node)) return PERI_ENOTFOUND;
+    add_value(out, j, node);
+    return out->err;
+}
+
+struct peri_str peri_json_text(const struct peri_json *j, struct peri_buf *out) {
+    if (!j->is_edited) return j->text;
+    const struct peri_json_cell *first =
+        &j->cells[0]; /* where the root stood: space may surround it */
+    peri_buf_clear(out);
+    /* One allocation in nearly every case: edits that grow a text a lot are rare. */
+    if (peri_buf_reserve(out, j->text.n + 256) != PERI_OK) peri_buf_clear(out);
+    peri_buf_add(out, (struct peri_str){ j->text.p, first->start });
+    add_value(out, j, j->root);
+    peri_buf_add(out, peri_str_from(j->text, first->end));
+    if (out->err != PERI_OK) return (struct peri_str){ NULL, 0 };
+    return peri_buf_str(out);
+}
