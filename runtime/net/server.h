@@ -30,18 +30,23 @@ struct peri_header {
 
 /* Zero means the default that stands behind the unit. */
 struct peri_server_limits {
-    size_t header_bytes;         /* bytes of a whole head, 32768 */
-    size_t header_lines;         /* 100 */
-    size_t uri_bytes;            /* 8192 */
-    size_t body_bytes;           /* 33554432 */
-    size_t connections;          /* open at once on this server, 16384 */
-    uint64_t header_ms;          /* first byte of a head to its last, 10000 */
-    uint64_t body_ms;            /* without a body byte, 30000 */
-    uint64_t idle_ms;            /* keep-alive, 75000 */
-    uint64_t write_ms;           /* without progress while bytes wait to be sent, 60000 */
+    size_t header_bytes; /* bytes of a whole head, 32768 */
+    size_t header_lines; /* 100 */
+    size_t uri_bytes;    /* 8192 */
+    size_t body_bytes;   /* 33554432 */
+    size_t connections;  /* open at once on this server, 16384 */
+    uint64_t header_ms;  /* first byte of a head to its last, 10000 */
+    uint64_t body_ms;    /* without a body byte, 30000 */
+    size_t
+        body_rate; /* after body_ms, a body that came slower than this is given up: bytes a second, 500 */
+    uint64_t idle_ms;             /* keep-alive, 75000 */
+    uint64_t write_ms;            /* without progress while bytes wait to be sent, 60000 */
     size_t write_high, write_low; /* back-pressure marks in bytes, 262144 and 65536 */
     bool allow_half_close;
 };
+
+/* Defaults in the place of zeros, and what can not be served pulled back to what can (a head of at most 80 KiB). */
+void peri_server_limits_fill(struct peri_server_limits *limits);
 
 struct peri_server_ops {
     /* A complete request. The owner keeps x until one of the ends above. */
@@ -54,14 +59,17 @@ struct peri_server_ops {
 
 /*   address  "127.0.0.1:9000", "[::1]:0", "unix:/path"; port 0 takes any
  *   gives    PERI_OK · PERI_EINVAL address · PERI_EIO bind or listen failed, with the reason in `fault`
- * With reuse_port several servers (one a worker) share the address. */
-PERI_MUST_USE enum peri_err peri_server_open(struct peri_server **out, struct peri_loop *loop, struct peri_str address,
-                                             bool reuse_port, const struct peri_server_limits *limits,
+ * With reuse_port several servers (one a worker) share the address; a unix socket has one server only. A socket
+ * file that nobody listens on any more is replaced; the file goes when the server closes. */
+PERI_MUST_USE enum peri_err peri_server_open(struct peri_server **out, struct peri_loop *loop,
+                                             struct peri_str address, bool reuse_port,
+                                             const struct peri_server_limits *limits,
                                              const struct peri_server_ops *ops, void *arg,
                                              struct peri_fault *fault);
 /* Stop accepting; idle connections close; those busy close after their answer ("connection: close"). */
 void peri_server_drain(struct peri_server *s);
-/* Closes every connection (on_gone runs for open exchanges) and frees. Takes NULL. */
+/* Closes every connection (on_gone runs for open exchanges) and frees. Not from inside one of its callbacks.
+ * Takes NULL. */
 void peri_server_close(struct peri_server *s);
 /* The port really listened on (0 for unix sockets). */
 unsigned peri_server_port(const struct peri_server *s);
@@ -71,8 +79,9 @@ size_t peri_server_exchanges(const struct peri_server *s);
 
 /* What was asked: views good until the exchange ends. The body is followed by 32 readable NUL bytes. */
 struct peri_str peri_exchange_method(const struct peri_exchange *x);
-struct peri_str peri_exchange_path(const struct peri_exchange *x);  /* without the query */
-struct peri_str peri_exchange_query(const struct peri_exchange *x); /* without '?'; empty when absent */
+struct peri_str peri_exchange_path(const struct peri_exchange *x); /* without the query */
+struct peri_str
+peri_exchange_query(const struct peri_exchange *x); /* without '?'; empty when absent */
 struct peri_str peri_exchange_body(const struct peri_exchange *x);
 struct peri_str peri_exchange_peer(const struct peri_exchange *x); /* "127.0.0.1:51234" */
 size_t peri_exchange_header_count(const struct peri_exchange *x);
@@ -89,20 +98,28 @@ void *peri_exchange_user(const struct peri_exchange *x);
 
 /* Status line and head. With a length the body is that long; with PERI_LENGTH_UNKNOWN it is chunked (or ends
  * with the connection for an HTTP/1.0 client). date, connection, content-length and transfer-encoding are
- * added here; header names and values are checked: CR, LF or NUL in one is a bug of ours.
+ * added here (given ones are dropped, but "connection: close" is obeyed); header names and values are checked:
+ * a control character in one is a bug of ours.
  * The bytes are held until the first write or the end, so that head and first bytes leave together;
  * peri_exchange_flush sends them now. */
 void peri_exchange_start(struct peri_exchange *x, int status, const struct peri_header *headers,
                          size_t header_count, uint64_t length);
 /* Body bytes, copied or sent before this returns.
  *   gives   PERI_OK · PERI_EFULL accepted, but write_high is reached: stop until on_drain ·
- *           PERI_ENOMEM · PERI_ECLOSED the connection is dead, on_gone follows */
+ *           PERI_ENOMEM, PERI_ECLOSED the connection is dead, on_gone follows ·
+ *           PERI_ETOOBIG more than the length announced, or EFULL was overlooked for a megabyte: not accepted */
 enum peri_err peri_exchange_write(struct peri_exchange *x, struct peri_str bytes);
 void peri_exchange_flush(struct peri_exchange *x);
 /* The answer is complete; the connection may go on. x is dead. */
 void peri_exchange_end(struct peri_exchange *x);
-/* The answer can not be completed: close the connection so that the client sees it cut. x is dead. */
+/* The answer can not be completed: what was written still goes out, then the connection closes so that the client
+ * sees it cut: early, or by a reset where only the close would have ended the body. x is dead. */
 void peri_exchange_abort(struct peri_exchange *x);
+/* The same at once, by a TCP reset; unsent bytes are lost. x is dead. */
+void peri_exchange_reset(struct peri_exchange *x);
+/* Bytes as they are, past all framing, for those who simulate broken servers. The connection closes after the
+ * exchange. Gives the same as peri_exchange_write. */
+enum peri_err peri_exchange_raw(struct peri_exchange *x, struct peri_str bytes);
 /* start + write + end: a whole answer in one piece. */
 void peri_exchange_answer(struct peri_exchange *x, int status, const struct peri_header *headers,
                           size_t header_count, struct peri_str body);
