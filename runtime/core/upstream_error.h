@@ -1,0 +1,24 @@
+/* What a provider's error says: the many shapes of error bodies made one, safe to show.
+ *
+ * Read are {"error":{message,type,code,param}}, {"error":"text"}, {"error":"name","message":"text"},
+ * {"object":"error","message":…}, {"message":…}, {"detail":…}; anything else that is text is taken as it is, and an
+ * HTML page is named as such. The text is cut, made one line of UTF-8, and what looks like a key is taken out of it.
+ *
+ * Source: facts on Gonka nodes and gateways, vLLM, FastAPI (`detail`), nginx.
+ */
+#ifndef PERI_CORE_UPSTREAM_ERROR_H
+#define PERI_CORE_UPSTREAM_ERROR_H
+
+#include "base/str.h"
+
+struct peri_upstream_error {
+    char message[2049];                 /* never empty */
+    char type[65], code[65], param[65]; /* empty when not said */
+};
+
+/* Fill `out` from an error body or the data of an error event, which may be cut or empty.
+ *   secret  the key the request was sent with: words that begin or end like it are taken out; may be empty */
+void peri_upstream_error_read(struct peri_upstream_error *out, struct peri_str body,
+                              struct peri_str secret);
+
+#endif
