@@ -1,0 +1,140 @@
+---@meta
+-- The table that perilune.lua returns. Generated: `perilune check --stub`.
+
+--- A token for a secret; its bytes never enter Lua.
+---@class perilune.secret
+
+--- The value of a variable, `default` when it is not set.
+---@param name string
+---@param default? string
+---@return string?
+function env(name, default) end
+
+--- The text of a file without its last newline.
+---@param path string
+---@return string
+function file(path) end
+
+--- A secret from "env:NAME", "file:PATH" or "cred:NAME".
+---@param source string
+---@return perilune.secret
+function secret(source) end
+
+--- What another configuration file returns.
+---@param path string
+---@return any
+function include(path) end
+
+---@class perilune.config.price
+---@field input? number Currency units for a million input tokens.
+---@field output? number Currency units for a million output tokens.
+
+---@class perilune.config.model
+---@field upstream? string The provider's own name for the model; the public one when not given.
+---@field aliases? string|string[] More public names for it, with this provider.
+---@field context_tokens? integer What the model can read and write together.
+---@field max_output_tokens? integer What the model can write.
+---@field capabilities? string|string[] What it can do: "chat", "tools", "vision", "reasoning", …
+---@field price? perilune.config.price What it costs.
+
+---@class perilune.config.log
+---@field level? "trace"|"debug"|"info"|"warn"|"error"|"off" What is written: lines of this level and above. Default: info.
+---@field file? string File for log lines, "-" for standard error. Default: -.
+
+---@class perilune.config.limits
+---@field header_bytes? integer|string Largest head of a request. Default: 32KiB.
+---@field header_lines? integer Most header lines of a request. Default: 100.
+---@field uri_bytes? integer|string Longest path with its query. Default: 8KiB.
+---@field body_bytes? integer|string Largest body of a request. Default: 32MiB.
+---@field connections? integer Connections of clients open at once on one worker. Default: 16384.
+---@field answer_bytes? integer|string Largest answer that is not streamed. Default: 64MiB.
+
+---@class perilune.config.timeouts
+---@field connect? integer|string Until a connection to a provider stands, TLS included. Default: 5s.
+---@field first_byte? integer|string Until the head of a provider's answer; 0: no limit. Default: 60s.
+---@field first_token? integer|string Until the first content token; 0: no limit. Default: 120s.
+---@field idle? integer|string Between two bytes of an answer; 0: no limit. Default: 60s.
+---@field total? integer|string A whole request with every attempt; 0: no limit. Default: 10m.
+---@field header? integer|string From the first byte of a client's head to its last. Default: 10s.
+---@field body? integer|string A client's body without a byte. Default: 30s.
+---@field keepalive_idle? integer|string A client's connection without a request. Default: 75s.
+---@field write? integer|string A client that takes no byte while some are waiting. Default: 60s.
+
+---@class perilune.config.route
+---@field max_attempts? integer Providers tried for one request. Default: 3.
+---@field overflow? boolean A lower tier takes requests that the tiers above have no slot for. Default: true.
+---@field rate_limit_cooldown? integer|string Rest of a provider that answered 429 without saying for how long. Default: 60s.
+---@field failure_cooldown? integer|string Rest of a provider that failed. Default: 15s.
+---@field quarantine? integer|string Rest of a provider that answered 401, 403 or 404. Default: 5m.
+
+---@class perilune.config.queue
+---@field max? integer Requests that may wait for a slot. Default: 1000.
+---@field wait? integer|string How long one waits. Default: 10s.
+
+---@class perilune.config.provider_timeouts
+---@field connect? integer|string As `timeouts.connect`, for this provider.
+---@field first_byte? integer|string As `timeouts.first_byte`, for this provider.
+---@field first_token? integer|string As `timeouts.first_token`, for this provider.
+---@field idle? integer|string As `timeouts.idle`, for this provider.
+---@field total? integer|string As `timeouts.total`, for one attempt at this provider.
+
+---@class perilune.config.provider
+---@field network? "gonka"|"0g" A decentralised network whose hosts are discovered; without it the provider is one URL.
+---@field id string its name in policies, logs and headers, one of a kind
+---@field url? string Base URL up to and with the version, such as "https://api.openai.com/v1".
+---@field key? string|perilune.secret The key that is sent; with network "gonka" or "0g" the private key of the wallet.
+---@field auth? "none"|"bearer"|"header" How the key is sent: "bearer" when there is a key, "header" when `auth_header` names one.
+---@field auth_header? string Header that carries the key, such as "x-api-key".
+---@field headers? table<string, string|perilune.secret> Sent with every request: name to text or secret.
+---@field models? string[]|table<string, string|perilune.config.model> What it serves: a list of names, or public name to the provider's name or to a table; none: every model.
+---@field tier? integer Tier 1 is tried first, then 2, and so on. Default: 1.
+---@field weight? integer Share of the requests among providers of one tier. Default: 100.
+---@field max_concurrent? integer Requests under way at once; 0: no limit. Default: 0.
+---@field timeouts? perilune.config.provider_timeouts The general ones where not given.
+---@field http2? boolean Offer HTTP/2 to an https URL. Default: false.
+---@field insecure? boolean Do not check the provider's certificate. Default: false.
+---@field ca_file? string PEM file of the authorities to believe instead of the system's.
+---@field tags? string|string[] Words for policies to look at; a list is joined with commas.
+---@field sources? string|string[] Where hosts are discovered, in order of preference: nodes of the chain, for 0G its RPC.
+---@field source? string|string[] Where hosts are discovered, in order of preference: nodes of the chain, for 0G its RPC.
+---@field endpoints? string|string[] Fixed hosts: "url;address" with network "gonka", "address" or "address;priority" with "0g".
+---@field private_key? string|perilune.secret|(string|perilune.secret)[] Private key of the wallet, or a list, one a wallet: 64 hexadecimal digits, with or without 0x.
+---@field keys? string|perilune.secret|(string|perilune.secret)[] Private key of the wallet, or a list, one a wallet: 64 hexadecimal digits, with or without 0x.
+---@field prefix? string Of the ids of the hosts found; "gonka:" or "0g:" when not given.
+---@field refresh_interval? integer|string Between two looks at the network. Default: 60s.
+---@field refresh? boolean Follow the epochs of the network. Default: true.
+---@field address? string Requester address to send; derived from the key when not given.
+---@field default_max_concurrent? integer Requests under way at once at one host; 0: no limit. Default: 0.
+---@field verify_proofs? boolean Believe a list of participants only with its proof. Default: false.
+---@field damping? "none"|"sqrt"|"log"|"equal" How weights on the chain become shares: as they are, their square root, their logarithm, all the same. Default: none.
+---@field allow? string|string[] Addresses of the only hosts to use; none: every one.
+---@field deny? string|string[] Addresses of hosts not to use.
+---@field legacy_signing? boolean Sign by the formula of servers before v0.2.6. Default: false.
+---@field private_hosts? boolean Call hosts in private networks, too: for test networks. Default: false.
+---@field chain_id? integer Of the chain; 0: the RPC is asked. Default: 0.
+---@field ledger? string Address of the ledger contract; by chain id when not given.
+---@field inference? string Address of the inference contract; by chain id when not given.
+
+---@class perilune.config.policy
+---@field budget? integer|string Wall time of one entry into a policy. Default: 50ms.
+---@field instructions? integer Lua instructions of one entry into a policy. Default: 10000000.
+---@field memory? integer|string What the policies of one worker may hold. Default: 64MiB.
+---@field watch? boolean Load a policy again when its file changes. Default: true.
+
+---@class perilune.config
+---@field listen? string|string[] Addresses clients connect to: "127.0.0.1:9000", "[::1]:0", "unix:/path". Default: 127.0.0.1:9000.
+---@field workers? integer Threads that serve; 0: one a core. Default: 0.
+---@field log? perilune.config.log The log.
+---@field limits? perilune.config.limits How much is taken in.
+---@field timeouts? perilune.config.timeouts How long is waited.
+---@field drain? integer|string What requests under way get when the router is told to stop. Default: 30s.
+---@field keepalive? integer|string Quiet time before a `: keepalive` comment to a streaming client; 0: never. Default: 0.
+---@field route? perilune.config.route Retries and rests.
+---@field queue? perilune.config.queue Waiting for a slot.
+---@field default_model? string For requests that name none; empty: such a request is an error.
+---@field models? table<string, string|string[]> Public model name to other names clients may use for it.
+---@field providers? perilune.config.provider[] Who answers.
+---@field policies? (string|{ file: string, options?: table })[] Lua files that decide, in the order they are asked; paths start at the configuration file.
+---@field policy? perilune.config.policy What a policy may use.
+---@field keys? (string|perilune.secret|{ id?: string, secret: string|perilune.secret })[] Bearer keys of clients; none: anyone, and only on loopback addresses.
+---@field seed? integer Of random choices, to repeat a run; 0: from the system. Default: 0.

@@ -1,0 +1,190 @@
+#include "app/cli.h"
+
+#include <stdarg.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CONFIG_VARIABLE "PERILUNE_CONFIG"
+
+const struct peri_command peri_commands[] = {
+    { "check", "look at a configuration without running it",
+      "perilune check [configuration flags] [--dump[=json] | --schema | --reference | --stub]\n"
+      "\n"
+      "Says everything that is wrong with a configuration, each with file and line.\n"
+      "\n"
+      "  --dump        every option with its value and where it was written\n"
+      "  --dump=json   the same as a JSON array\n"
+      "  --schema      the JSON Schema of configurations\n"
+      "  --reference   the reference page, in Markdown\n"
+      "  --stub        the types for editors (lua/perilune/_meta/config.lua)\n",
+      peri_cmd_check },
+    { "version", "print the version", "perilune version\n", peri_cmd_version },
+};
+const size_t peri_command_count = sizeof peri_commands / sizeof peri_commands[0];
+
+const char peri_cli_config_help[] =
+    "\nConfiguration flags:\n"
+    "  --config FILE       a .lua or .json file; without it ./perilune.lua, else the environment "
+    "alone\n"
+    "  --listen ADDRESS    such as 127.0.0.1:9000; may be given again\n"
+    "  --upstream URL      a provider, instead of all others; may be given again\n"
+    "  --workers NUMBER    --log-level LEVEL    --default-model NAME\n"
+    "  --set OPTION=VALUE  any single option, such as limits.body_bytes=64MiB\n";
+
+const struct peri_command *peri_command_find(const char *name) {
+    for (size_t i = 0; i < peri_command_count; i++)
+        if (strcmp(peri_commands[i].name, name) == 0) return &peri_commands[i];
+    return NULL;
+}
+
+static void print_overview(FILE *to) {
+    fputs("perilune: a programmable inference router\n\nusage: perilune VERB [flags]\n\n", to);
+    for (size_t i = 0; i < peri_command_count; i++)
+        fprintf(to, "  %-9s %s\n", peri_commands[i].name, peri_commands[i].summary);
+    fputs("  help      print this, or the help of a verb: perilune help VERB\n"
+          "\nExit codes: 0 done, 1 failed, 2 wrong usage, 78 wrong configuration.\n",
+          to);
+}
+
+static bool is_help(const char *text) {
+    return strcmp(text, "--help") == 0 || strcmp(text, "-h") == 0 || strcmp(text, "help") == 0;
+}
+
+static int print_help(const struct peri_command *c) {
+    fputs("usage: ", stdout);
+    fputs(c->help, stdout);
+    if (strstr(c->help, "configuration flags") != NULL) fputs(peri_cli_config_help, stdout);
+    return PERI_EXIT_OK;
+}
+
+static int unknown_verb(const char *name) {
+    const char *nearest = NULL;
+    unsigned best = 3;
+    for (size_t i = 0; i < peri_command_count; i++) {
+        unsigned d = peri_str_distance(peri_str_of(name), peri_str_of(peri_commands[i].name), 2);
+        if (d < best) best = d, nearest = peri_commands[i].name;
+    }
+    if (nearest != NULL)
+        return peri_cli_usage(NULL, "no verb '%s', did you mean '%s'?", name, nearest);
+    return peri_cli_usage(NULL, "no verb '%s', `perilune help` lists them", name);
+}
+
+int peri_cli_run(int argc, char **argv) {
+    if (argc < 2) {
+        print_overview(stderr);
+        return PERI_EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "--version") == 0) return peri_cmd_version(1, argv + 1);
+    if (is_help(argv[1]) && argc == 2) {
+        print_overview(stdout);
+        return PERI_EXIT_OK;
+    }
+    const char *verb = is_help(argv[1]) ? argv[2] : argv[1];
+    const struct peri_command *c = peri_command_find(verb);
+    if (c == NULL) return unknown_verb(verb);
+    if (is_help(argv[1]) ||
+        (argc > 2 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0)))
+        return print_help(c);
+    return c->run(argc - 1, argv + 1);
+}
+
+int peri_cli_usage(const char *verb, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    fprintf(stderr, "perilune%s%s: ", verb != NULL ? " " : "", verb != NULL ? verb : "");
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+    va_end(args);
+    return PERI_EXIT_USAGE;
+}
+
+/* ---- configuration flags ---- */
+
+enum peri_err peri_cli_config_init(struct peri_cli_config *c) {
+    *c = (struct peri_cli_config){ .box = peri_secret_box_new(&peri_env_process) };
+    return c->box == NULL ? PERI_ENOMEM : PERI_OK;
+}
+
+void peri_cli_config_done(struct peri_cli_config *c) { peri_secret_box_free(c->box); }
+
+/* "--name=value", or "--name" with the value behind it; NULL when it is another flag. */
+static const char *value_of(const char *name, int argc, char **argv, int *i) {
+    size_t n = strlen(name);
+    if (strncmp(argv[*i], name, n) != 0) return NULL;
+    if (argv[*i][n] == '=') return argv[(*i)++] + n + 1;
+    if (argv[*i][n] != '\0') return NULL;
+    *i += 1;
+    return *i < argc ? argv[(*i)++] : "";
+}
+
+static int add_flag(struct peri_cli_config *c, const char *name, struct peri_str path,
+                    struct peri_str text) {
+    if (c->flag_count == PERI_CLI_FLAGS_MAX) {
+        (void)peri_cli_usage(NULL, "more than %d flags", PERI_CLI_FLAGS_MAX);
+        return -1;
+    }
+    c->flags[c->flag_count++] = (struct peri_config_flag){ peri_str_of(name), path, text };
+    return 1;
+}
+
+static int take_set(struct peri_cli_config *c, const char *text) {
+    struct peri_str path, rest = peri_str_of(text);
+    if (!peri_str_cut(&path, &rest, '=') || path.n == strlen(text)) {
+        (void)peri_cli_usage(NULL, "--set takes OPTION=VALUE, got '%s'", text);
+        return -1;
+    }
+    return add_flag(c, "--set", path, rest);
+}
+
+int peri_cli_config_take(struct peri_cli_config *c, int argc, char **argv, int *i) {
+    static const struct {
+        const char *flag, *path;
+    } rows[] = { { "--listen", "listen" },
+                 { "--upstream", "upstream" },
+                 { "--workers", "workers" },
+                 { "--log-level", "log.level" },
+                 { "--default-model", "default_model" } };
+    const char *value = value_of("--config", argc, argv, i);
+    if (value != NULL) {
+        c->file = value;
+        if (value[0] != '\0') return 1;
+        (void)peri_cli_usage(NULL, "--config takes a file");
+        return -1;
+    }
+    if ((value = value_of("--set", argc, argv, i)) != NULL) return take_set(c, value);
+    for (size_t k = 0; k < sizeof rows / sizeof rows[0]; k++) {
+        if ((value = value_of(rows[k].flag, argc, argv, i)) == NULL) continue;
+        if (value[0] != '\0')
+            return add_flag(c, rows[k].flag, peri_str_of(rows[k].path), peri_str_of(value));
+        (void)peri_cli_usage(NULL, "%s takes a value", rows[k].flag);
+        return -1;
+    }
+    return 0;
+}
+
+static void say_faults(const struct peri_fault_list *faults) {
+    for (size_t i = 0; i < faults->warning_count; i++)
+        fprintf(stderr, "warning: %s\n", faults->warnings[i].text);
+    for (size_t i = 0; i < faults->count; i++) fprintf(stderr, "%s\n", faults->faults[i].text);
+    if (faults->beyond > 0) fprintf(stderr, "and %zu more\n", faults->beyond);
+}
+
+int peri_cli_config_load(const struct peri_cli_config *c, struct peri_config **out,
+                         struct peri_dump *dump) {
+    struct peri_config_source source = {
+        .flags = c->flags, .flag_count = c->flag_count, .box = c->box, .dump = dump
+    };
+    struct peri_fault_list faults = { 0 };
+    struct peri_str named;
+    if (c->file != NULL)
+        source.file = peri_str_of(c->file);
+    else if (peri_secret_box_peek(c->box, PERI_STR(CONFIG_VARIABLE), &named))
+        source.file = named;
+    else if (access(PERI_CONFIG_FILE, F_OK) == 0)
+        source.file = PERI_STR(PERI_CONFIG_FILE);
+    enum peri_err err = peri_config_load(out, &source, &faults);
+    say_faults(&faults);
+    if (err == PERI_OK) return PERI_EXIT_OK;
+    if (err != PERI_ECONFIG) fprintf(stderr, "perilune: %s\n", peri_err_text(err));
+    return err == PERI_ECONFIG ? PERI_EXIT_CONFIG : PERI_EXIT_FAILED;
+}
