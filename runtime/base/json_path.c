@@ -24,16 +24,21 @@ struct picker {
     bool is_too_deep;
 };
 
+/* Nearly every name differs from nearly every step in its length or its first byte. */
+PERI_JSON_INLINE bool is_step(struct peri_str name, bool is_escaped, struct peri_str step) {
+    if (name.p == NULL) return step.p == NULL && step.n == name.n;
+    if (step.p == NULL) return false;
+    if (!is_escaped && (step.n != name.n || (name.n > 0 && *step.p != *name.p))) return false;
+    return peri_json_inner_is(name, is_escaped, step);
+}
+
 /* Which paths go on with this name or element? A member that stands twice drops what the first one held. */
 static void choose(struct picker *k, uint32_t through, unsigned depth, struct peri_str name,
                    bool is_escaped) {
     k->through = k->wanted = 0;
     for (; through != 0; through &= through - 1) {
         unsigned i = (unsigned)__builtin_ctz(through);
-        struct peri_str step = k->paths[i].steps[depth];
-        if (name.p == NULL ? step.p != NULL || step.n != name.n
-                           : step.p == NULL || !peri_json_inner_is(name, is_escaped, step))
-            continue;
+        if (!is_step(name, is_escaped, k->paths[i].steps[depth])) continue;
         k->found[i] = (struct peri_str){ NULL, 0 };
         if (k->paths[i].count == depth + 1)
             k->wanted |= (uint32_t)1 << i;
