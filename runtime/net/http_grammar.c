@@ -124,6 +124,9 @@ static bool split_target(struct peri_http *h, struct peri_str target) {
         return false;
     struct peri_str rest = path;
     peri_str_cut(&path, &rest, '?');
+    /* RFC 3986 would allow a query to begin with '?'. No client writes one; it is what remains of a byte that a
+     * hop on the way could not represent, and then the target is not what the client asked for. */
+    if (rest.n > 0 && rest.p[0] == '?') return false;
     /* "http://host" asks for "/": the scheme's own slash stands in for it. */
     h->path =
         path.n > 0 ? span_of(h, path) : span_of(h, (struct peri_str){ target.p + scheme - 1, 1 });
@@ -143,7 +146,7 @@ static bool refuse_version(struct peri_http *h, struct peri_str version) {
 }
 
 bool peri_http_check_request_line(struct peri_http *h, struct peri_str line) {
-    struct peri_str method, target, version = line;
+    struct peri_str method, target = { NULL, 0 }, version = line;
     peri_str_cut(&method, &version, ' ');
     peri_str_cut(&target, &version, ' ');
     if (method.n > METHOD_MAX || !peri_http_is_token(method)) {

@@ -113,6 +113,7 @@ TEST(http_refuses_bad_request_lines) {
         { "GET * HTTP/1.1\r\n", 400, "", 0 },
         { "GET /\xc3\xa9 HTTP/1.1\r\n", 400, "", 0 },
         { "GET /a\\b HTTP/1.1\r\n", 400, "", 0 },
+        { "GET /a??b HTTP/1.1\r\n", 400, "", 0 },
         { "GET /a#b HTTP/1.1\r\n", 400, "", 0 },
         { "GET /%00 HTTP/1.1\r\n", 400, "", 0 },
         { "GET /%4 HTTP/1.1\r\n", 400, "", 0 },

@@ -116,13 +116,13 @@ static void say_n(struct rig *r, int fd, const char *p, size_t n) {
     turn(r);
 }
 
-static void say(struct rig *r, int fd, const char *text) { say_n(r, fd, text, strlen(text)); }
+__attribute__((unused)) static void say(struct rig *r, int fd, const char *text) { say_n(r, fd, text, strlen(text)); }
 
 static char heard_text[1 << 16];
 static bool heard_end, heard_reset;
 
 /* All that has come, as text. */
-static const char *hear(struct rig *r, int fd) {
+__attribute__((unused)) static const char *hear(struct rig *r, int fd) {
     size_t n = 0;
     heard_end = heard_reset = false;
     turn(r);
@@ -138,7 +138,7 @@ static const char *hear(struct rig *r, int fd) {
     return heard_text;
 }
 
-static int count(const char *text, const char *part) {
+__attribute__((unused)) static int count(const char *text, const char *part) {
     int n = 0;
     for (const char *at = text; (at = strstr(at, part)) != NULL; at += strlen(part)) n++;
     return n;
