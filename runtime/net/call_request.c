@@ -1,0 +1,161 @@
+/* What a call asks of libcurl: its header lines and the options of its handle. */
+#include "base/mem.h"
+#include "net/client_parts.h"
+
+#define READ_BYTES 4096
+
+static const char *const framing_names[] = {
+    "content-length", "transfer-encoding", "connection", "expect", "te",
+    "trailer",        "upgrade",           "keep-alive"
+};
+
+static bool is_sendable(struct peri_header header) {
+    for (size_t i = 0; i < sizeof framing_names / sizeof *framing_names; i++)
+        if (peri_str_eq_nocase(header.name, peri_str_of(framing_names[i]))) return false;
+    return peri_http_is_token(header.name) && peri_http_is_value(header.value);
+}
+
+bool peri_call_spec_is_valid(const struct peri_call_spec *spec) {
+    if (spec->url == NULL || spec->method.n > 16 || !peri_http_is_token(spec->method)) return false;
+    for (size_t i = 0; i < spec->header_count; i++)
+        if (!is_sendable(spec->headers[i])) return false;
+    return true;
+}
+
+static bool has_header(const struct peri_call_spec *spec, struct peri_str name) {
+    for (size_t i = 0; i < spec->header_count; i++)
+        if (peri_str_eq_nocase(spec->headers[i].name, name)) return true;
+    return false;
+}
+
+/* libcurl reads "Name:" as "send none" and "Name;" as "send an empty one". */
+static char *write_line(char *at, struct peri_header header) {
+    struct peri_str value = peri_str_trim(header.value);
+    memcpy(at, header.name.p, header.name.n);
+    at += header.name.n;
+    if (value.n == 0) {
+        *at++ = ';';
+    } else {
+        *at++ = ':';
+        *at++ = ' ';
+        memcpy(at, value.p, value.n);
+        at += value.n;
+    }
+    *at++ = '\0';
+    return at;
+}
+
+/* The call and its request's header lines in one piece of memory: libcurl borrows the list. */
+struct peri_call *peri_call_alloc(const struct peri_call_spec *spec) {
+    /* libcurl's own are suppressed: fewer and shorter lines, and no round trip for "Expect". */
+    static const char *const own[] = { "Expect:", "Accept:", "Content-Type:" };
+    const size_t own_count = sizeof own / sizeof *own;
+    size_t text = 0, count = 0;
+    for (size_t i = 0; i < spec->header_count; i++)
+        text += spec->headers[i].name.n + spec->headers[i].value.n + 3;
+    struct peri_call *call = peri_calloc(
+        1, sizeof *call + (spec->header_count + own_count) * sizeof *call->lines + text);
+    if (call == NULL) return NULL;
+    struct curl_slist *lines = (struct curl_slist *)(void *)(call + 1);
+    char *at = (char *)(lines + spec->header_count + own_count);
+    for (; count < spec->header_count; count++) {
+        lines[count].data = at;
+        at = write_line(at, spec->headers[count]);
+    }
+    for (size_t i = 0; i < own_count; i++) {
+        struct peri_str name = { own[i], strlen(own[i]) - 1 };
+        if (has_header(spec, name)) continue;
+        lines[count++].data = (char *)own[i]; /* libcurl only reads it */
+    }
+    for (size_t i = 0; i + 1 < count; i++) lines[i].next = &lines[i + 1];
+    call->lines = lines;
+    return call;
+}
+
+static bool is_method(const struct peri_call_spec *spec, const char *name) {
+    return peri_str_eq(spec->method, peri_str_of(name));
+}
+
+static CURLcode set_method(struct peri_easy *e, const struct peri_call_spec *spec) {
+    bool is_head = is_method(spec, "HEAD"), is_post = is_method(spec, "POST");
+    bool has_body =
+        is_post || spec->body.n > 0 || is_method(spec, "PUT") || is_method(spec, "PATCH");
+    bool is_custom = !is_head && !is_post && (has_body || !is_method(spec, "GET"));
+    int shape = is_head ? PERI_EASY_HEAD : has_body ? PERI_EASY_POST : PERI_EASY_GET;
+    CURLcode code = CURLE_OK;
+    if (shape != (int)e->shape) {
+        CURLoption option = is_head ? CURLOPT_NOBODY : has_body ? CURLOPT_POST : CURLOPT_HTTPGET;
+        if (e->shape == PERI_EASY_HEAD) code = curl_easy_setopt(e->easy, CURLOPT_NOBODY, 0L);
+        if (code == CURLE_OK) code = curl_easy_setopt(e->easy, option, 1L);
+        e->shape = shape;
+    }
+    if (code == CURLE_OK && (is_custom || e->has_custom_method)) {
+        char name[20];
+        snprintf(name, sizeof name, "%.*s", PERI_STR_ARGS(spec->method));
+        code = curl_easy_setopt(e->easy, CURLOPT_CUSTOMREQUEST, is_custom ? name : NULL);
+        e->has_custom_method = is_custom;
+    }
+    if (code == CURLE_OK && shape == PERI_EASY_POST) {
+        const char *body = spec->body.n > 0 ? spec->body.p : "";
+        code = curl_easy_setopt(e->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)spec->body.n);
+        if (code == CURLE_OK) code = curl_easy_setopt(e->easy, CURLOPT_POSTFIELDS, body);
+    }
+    return code;
+}
+
+/* Only what differs from the handle's last request: options cost, and most calls look alike. */
+static CURLcode set_manner(struct peri_easy *e, const struct peri_call_spec *spec) {
+    CURL *h = e->easy;
+    CURLcode code = CURLE_OK;
+    bool use_http2 = spec->use_http2 && peri_url_is_tls(spec->url);
+    size_t read_bytes = spec->read_bytes == 0 ? READ_BYTES : spec->read_bytes;
+    if (use_http2 != e->use_http2) {
+        long version = use_http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1;
+        code = curl_easy_setopt(h, CURLOPT_HTTP_VERSION, version);
+        e->use_http2 = use_http2;
+    }
+    if (code == CURLE_OK && spec->is_insecure != e->is_insecure) {
+        code = curl_easy_setopt(h, CURLOPT_SSL_VERIFYPEER, spec->is_insecure ? 0L : 1L);
+        if (code == CURLE_OK)
+            code = curl_easy_setopt(h, CURLOPT_SSL_VERIFYHOST, spec->is_insecure ? 0L : 2L);
+        e->is_insecure = spec->is_insecure;
+    }
+    if (code == CURLE_OK && read_bytes != e->read_bytes) {
+        code = curl_easy_setopt(h, CURLOPT_BUFFERSIZE, (long)read_bytes);
+        e->read_bytes = read_bytes;
+    }
+    if (code == CURLE_OK && (spec->unix_path.n > 0 || e->has_unix_path)) {
+        code = curl_easy_setopt(h, CURLOPT_UNIX_SOCKET_PATH,
+                                spec->unix_path.n > 0 ? spec->unix_path.p : NULL);
+        e->has_unix_path = spec->unix_path.n > 0;
+    }
+    return code;
+}
+
+/* A handle that once had a CA file cannot be given the system's again: it is replaced. */
+static enum peri_err take_easy(struct peri_call *call, const struct peri_call_spec *spec) {
+    struct peri_client *c = call->client;
+    enum peri_err err = peri_easy_take(&call->easy, c);
+    if (err == PERI_OK && call->easy->has_ca_file && spec->ca_file.n == 0) {
+        peri_easy_free(call->easy);
+        call->easy = NULL;
+        err = peri_easy_take(&call->easy, c);
+    }
+    return err;
+}
+
+enum peri_err peri_call_prepare(struct peri_call *call, const struct peri_call_spec *spec) {
+    enum peri_err err = take_easy(call, spec);
+    if (err != PERI_OK) return err;
+    struct peri_easy *e = call->easy;
+    e->call = call;
+    CURLcode code = set_method(e, spec);
+    if (code == CURLE_OK) code = set_manner(e, spec);
+    if (code == CURLE_OK && spec->ca_file.n > 0) {
+        code = curl_easy_setopt(e->easy, CURLOPT_CAINFO, spec->ca_file.p);
+        e->has_ca_file = true;
+    }
+    if (code == CURLE_OK) code = curl_easy_setopt(e->easy, CURLOPT_CURLU, peri_url_curl(call->url));
+    if (code == CURLE_OK) code = curl_easy_setopt(e->easy, CURLOPT_HTTPHEADER, call->lines);
+    return code == CURLE_OK ? PERI_OK : PERI_ENOMEM;
+}

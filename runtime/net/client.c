@@ -1,0 +1,474 @@
+/* Calls: their life from start to report. What happens inside libcurl is in multi.c and watch.c. */
+#include "net/client.h"
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "net/client_parts.h"
+
+#define CONNECT_MS 5000
+#define HEAD_BYTES 65536
+/* What one turn may bring for one call before the owner has seen any of it. */
+#define BODY_MAX    (8u << 20)
+#define BUFFER_KEEP (64u << 10)
+#define HEADER_ROOM 32
+
+static uint64_t since_us(const struct peri_call *call) {
+    return (peri_loop_clock_ns(call->client->loop) - call->began_ns) / 1000u;
+}
+
+/* Readiness */
+
+static void on_soon(uv_idle_t *idle) {
+    struct peri_client *c = idle->data;
+    uv_idle_stop(idle);
+    c->is_soon = false;
+    peri_client_pump(c);
+}
+
+/* Pump in the next turn of the loop, which then does not wait. */
+void peri_client_soon(struct peri_client *c) {
+    if (c->is_soon || c->is_pumping) return;
+    c->is_soon = true;
+    uv_idle_start(c->soon, on_soon);
+}
+
+/* What made it necessary was done meanwhile: save the loop an empty turn. */
+static void stay_calm(struct peri_client *c) {
+    if (!c->is_soon || !peri_list_is_empty(&c->due) || !peri_list_is_empty(&c->ready)) return;
+    c->is_soon = false;
+    uv_idle_stop(c->soon);
+}
+
+void peri_call_ready(struct peri_call *call) {
+    if (!peri_list_is_empty(&call->ready)) return;
+    peri_list_insert(&call->client->ready, &call->ready);
+    peri_client_soon(call->client);
+}
+
+void peri_call_out_of_memory(struct peri_call *call) {
+    call->verdict = PERI_ENOMEM;
+    peri_call_ready(call);
+}
+
+/* Body buffers */
+
+static void borrow_buffer(struct peri_client *c, struct peri_buf *b) {
+    if (c->buffer_count > 0)
+        *b = c->buffers[--c->buffer_count];
+    else
+        peri_buf_init(b, BODY_MAX);
+}
+
+static void return_buffer(struct peri_client *c, struct peri_buf *b) {
+    if (b->cap > 0 && b->cap <= BUFFER_KEEP && c->buffer_count < PERI_CLIENT_BUFFERS) {
+        peri_buf_clear(b);
+        c->buffers[c->buffer_count++] = *b;
+    } else {
+        peri_buf_done(b);
+    }
+    peri_buf_init(b, BODY_MAX);
+}
+
+/* Inside libcurl: take notes */
+
+static size_t refuse(struct peri_call *call, enum peri_err err, const char *why) {
+    call->verdict = err;
+    call->why = why;
+    return 0; /* fewer bytes than were given: libcurl ends the transfer and closes its connection */
+}
+
+/* Until the connection stands: what comes first, its time or that of the whole head. */
+static enum peri_err await_connection(struct peri_call *call) {
+    uint64_t now = peri_loop_now_ms(call->client->loop), due = now + call->connect_ms;
+    call->connect_due_ms = due;
+    if (call->first_byte_due_ms != 0 && call->first_byte_due_ms < due)
+        due = call->first_byte_due_ms;
+    return peri_timer_start(&call->phase, due > now ? due - now : 0);
+}
+
+void peri_call_on_reconnect(struct peri_call *call) {
+    call->is_connected = false;
+    if (await_connection(call) != PERI_OK) peri_call_out_of_memory(call);
+}
+
+int peri_call_on_connected(void *easy, char *peer, char *own, int peer_port, int own_port) {
+    struct peri_call *call = ((struct peri_easy *)easy)->call;
+    (void)peer;
+    (void)own;
+    (void)peer_port;
+    (void)own_port;
+    if (call->is_connected) return CURL_PREREQFUNC_OK;
+    call->is_connected = true;
+    call->connect_us = since_us(call);
+    uint64_t now = peri_loop_now_ms(call->client->loop);
+    if (call->first_byte_due_ms == 0)
+        peri_timer_stop(&call->phase);
+    else if (peri_timer_start(&call->phase,
+                              call->first_byte_due_ms > now ? call->first_byte_due_ms - now : 0) !=
+             PERI_OK)
+        return CURL_PREREQFUNC_ABORT;
+    return CURL_PREREQFUNC_OK;
+}
+
+/* The head is whole: from here on silence is a stall. */
+static bool begin_body(struct peri_call *call) {
+    struct peri_client *c = call->client;
+    struct peri_easy *e = call->easy;
+    call->has_head = true;
+    call->first_byte_us = since_us(call);
+    if (call->idle_ms == 0)
+        peri_timer_stop(&call->phase);
+    else if (peri_timer_start(&call->phase, call->idle_ms) != PERI_OK)
+        return false;
+    bool forbid = c->sockets > c->open_calls + c->options.idle_connections;
+    if (forbid != e->forbids_reuse) {
+        curl_easy_setopt(e->easy, CURLOPT_FORBID_REUSE, (long)forbid);
+        e->forbids_reuse = forbid;
+    }
+    peri_call_ready(call);
+    return true;
+}
+
+size_t peri_call_on_line(char *p, size_t size, size_t n, void *easy) {
+    struct peri_call *call = ((struct peri_easy *)easy)->call;
+    n *= size;
+    enum peri_err err =
+        peri_answer_head_line(&call->head, (struct peri_str){ p, n }, call->head_max);
+    if (err != PERI_OK) return refuse(call, err, call->head.why);
+    if (call->head.is_complete && !call->has_head && !begin_body(call))
+        return refuse(call, PERI_ENOMEM, NULL);
+    return n;
+}
+
+size_t peri_call_on_bytes(char *p, size_t size, size_t n, void *easy) {
+    struct peri_call *call = ((struct peri_easy *)easy)->call;
+    n *= size;
+    if (call->is_paused) return CURL_WRITEFUNC_PAUSE;
+    if (call->body.cap == 0) borrow_buffer(call->client, &call->body);
+    enum peri_err err = peri_buf_add(&call->body, (struct peri_str){ p, n });
+    if (err != PERI_OK) return refuse(call, err, "too much came at once");
+    call->received_bytes += n;
+    peri_call_ready(call);
+    return n;
+}
+
+/* The end of a call */
+
+static enum peri_err err_of(const struct peri_call *call) {
+    bool has_begun = call->has_head;
+    switch (call->code) {
+    case CURLE_OK: return PERI_OK;
+    case CURLE_COULDNT_RESOLVE_HOST: return PERI_EDNS;
+    case CURLE_COULDNT_CONNECT: return call->was_refused ? PERI_EDENIED : PERI_ECONNECT;
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CIPHER:
+    case CURLE_SSL_ISSUER_ERROR:
+    case CURLE_SSL_INVALIDCERTSTATUS:
+    case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
+    case CURLE_SSL_SHUTDOWN_FAILED:
+    case CURLE_SSL_CRL_BADFILE:
+    case CURLE_SSL_CLIENTCERT:
+    case CURLE_USE_SSL_FAILED: return PERI_ETLS;
+    case CURLE_OPERATION_TIMEDOUT: return PERI_ETIMEOUT;
+    case CURLE_PARTIAL_FILE: return PERI_ETRUNCATED;
+    case CURLE_HTTP2_STREAM:
+    case CURLE_GOT_NOTHING:
+    case CURLE_SEND_ERROR: return has_begun ? PERI_ETRUNCATED : PERI_ECLOSED;
+    case CURLE_RECV_ERROR: /* of the socket, and of the chunk reader */
+        if (strstr(call->easy->why, "chunked-encoding") != NULL) return PERI_EPROTO;
+        return has_begun ? PERI_ETRUNCATED : PERI_ECLOSED;
+    case CURLE_OUT_OF_MEMORY: return PERI_ENOMEM;
+    default: return PERI_EPROTO;
+    }
+}
+
+static void fill_report(struct peri_call_report *report, const struct peri_call *call) {
+    long request_bytes = 0;
+    curl_off_t sent = 0;
+    CURL *h = call->easy->easy;
+    enum peri_err err = call->verdict != PERI_OK ? call->verdict : err_of(call);
+    curl_easy_getinfo(h, CURLINFO_REQUEST_SIZE, &request_bytes);
+    curl_easy_getinfo(h, CURLINFO_SIZE_UPLOAD_T, &sent);
+    *report = (struct peri_call_report){ .err = err,
+                                         .status = call->has_head ? call->head.status : 0,
+                                         .connect_us = call->connect_us,
+                                         .first_byte_us = call->first_byte_us,
+                                         .total_us = since_us(call),
+                                         .sent_bytes = (uint64_t)sent,
+                                         .received_bytes = call->received_bytes,
+                                         .is_reused = call->is_connected && !call->opened_socket,
+                                         .was_sent = request_bytes > 0 };
+    if (err == PERI_OK) return;
+    const char *why = call->why;
+    if (why == NULL && call->was_refused) why = "the address is not allowed";
+    if (why == NULL && call->easy->why[0] != '\0') why = call->easy->why;
+    if (why == NULL) why = peri_err_text(err);
+    snprintf(report->detail, sizeof report->detail, "%.*s", (int)sizeof report->detail - 1, why);
+}
+
+static void free_call(struct peri_call *call) {
+    struct peri_client *c = call->client;
+    if (call->multi != NULL) peri_multi_remove(call);
+    if (call->easy != NULL) peri_easy_give(c, call->easy);
+    peri_timer_stop(&call->phase);
+    peri_timer_stop(&call->total);
+    peri_list_remove(&call->ready);
+    return_buffer(c, &call->body);
+    peri_answer_head_done(&call->head);
+    peri_url_unref(call->url);
+    peri_free(call);
+}
+
+static void finish(struct peri_call *call) {
+    struct peri_call_report report;
+    fill_report(&report, call);
+    call->client->open_calls--;
+    peri_multi_remove(
+        call); /* the socket of a call that failed is closed before its owner hears of it */
+    peri_list_remove(&call->ready);
+    peri_timer_stop(&call->phase);
+    peri_timer_stop(&call->total);
+    call->ops->on_done(call->arg, call, &report);
+    free_call(call);
+}
+
+static void fail(struct peri_call *call, enum peri_err err, const char *why) {
+    call->verdict = err;
+    call->why = why;
+    finish(call);
+}
+
+static void on_phase_over(void *arg) {
+    struct peri_call *call = arg;
+    if (call->is_over) return; /* everything came; the owner has paused */
+    if (call->has_head) {
+        if (call->is_paused)
+            peri_timer_start(&call->phase, call->idle_ms); /* takes the place it has just left */
+        else
+            fail(call, PERI_ESTALL, "the provider fell silent in the middle of its answer");
+    } else if (!call->is_connected &&
+               peri_loop_now_ms(call->client->loop) >= call->connect_due_ms) {
+        fail(call, PERI_ETIMEOUT, "no connection in the time allowed");
+    } else {
+        fail(call, PERI_ETIMEOUT, "no answer in the time allowed");
+    }
+}
+
+static void on_total_over(void *arg) {
+    fail(arg, PERI_ETIMEOUT, "the answer was not complete in the time allowed");
+}
+
+/* Delivery. Each step gives false when the call is no longer there. */
+
+static bool hand_over_head(struct peri_call *call) {
+    struct peri_client *c = call->client;
+    size_t count = peri_answer_head_view(&call->head, c->headers, c->header_room);
+    if (count > c->header_room) {
+        struct peri_header *more = peri_realloc(c->headers, count * sizeof *more);
+        if (more == NULL) {
+            fail(call, PERI_ENOMEM, NULL);
+            return false;
+        }
+        c->headers = more;
+        c->header_room = count;
+        peri_answer_head_view(&call->head, c->headers, count);
+    }
+    call->gave_head = true;
+    struct peri_buf lines = call->head.lines; /* outlives a cancel from inside on_head */
+    peri_buf_init(&call->head.lines, 0);
+    c->current = call;
+    call->ops->on_head(call->arg, call, call->head.status, c->headers, count);
+    peri_buf_done(&lines);
+    return c->current == call;
+}
+
+static bool hand_over_body(struct peri_call *call) {
+    struct peri_client *c = call->client;
+    struct peri_buf body = call->body;
+    peri_buf_init(&call->body, BODY_MAX);
+    if (call->idle_ms > 0 && !call->is_over)
+        peri_timer_start(&call->phase, call->idle_ms); /* armed already: cannot fail */
+    c->current = call;
+    bool goes_on = call->ops->on_body(call->arg, call, peri_buf_str(&body));
+    return_buffer(c, &body);
+    if (c->current != call) return false;
+    if (!goes_on) peri_call_pause(call);
+    return true;
+}
+
+static void deliver(struct peri_call *call) {
+    if (call->verdict == PERI_ENOMEM && !call->is_over) {
+        finish(call);
+        return;
+    }
+    if (call->has_head && !call->gave_head && !hand_over_head(call)) return;
+    if (call->body.n > 0 && !call->is_paused && !hand_over_body(call)) return;
+    if (call->is_over && call->body.n == 0) finish(call);
+}
+
+/* What is ready now, once: what that makes ready waits for the next turn, so that one busy call cannot keep
+ * the loop. */
+void peri_client_pump(struct peri_client *c) {
+    struct peri_list due, ready, *at;
+    c->is_pumping = true;
+    peri_list_init(&ready);
+    while (!peri_list_is_empty(&c->ready)) {
+        at = c->ready.next;
+        peri_list_remove(at);
+        peri_list_insert(&ready, at);
+    }
+    while (!peri_list_is_empty(&ready)) {
+        at = ready.next;
+        peri_list_remove(at);
+        deliver(peri_list_entry(at, struct peri_call, ready));
+    }
+    peri_list_init(&due);
+    while (!peri_list_is_empty(&c->due)) {
+        at = c->due.next;
+        peri_list_remove(at);
+        peri_list_insert(&due, at);
+    }
+    while (!peri_list_is_empty(&due)) {
+        at = due.next;
+        peri_list_remove(at);
+        peri_multi_act(peri_list_entry(at, struct peri_multi, due), CURL_SOCKET_TIMEOUT, 0);
+    }
+    c->current = NULL;
+    c->is_pumping = false;
+    if (!peri_list_is_empty(&c->due) || !peri_list_is_empty(&c->ready)) peri_client_soon(c);
+}
+
+/* The start of a call */
+
+static struct peri_call *new_call(struct peri_client *c, const struct peri_call_spec *spec) {
+    struct peri_call *call = peri_call_alloc(spec);
+    if (call == NULL) return NULL;
+    call->client = c;
+    call->fd = CURL_SOCKET_BAD;
+    call->url = peri_url_ref(spec->url);
+    call->is_restricted = spec->is_restricted;
+    call->connect_ms = spec->connect_ms == 0 ? CONNECT_MS : spec->connect_ms;
+    if (spec->first_byte_ms > 0)
+        call->first_byte_due_ms = peri_loop_now_ms(c->loop) + spec->first_byte_ms;
+    call->idle_ms = spec->idle_ms;
+    call->head_max = spec->head_bytes == 0 ? HEAD_BYTES : spec->head_bytes;
+    call->began_ns = peri_loop_clock_ns(c->loop);
+    peri_list_init(&call->in_multi);
+    peri_list_init(&call->ready);
+    peri_buf_init(&call->body, BODY_MAX);
+    peri_answer_head_init(&call->head);
+    peri_timer_init(&call->phase, c->loop, on_phase_over, call);
+    peri_timer_init(&call->total, c->loop, on_total_over, call);
+    return call;
+}
+
+enum peri_err peri_call_start(struct peri_call **out, struct peri_client *c,
+                              const struct peri_call_spec *spec, const struct peri_call_ops *ops,
+                              void *arg) {
+    if (!peri_call_spec_is_valid(spec)) return PERI_EINVAL;
+    enum peri_err err = PERI_ENOMEM;
+    struct peri_call *call = new_call(c, spec);
+    if (call == NULL) return PERI_ENOMEM;
+    call->ops = ops;
+    call->arg = arg;
+    struct peri_multi *m = peri_multi_with_room(&err, c, spec->is_restricted);
+    if (m == NULL) goto fail;
+    if ((err = peri_call_prepare(call, spec)) != PERI_OK) goto fail;
+    if ((err = await_connection(call)) != PERI_OK) goto fail;
+    if (spec->total_ms > 0 && (err = peri_timer_start(&call->total, spec->total_ms)) != PERI_OK)
+        goto fail;
+    if ((err = peri_multi_add(m, call)) != PERI_OK) goto fail;
+    c->open_calls++;
+    peri_multi_act(m, CURL_SOCKET_TIMEOUT, 0);
+    stay_calm(c);
+    *out = call;
+    return PERI_OK;
+fail:
+    free_call(call);
+    return err;
+}
+
+void peri_call_cancel(struct peri_call *call) {
+    struct peri_client *c = call->client;
+    if (c->current == call) c->current = NULL;
+    c->open_calls--;
+    free_call(call);
+}
+
+void peri_call_pause(struct peri_call *call) {
+    if (call->is_paused) return;
+    call->is_paused = true;
+    /* Before the head the pause would hold that back, too; later the first bytes that come pause it. */
+    if (!call->is_over && call->has_head) curl_easy_pause(call->easy->easy, CURLPAUSE_RECV);
+}
+
+void peri_call_resume(struct peri_call *call) {
+    if (!call->is_paused) return;
+    call->is_paused = false;
+    if (call->body.n > 0 || call->is_over) peri_call_ready(call);
+    if (call->is_over) return;
+    if (call->has_head && call->idle_ms > 0) peri_timer_start(&call->phase, call->idle_ms);
+    curl_easy_pause(call->easy->easy, CURLPAUSE_CONT);
+}
+
+/* The client */
+
+enum peri_err peri_client_new(struct peri_client **out, struct peri_loop *loop,
+                              const struct peri_client_options *options) {
+    /* Counted by libcurl itself, and safe from several threads since 7.84. */
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) return PERI_ENOMEM;
+    struct peri_client *c = peri_calloc(1, sizeof *c);
+    if (c == NULL) {
+        curl_global_cleanup();
+        return PERI_ENOMEM;
+    }
+    if (options != NULL) c->options = *options;
+    if (c->options.transfers_per_multi == 0) c->options.transfers_per_multi = 32;
+    if (c->options.multis == 0) c->options.multis = 512;
+    if (c->options.idle_connections == 0) c->options.idle_connections = 256;
+    c->loop = loop;
+    peri_list_init(&c->ready);
+    peri_list_init(&c->due);
+    c->header_room = HEADER_ROOM;
+    c->headers = peri_calloc(c->header_room, sizeof *c->headers);
+    c->multis = peri_calloc(c->options.multis, sizeof(struct peri_multi *));
+    c->share = curl_share_init();
+    if (c->headers == NULL || c->multis == NULL || c->share == NULL ||
+        curl_share_setopt(c->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS) != CURLSHE_OK ||
+        curl_share_setopt(c->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION) != CURLSHE_OK ||
+        (c->soon = peri_calloc(1, sizeof *c->soon)) == NULL) {
+        peri_client_free(c);
+        return PERI_ENOMEM;
+    }
+    uv_idle_init(peri_loop_uv(loop), c->soon);
+    c->soon->data = c;
+    *out = c;
+    return PERI_OK;
+}
+
+static void on_soon_closed(uv_handle_t *handle) { peri_free(handle); }
+
+void peri_client_free(struct peri_client *c) {
+    if (c == NULL) return;
+    if (c->open_calls > 0) peri_bug("every call has ended before its client goes");
+    for (size_t i = 0; i < c->multi_count; i++) peri_multi_free(c->multis[i]);
+    while (c->pool != NULL) {
+        struct peri_easy *next = c->pool->next;
+        peri_easy_free(c->pool);
+        c->pool = next;
+    }
+    if (c->share != NULL) curl_share_cleanup(c->share);
+    if (c->soon != NULL) uv_close((uv_handle_t *)c->soon, on_soon_closed);
+    while (c->buffer_count > 0) peri_buf_done(&c->buffers[--c->buffer_count]);
+    peri_free(c->headers);
+    peri_free(c->multis);
+    peri_free(c->watchers);
+    peri_free(c);
+    curl_global_cleanup();
+}
+
+size_t peri_client_open_calls(const struct peri_client *c) { return c->open_calls; }
+size_t peri_client_multis(const struct peri_client *c) { return c->multi_count; }

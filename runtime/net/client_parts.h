@@ -1,0 +1,133 @@
+/* For the client's own files only: what client.c (calls), call_request.c (what they ask), multi.c (libcurl's
+ * handles) and watch.c (sockets) share.
+ *
+ * The one idea: no callback of ours runs inside libcurl. libcurl's callbacks only note what came (in the call's
+ * `head` and `body`) and put the call on the client's `ready` list; peri_client_pump, always entered from the
+ * loop, hands it to the owner. So an owner may start, cancel, pause and resume any call from inside any
+ * callback, and every one of those takes effect before it returns.
+ */
+#ifndef PERI_NET_CLIENT_PARTS_H
+#define PERI_NET_CLIENT_PARTS_H
+
+#include <curl/curl.h>
+
+#include "net/answer_head.h"
+#include "net/client.h"
+#include "net/loop_uv.h"
+#include "net/url_curl.h"
+
+#define PERI_CLIENT_BUFFERS 4 /* body buffers kept for the next call that needs one */
+
+struct peri_watcher;
+
+/* One easy handle with what was last set on it, so that a request sets only what differs. */
+struct peri_easy {
+    CURL *easy;
+    struct peri_call *call; /* NULL while in the pool */
+    struct peri_easy *next; /* in the pool */
+    enum { PERI_EASY_NONE, PERI_EASY_GET, PERI_EASY_POST, PERI_EASY_HEAD } shape;
+    bool has_custom_method, is_insecure, use_http2, has_ca_file, has_unix_path, forbids_reuse;
+    size_t read_bytes;
+    char why[CURL_ERROR_SIZE];
+};
+
+struct peri_multi {
+    struct peri_client *client;
+    CURLM *handle;          /* NULL until used, and again after it was closed to give memory back */
+    size_t place;           /* in client->multis */
+    struct peri_list calls; /* with a transfer in this multi */
+    size_t busy;            /* how many those are */
+    int running;            /* those that libcurl has not reported as finished */
+    size_t sockets, dead_sockets;
+    bool is_restricted;
+    struct peri_timer deadline;
+    struct peri_list due; /* in client->due when libcurl wants to be called at once */
+};
+
+struct peri_client {
+    struct peri_loop *loop;
+    struct peri_client_options options;
+    CURLSH *share; /* names and TLS sessions, over all multis */
+    struct peri_multi **multis;
+    size_t multi_count, lowest_free;
+    struct peri_easy *pool;
+    size_t pool_count;
+    struct peri_watcher **watchers; /* by descriptor */
+    size_t watcher_room, sockets;
+    size_t open_calls;
+    struct peri_list ready, due;
+    uv_idle_t *soon; /* runs while something is ready or due */
+    bool is_soon, is_pumping;
+    struct peri_call *current; /* whose callback runs; NULL once it was cancelled */
+    struct peri_buf buffers[PERI_CLIENT_BUFFERS];
+    size_t buffer_count;
+    struct peri_header *headers; /* the views of one on_head */
+    size_t header_room;
+};
+
+struct peri_call {
+    struct peri_client *client;
+    struct peri_multi *multi;
+    struct peri_easy *easy;
+    struct peri_list in_multi, ready;
+    const struct peri_call_ops *ops;
+    void *arg;
+    struct peri_url *url;
+    struct peri_timer phase, total;
+    uint64_t began_ns, connect_ms, connect_due_ms, first_byte_due_ms, idle_ms;
+    size_t head_max;
+    struct peri_answer_head head;
+    struct peri_buf body;  /* came and not handed over */
+    enum peri_err verdict; /* ours, before libcurl's */
+    const char *why;
+    CURLcode code;
+    curl_socket_t fd; /* it last waited for */
+    bool is_restricted;
+    bool has_head, gave_head, is_paused, is_over; /* is_over: libcurl has finished the transfer */
+    bool opened_socket, is_connected, was_refused;
+    uint64_t connect_us, first_byte_us, received_bytes;
+    struct curl_slist *lines; /* of the request, in the same piece of memory as the call */
+};
+
+/* multi.c */
+enum peri_err peri_easy_take(struct peri_easy **out, struct peri_client *c);
+void peri_easy_give(struct peri_client *c, struct peri_easy *e);
+void peri_easy_free(struct peri_easy *e);
+/* A multi with room, the first one; opened when it must be. NULL with err PERI_EFULL or PERI_ENOMEM. */
+struct peri_multi *peri_multi_with_room(enum peri_err *err, struct peri_client *c,
+                                        bool is_restricted);
+enum peri_err peri_multi_add(struct peri_multi *m, struct peri_call *call);
+/* The call's transfer leaves libcurl; an unfinished one takes its socket along. */
+void peri_multi_remove(struct peri_call *call);
+/* Let libcurl act on a socket (or CURL_SOCKET_TIMEOUT) and note which transfers it finished. */
+void peri_multi_act(struct peri_multi *m, curl_socket_t fd, int flags);
+void peri_multi_close(struct peri_multi *m);
+void peri_multi_free(struct peri_multi *m);
+
+/* call_request.c */
+bool peri_call_spec_is_valid(const struct peri_call_spec *spec);
+/* Cleared, with `lines` made; NULL when memory ran out. */
+struct peri_call *peri_call_alloc(const struct peri_call_spec *spec);
+/* Take a handle and set on it what this call needs. */
+enum peri_err peri_call_prepare(struct peri_call *call, const struct peri_call_spec *spec);
+
+/* watch.c */
+int peri_watch_socket(CURL *easy, curl_socket_t fd, int what, void *multi, void *watcher);
+curl_socket_t peri_watch_open(void *easy, curlsocktype purpose, struct curl_sockaddr *address);
+/* The call no longer uses the socket it last waited for. */
+void peri_watch_release(struct peri_call *call);
+int peri_watch_close(void *client, curl_socket_t fd);
+
+/* client.c */
+void peri_call_ready(struct peri_call *call);
+/* The call ends with PERI_ENOMEM in the next turn. */
+void peri_call_out_of_memory(struct peri_call *call);
+void peri_client_soon(struct peri_client *c);
+void peri_client_pump(struct peri_client *c);
+size_t peri_call_on_line(char *p, size_t size, size_t n, void *easy);
+size_t peri_call_on_bytes(char *p, size_t size, size_t n, void *easy);
+/* A kept connection was dead: libcurl makes another one. */
+void peri_call_on_reconnect(struct peri_call *call);
+int peri_call_on_connected(void *easy, char *peer, char *own, int peer_port, int own_port);
+
+#endif

@@ -1,0 +1,481 @@
+#include "net/upstream_test.h"
+
+#define OK_5 "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello"
+
+/* One loop, one provider, one client, one owner. */
+struct bench {
+    struct peri_loop *loop;
+    struct upstream up;
+    struct peri_client *client;
+    struct seen seen;
+    struct peri_call_spec spec;
+};
+
+static void bench_open(struct bench *b, const char *script) {
+    memset(b, 0, sizeof *b);
+    if (peri_loop_new(&b->loop) != PERI_OK) abort();
+    peri_loop_use_fake_time(b->loop);
+    upstream_open(&b->up, b->loop, script);
+    if (peri_client_new(&b->client, b->loop, NULL) != PERI_OK) abort();
+    b->seen.loop = b->loop;
+    b->spec = (struct peri_call_spec){ .url = b->up.parsed,
+                                       .method = PERI_STR("POST"),
+                                       .body = PERI_STR("{}") };
+}
+
+static void bench_close(struct bench *b) {
+    CHECK_EQ(peri_client_open_calls(b->client), 0);
+    seen_clear(&b->seen);
+    peri_client_free(b->client);
+    upstream_close(&b->up);
+    peri_loop_free(b->loop);
+}
+
+static void bench_run(struct bench *b) {
+    seen_clear(&b->seen);
+    CHECK_EQ(seen_start(&b->seen, b->client, &b->spec), PERI_OK);
+    UNTIL(b->loop, b->seen.dones > 0);
+}
+
+TEST(a_plain_answer_arrives_with_its_head_its_body_and_a_report) {
+    struct bench b;
+    bench_open(&b, OK_5);
+    bench_run(&b);
+    CHECK_EQ(b.seen.heads, 1);
+    CHECK_EQ(b.seen.status, 200);
+    CHECK_STR(peri_str_of(b.seen.headers), "Content-Type=text/plain;Content-Length=5;");
+    CHECK_STR(peri_buf_str(&b.seen.body), "hello");
+    CHECK_EQ(b.seen.report.err, PERI_OK);
+    CHECK_STR(peri_str_of(b.seen.report.detail), "");
+    CHECK_EQ(b.seen.report.status, 200);
+    CHECK_EQ(b.seen.report.sent_bytes, 2);
+    CHECK_EQ(b.seen.report.received_bytes, 5);
+    CHECK(b.seen.report.was_sent);
+    CHECK(!b.seen.report.is_reused);
+    bench_close(&b);
+}
+
+TEST(the_request_has_no_line_that_nobody_asked_for) {
+    struct bench b;
+    char want[512];
+    struct peri_header headers[] = { { PERI_STR("Authorization"), PERI_STR("Bearer k") },
+                                     { PERI_STR("x-empty"), PERI_STR("") } };
+    bench_open(&b, OK_5);
+    b.spec.headers = headers;
+    b.spec.header_count = 2;
+    bench_run(&b);
+    snprintf(want, sizeof want,
+             "POST /v1 HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nAuthorization: Bearer k\r\nx-empty:\r\n"
+             "Content-Length: 2\r\n\r\n{}",
+             b.up.port);
+    CHECK_STR(peri_str_of(b.up.head), want);
+    bench_close(&b);
+}
+
+TEST(methods_follow_each_other_on_one_handle_without_traces) {
+    static const struct {
+        const char *method, *body, *line;
+        bool has_length;
+    } cases[] = { { "POST", "{}", "POST /v1 ", true },    { "GET", "", "GET /v1 ", false },
+                  { "HEAD", "", "HEAD /v1 ", false },     { "POST", "", "POST /v1 ", true },
+                  { "DELETE", "", "DELETE /v1 ", false }, { "PUT", "x", "PUT /v1 ", true },
+                  { "GET", "", "GET /v1 ", false },       { "HEAD", "", "HEAD /v1 ", false },
+                  { "GET", "", "GET /v1 ", false } };
+    struct bench b;
+    bench_open(&b, "HTTP/1.1 204 No Content\r\n\r\n");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        b.spec.method = peri_str_of(cases[i].method);
+        b.spec.body = peri_str_of(cases[i].body);
+        bench_run(&b);
+        CHECK_EQ(b.seen.report.err, PERI_OK);
+        CHECK_EQ(b.seen.status, 204);
+        CHECK(peri_str_has_prefix(peri_str_of(b.up.head), peri_str_of(cases[i].line)));
+        CHECK_EQ(strstr(b.up.head, "Content-Length") != NULL, cases[i].has_length);
+    }
+    CHECK_EQ(b.up.accepts, 1);
+    bench_close(&b);
+}
+
+TEST(a_chunked_stream_arrives_whole_however_it_is_cut) {
+    static const char answer[] = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                                 "5\r\nhello\r\n1;x=y\r\n,\r\n6\r\n world\r\n0\r\nx-t: 1\r\n\r\n";
+    struct bench b;
+    bench_open(&b, answer);
+    for (size_t piece = 1; piece < sizeof answer; piece++) {
+        b.up.piece = piece;
+        bench_run(&b);
+        CHECK_EQ(b.seen.report.err, PERI_OK);
+        CHECK_STR(peri_buf_str(&b.seen.body), "hello, world");
+    }
+    CHECK_EQ(b.up.accepts, 1);
+    bench_close(&b);
+}
+
+TEST(a_connection_is_used_again) {
+    struct bench b;
+    bench_open(&b, OK_5);
+    for (int i = 0; i < 5; i++) {
+        bench_run(&b);
+        CHECK_EQ(b.seen.report.is_reused, i > 0);
+    }
+    CHECK_EQ(b.up.accepts, 1);
+    CHECK_EQ(b.up.requests, 5);
+    bench_close(&b);
+}
+
+TEST(a_connection_the_provider_closes_is_not_used_again) {
+    struct bench b;
+    bench_open(&b, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok");
+    bench_run(&b);
+    bench_run(&b);
+    CHECK_EQ(b.seen.report.err, PERI_OK);
+    CHECK_EQ(b.up.accepts, 2);
+    bench_close(&b);
+}
+
+static void answer_then_hang_up(struct line *l, int request) {
+    if (request == 1)
+        line_send(l, OK_5);
+    else
+        line_close(l);
+}
+
+TEST(a_connection_that_died_as_we_wrote_is_replaced_once_and_unseen) {
+    struct bench b;
+    bench_open(&b, OK_5);
+    b.up.answer = answer_then_hang_up;
+    for (int i = 0; i < 4; i++) {
+        bench_run(&b);
+        CHECK_EQ(b.seen.report.err, PERI_OK);
+        CHECK_STR(peri_buf_str(&b.seen.body), "hello");
+    }
+    CHECK_EQ(b.up.accepts, 4);
+    CHECK_EQ(b.up.requests, 7);
+    bench_close(&b);
+}
+
+TEST(a_connection_that_was_closed_while_idle_is_not_used) {
+    struct bench b;
+    bench_open(&b, OK_5);
+    bench_run(&b);
+    line_close(b.up.last);
+    TURNS(b.loop, 3);
+    bench_run(&b);
+    CHECK_EQ(b.seen.report.err, PERI_OK);
+    CHECK(!b.seen.report.is_reused);
+    CHECK_EQ(b.up.requests, 2);
+    bench_close(&b);
+}
+
+TEST(bytes_nobody_asked_for_are_not_taken_for_the_next_answer) {
+    struct bench b;
+    bench_open(&b, OK_5);
+    bench_run(&b);
+    line_send(b.up.last, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison");
+    TURNS(b.loop, 4);
+    bench_run(&b);
+    CHECK_EQ(b.seen.report.err, PERI_OK);
+    CHECK_STR(peri_buf_str(&b.seen.body), "hello");
+    CHECK_EQ(b.up.accepts, 2);
+    bench_close(&b);
+}
+
+TEST(a_redirect_is_an_answer_like_any_other) {
+    struct bench b;
+    bench_open(&b,
+               "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n");
+    bench_run(&b);
+    CHECK_EQ(b.seen.report.err, PERI_OK);
+    CHECK_EQ(b.seen.status, 302);
+    CHECK_EQ(b.up.requests, 1);
+    bench_close(&b);
+}
+
+TEST(interim_answers_are_skipped) {
+    struct bench b;
+    bench_open(&b,
+               "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" OK_5);
+    bench_run(&b);
+    CHECK_EQ(b.seen.report.err, PERI_OK);
+    CHECK_EQ(b.seen.heads, 1);
+    CHECK_EQ(b.seen.status, 200);
+    CHECK_EQ(b.seen.header_count, 2);
+    bench_close(&b);
+}
+
+TEST(requests_that_would_change_the_framing_are_refused) {
+    static const struct {
+        const char *name, *value;
+        size_t value_n;
+    } bad[] = { { "x-a", "b\r\nc: d", 7 },
+                { "x-a", "b\nc", 3 },
+                { "x-a", "b\0c", 3 },
+                { "x-a\r\nb", "c", 1 },
+                { "x a", "b", 1 },
+                { "", "b", 1 },
+                { "x-a:", "b", 1 },
+                { "Content-Length", "9", 1 },
+                { "transfer-encoding", "chunked", 7 },
+                { "Connection", "close", 5 } };
+    struct bench b;
+    bench_open(&b, OK_5);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct peri_header header = { peri_str_of(bad[i].name), { bad[i].value, bad[i].value_n } };
+        b.spec.headers = &header;
+        b.spec.header_count = 1;
+        CHECK_EQ(seen_start(&b.seen, b.client, &b.spec), PERI_EINVAL);
+    }
+    b.spec.header_count = 0;
+    b.spec.method = PERI_STR("GET /x HTTP/1.1\r\n");
+    CHECK_EQ(seen_start(&b.seen, b.client, &b.spec), PERI_EINVAL);
+    CHECK_EQ(b.up.accepts, 0);
+    bench_close(&b);
+}
+
+TEST(a_large_body_is_sent_whole) {
+    struct bench b;
+    char *body = peri_malloc(3000000);
+    memset(body, 'x', 3000000);
+    bench_open(&b, OK_5);
+    b.spec.body = (struct peri_str){ body, 3000000 };
+    bench_run(&b);
+    CHECK_EQ(b.seen.report.err, PERI_OK);
+    CHECK_EQ(b.seen.report.sent_bytes, 3000000);
+    CHECK_EQ(b.up.requests, 1);
+    CHECK(strstr(b.up.head, "Expect") == NULL);
+    peri_free(body);
+    bench_close(&b);
+}
+
+static void send_megabytes(struct line *l, int request) {
+    static char block[65536];
+    (void)request;
+    memset(block, 'y', sizeof block);
+    line_send(l, "HTTP/1.1 200 OK\r\nContent-Length: 16777216\r\n\r\n");
+    for (int i = 0; i < 256; i++) line_send_n(l, block, sizeof block);
+}
+
+TEST(a_paused_call_holds_the_provider_back_and_loses_nothing) {
+    struct bench b;
+    bench_open(&b, OK_5);
+    b.up.answer = send_megabytes;
+    b.seen.pause_in_body = true;
+    CHECK_EQ(seen_start(&b.seen, b.client, &b.spec), PERI_OK);
+    UNTIL(b.loop, b.seen.bodies > 0);
+    TURNS(b.loop, 50);
+    CHECK_EQ(b.seen.bodies, 1);
+    size_t still_queued = uv_stream_get_write_queue_size((uv_stream_t *)&b.up.last->tcp);
+    CHECK(still_queued > 4u << 20);
+    while (b.seen.dones == 0) {
+        int before = b.seen.bodies;
+        peri_call_resume(b.seen.call);
+        CHECK_EQ(b.seen.bodies, before);
+        UNTIL(b.loop, b.seen.bodies > before || b.seen.dones > 0);
+        if (b.seen.bodies == 20) b.seen.pause_in_body = false;
+    }
+    CHECK_EQ(b.seen.report.err, PERI_OK);
+    CHECK_EQ(b.seen.body.n, 16777216);
+    CHECK_EQ(b.seen.report.received_bytes, 16777216);
+    bench_close(&b);
+}
+
+TEST(a_call_paused_before_its_body_gets_none) {
+    struct bench b;
+    bench_open(&b, OK_5);
+    b.seen.pause_in_head = true;
+    CHECK_EQ(seen_start(&b.seen, b.client, &b.spec), PERI_OK);
+    UNTIL(b.loop, b.seen.heads > 0);
+    TURNS(b.loop, 10);
+    CHECK_EQ(b.seen.bodies + b.seen.dones, 0);
+    peri_call_resume(b.seen.call);
+    UNTIL(b.loop, b.seen.dones > 0);
+    CHECK_STR(peri_buf_str(&b.seen.body), "hello");
+    seen_clear(&b.seen);
+
+    CHECK_EQ(seen_start(&b.seen, b.client, &b.spec), PERI_OK);
+    peri_call_pause(b.seen.call);
+    UNTIL(b.loop, b.seen.heads > 0);
+    TURNS(b.loop, 10);
+    CHECK_EQ(b.seen.bodies + b.seen.dones, 0);
+    peri_call_resume(b.seen.call);
+    UNTIL(b.loop, b.seen.dones > 0);
+    CHECK_STR(peri_buf_str(&b.seen.body), "hello");
+    bench_close(&b);
+}
+
+static void say_nothing(struct line *l, int request) {
+    (void)l;
+    (void)request;
+}
+
+#define HALF "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n"
+
+TEST(a_cancelled_call_is_gone_for_the_provider_in_the_same_turn) {
+    for (int phase = 0; phase < 4; phase++) {
+        struct bench b;
+        bench_open(&b, HALF);
+        b.seen.cancel_in_head = phase == 2;
+        b.seen.cancel_in_body = phase == 3;
+        if (phase == 0) b.up.answer = say_nothing;
+        CHECK_EQ(seen_start(&b.seen, b.client, &b.spec), PERI_OK);
+        if (phase == 0) UNTIL(b.loop, b.up.requests == 1);
+        if (phase == 1) UNTIL(b.loop, b.seen.bodies == 1);
+        if (phase < 2) peri_call_cancel(b.seen.call);
+        if (phase == 2) UNTIL(b.loop, b.seen.heads == 1);
+        if (phase == 3) UNTIL(b.loop, b.seen.bodies == 1);
+        CHECK_EQ(peri_client_open_calls(b.client), 0);
+        TURNS(b.loop, 2);
+        CHECK_EQ(b.up.gone, 1);
+        CHECK_EQ(b.seen.dones, 0);
+        CHECK_EQ(b.seen.bodies, phase == 1 || phase == 3);
+        bench_close(&b);
+    }
+}
+
+TEST(a_call_may_be_cancelled_before_it_is_connected) {
+    struct bench b;
+    bench_open(&b, OK_5);
+    CHECK_EQ(seen_start(&b.seen, b.client, &b.spec), PERI_OK);
+    peri_call_cancel(b.seen.call);
+    TURNS(b.loop, 5);
+    CHECK_EQ(b.seen.heads + b.seen.dones, 0);
+    CHECK_EQ(b.up.requests, 0);
+    bench_close(&b);
+}
+
+TEST(one_call_may_cancel_another_from_inside_its_callback) {
+    struct bench b;
+    struct seen second = { .loop = NULL };
+    bench_open(&b, HALF);
+    CHECK_EQ(seen_start(&second, b.client, &b.spec), PERI_OK);
+    CHECK_EQ(seen_start(&b.seen, b.client, &b.spec), PERI_OK);
+    b.seen.other = second.call;
+    UNTIL(b.loop, b.seen.bodies == 1);
+    CHECK_EQ(peri_client_open_calls(b.client), 1);
+    TURNS(b.loop, 2);
+    CHECK_EQ(b.up.gone, 1);
+    CHECK_EQ(second.dones, 0);
+    peri_call_cancel(b.seen.call);
+    seen_clear(&second);
+    bench_close(&b);
+}
+
+struct chain {
+    struct bench *b;
+    int left;
+};
+
+static void chain_next(void *arg, struct peri_call *call, const struct peri_call_report *report);
+static void chain_head(void *arg, struct peri_call *call, int status,
+                       const struct peri_header *headers, size_t count) {
+    (void)arg, (void)call, (void)status, (void)headers, (void)count;
+}
+static bool chain_body(void *arg, struct peri_call *call, struct peri_str bytes) {
+    (void)arg, (void)call, (void)bytes;
+    return true;
+}
+static const struct peri_call_ops chain_ops = { chain_head, chain_body, chain_next };
+
+static void chain_next(void *arg, struct peri_call *call, const struct peri_call_report *report) {
+    struct chain *chain = arg;
+    CHECK_EQ(report->err, PERI_OK);
+    if (--chain->left > 0)
+        CHECK_EQ(peri_call_start(&call, chain->b->client, &chain->b->spec, &chain_ops, chain),
+                 PERI_OK);
+}
+
+TEST(the_end_of_one_call_may_start_the_next) {
+    struct bench b;
+    struct peri_call *call;
+    bench_open(&b, OK_5);
+    struct chain chain = { &b, 50 };
+    CHECK_EQ(peri_call_start(&call, b.client, &b.spec, &chain_ops, &chain), PERI_OK);
+    UNTIL(b.loop, chain.left == 0);
+    CHECK_EQ(b.up.requests, 50);
+    CHECK_EQ(b.up.accepts, 1);
+    bench_close(&b);
+}
+
+TEST(many_calls_fill_the_multis_first_to_last) {
+    enum { MANY = 300 };
+    static struct seen seen[MANY];
+    struct bench b;
+    bench_open(&b, HALF);
+    for (int i = 0; i < MANY; i++) {
+        CHECK_EQ(seen_start(&seen[i], b.client, &b.spec), PERI_OK);
+        CHECK_EQ(peri_client_multis(b.client), i / 32 + 1);
+    }
+    for (int i = 0; i < MANY; i++) UNTIL(b.loop, seen[i].bodies == 1);
+    CHECK_EQ(b.up.accepts, MANY);
+    for (int i = 0; i < MANY; i += 2) peri_call_cancel(seen[i].call);
+    for (int i = 0; i < MANY; i += 2) {
+        seen_clear(&seen[i]);
+        CHECK_EQ(seen_start(&seen[i], b.client, &b.spec), PERI_OK);
+    }
+    CHECK_EQ(peri_client_multis(b.client), (MANY + 31) / 32);
+    CHECK_EQ(peri_client_open_calls(b.client), MANY);
+    for (int i = 0; i < MANY; i++) {
+        peri_call_cancel(seen[i].call);
+        seen_clear(&seen[i]);
+    }
+    bench_close(&b);
+}
+
+TEST(more_calls_than_every_multi_holds_are_refused) {
+    struct bench b;
+    struct seen seen[5] = { { .loop = NULL } };
+    struct peri_client *small;
+    struct peri_client_options options = { .transfers_per_multi = 2, .multis = 2 };
+    bench_open(&b, HALF);
+    CHECK_EQ(peri_client_new(&small, b.loop, &options), PERI_OK);
+    for (int i = 0; i < 5; i++)
+        CHECK_EQ(seen_start(&seen[i], small, &b.spec), i < 4 ? PERI_OK : PERI_EFULL);
+    peri_call_cancel(seen[1].call);
+    CHECK_EQ(seen_start(&seen[4], small, &b.spec), PERI_OK);
+    CHECK_EQ(peri_client_multis(small), 2);
+    for (int i = 0; i < 5; i++)
+        if (i != 1) peri_call_cancel(seen[i].call);
+    peri_client_free(small);
+    bench_close(&b);
+}
+
+TEST(after_a_peak_idle_connections_go_down_to_their_cap) {
+    enum { MANY = 40 };
+    static struct seen seen[MANY];
+    struct bench b;
+    struct peri_client *small;
+    struct peri_client_options options = { .transfers_per_multi = 4, .idle_connections = 8 };
+    bench_open(&b, OK_5);
+    CHECK_EQ(peri_client_new(&small, b.loop, &options), PERI_OK);
+    for (int i = 0; i < MANY; i++) CHECK_EQ(seen_start(&seen[i], small, &b.spec), PERI_OK);
+    for (int i = 0; i < MANY; i++) {
+        UNTIL(b.loop, seen[i].dones == 1);
+        CHECK_EQ(seen[i].report.err, PERI_OK);
+        seen_clear(&seen[i]);
+    }
+    TURNS(b.loop, 3);
+    CHECK(b.up.accepts - b.up.gone <= 8);
+    CHECK(b.up.accepts - b.up.gone >= 1);
+    peri_client_free(small);
+    bench_close(&b);
+}
+
+TEST(a_start_that_memory_runs_out_on_is_an_error_and_leaks_nothing) {
+    struct bench b;
+    enum peri_err err = PERI_OK;
+    long failed = 0;
+    bench_open(&b, OK_5);
+    TEST_EACH_FAILING_ALLOCATION {
+        struct peri_client *fresh = NULL;
+        struct seen seen = { .loop = b.loop };
+        err = peri_client_new(&fresh, b.loop, NULL);
+        if (err == PERI_OK) err = seen_start(&seen, fresh, &b.spec);
+        CHECK(err == PERI_OK || err == PERI_ENOMEM);
+        failed += err != PERI_OK;
+        if (err == PERI_OK) peri_call_cancel(seen.call);
+        peri_client_free(fresh);
+    }
+    CHECK_EQ(err, PERI_OK);
+    CHECK(failed > 5);
+    bench_close(&b);
+}
