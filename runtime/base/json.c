@@ -114,6 +114,12 @@ void peri_json_watch(struct peri_json *j, struct peri_json_watch *watch) {
 
 bool peri_json_has_odd(const struct peri_json *j) { return (j->flags & PERI_JSON_ODD) != 0; }
 
+size_t peri_json_memory(const struct peri_json *j) {
+    return sizeof *j + j->cap * sizeof *j->cells + j->list_cap * sizeof *j->lists +
+           j->piece_cap * sizeof *j->pieces + j->arena.used +
+           (j->kept == NULL ? 0 : j->text.n + PERI_JSON_PADDING);
+}
+
 uint32_t peri_json_root(const struct peri_json *j) { return j->root; }
 
 bool peri_json_is_live(const struct peri_json *j, uint32_t node) {

@@ -71,6 +71,9 @@ void peri_json_watch(struct peri_json *j, struct peri_json_watch *watch);
 /* Some string holds a lone surrogate or a NUL escape. */
 bool peri_json_has_odd(const struct peri_json *j);
 
+/* Bytes the document holds, without a borrowed text. */
+size_t peri_json_memory(const struct peri_json *j);
+
 uint32_t peri_json_root(const struct peri_json *j);
 /* Still part of the document: false for PERI_JSON_NONE and for what an edit removed. */
 bool peri_json_is_live(const struct peri_json *j, uint32_t node);
