@@ -89,17 +89,30 @@ static void show_text(struct peri_str s, char *out, size_t room) {
     snprintf(out + n, room - n, is_cut ? "…\"" : "\"");
 }
 
+/* A key put into the wrong place must not end up in a log: long and without any punctuation of prose or paths. */
+static bool may_be_secret(struct peri_str s) {
+    for (size_t i = 0; i < s.n; i++)
+        if (memchr(" ./:,;", s.p[i], 6) != NULL) return false;
+    return s.n >= 20;
+}
+
 const char *peri_node_show(const struct peri_node *n, char out[64]) {
     switch (n->kind) {
     case PERI_NODE_NULL: return "null";
     case PERI_NODE_BOOL: return n->is_true ? "true" : "false";
     case PERI_NODE_INT: snprintf(out, 64, "%" PRId64, n->integer); return out;
     case PERI_NODE_FLOAT: snprintf(out, 64, "%.14g", n->number); return out;
-    case PERI_NODE_STRING: show_text(n->text, out, 48); return out;
+    case PERI_NODE_STRING:
+        if (may_be_secret(n->text))
+            snprintf(out, 64, "text of %zu characters", n->text.n);
+        else
+            show_text(n->text, out, 48);
+        return out;
     case PERI_NODE_SECRET: return "a secret";
     case PERI_NODE_TABLE: break;
     }
-    if (n->item_count + n->member_count == 0) return "an empty table";
+    if (n->item_count + n->member_count == 0)
+        return n->shape == PERI_SHAPE_LIST ? "an empty list" : "an empty table";
     if (n->item_count > 0 && n->member_count > 0) return "a table with items and named members";
     return n->item_count > 0 ? "a list" : "a table with named members";
 }

@@ -28,6 +28,7 @@ void peri_fault_list_add(struct peri_fault_list *list, const struct peri_where *
     }
     va_list args;
     va_start(args, format);
+    list->places[list->count] = *where;
     put(&list->faults[list->count++], PERI_ECONFIG, where, format, args);
     va_end(args);
 }
@@ -39,6 +40,28 @@ void peri_fault_list_warn(struct peri_fault_list *list, const struct peri_where 
     va_start(args, format);
     put(&list->warnings[list->warning_count++], PERI_OK, where, format, args);
     va_end(args);
+}
+
+static bool is_before(const struct peri_where *a, const struct peri_where *b) {
+    if (a->name.n == 0 || b->name.n == 0) return a->name.n < b->name.n;
+    int order = memcmp(a->name.p, b->name.p, a->name.n < b->name.n ? a->name.n : b->name.n);
+    if (order == 0) order = (a->name.n > b->name.n) - (a->name.n < b->name.n);
+    return order != 0 ? order < 0 : a->line < b->line;
+}
+
+/* Insertion: twenty at most, and equal ones keep their order. */
+void peri_fault_list_sort(struct peri_fault_list *list) {
+    for (size_t i = 1; i < list->count; i++) {
+        struct peri_fault fault = list->faults[i];
+        struct peri_where place = list->places[i];
+        size_t k = i;
+        for (; k > 0 && is_before(&place, &list->places[k - 1]); k--) {
+            list->faults[k] = list->faults[k - 1];
+            list->places[k] = list->places[k - 1];
+        }
+        list->faults[k] = fault;
+        list->places[k] = place;
+    }
 }
 
 enum peri_err peri_fault_list_err(const struct peri_fault_list *list) {

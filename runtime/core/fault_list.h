@@ -7,14 +7,6 @@
 
 #define PERI_FAULTS_MAX 20
 
-struct peri_fault_list {
-    struct peri_fault faults[PERI_FAULTS_MAX]; /* `file:line: what, what was expected` */
-    size_t count;
-    size_t beyond; /* faults there was no room for */
-    struct peri_fault warnings[PERI_FAULTS_MAX];
-    size_t warning_count;
-};
-
 enum peri_origin { PERI_ORIGIN_DEFAULT, PERI_ORIGIN_FILE, PERI_ORIGIN_ENV, PERI_ORIGIN_FLAG };
 
 /* Where a value was written. */
@@ -23,6 +15,16 @@ struct peri_where {
     struct peri_str
         name;      /* file, variable or flag; borrowed for the life of the tree it belongs to */
     uint32_t line; /* in a file, from 1; 0: not known */
+};
+
+struct peri_fault_list {
+    struct peri_fault faults[PERI_FAULTS_MAX]; /* `file:line: what, what was expected` */
+    struct peri_where
+        places[PERI_FAULTS_MAX]; /* of the faults, for sorting; dead with their tree */
+    size_t count;
+    size_t beyond; /* faults there was no room for */
+    struct peri_fault warnings[PERI_FAULTS_MAX];
+    size_t warning_count;
 };
 
 #define PERI_WHERE_MAX 256
@@ -34,6 +36,8 @@ void peri_fault_list_add(struct peri_fault_list *list, const struct peri_where *
                          const char *format, ...) PERI_PRINTF(3, 4);
 void peri_fault_list_warn(struct peri_fault_list *list, const struct peri_where *where,
                           const char *format, ...) PERI_PRINTF(3, 4);
+/* By file and line, for people; while the tree that the faults are about is alive. */
+void peri_fault_list_sort(struct peri_fault_list *list);
 /* Gives PERI_OK when nothing is wrong (warnings do not count), else PERI_ECONFIG. */
 enum peri_err peri_fault_list_err(const struct peri_fault_list *list);
 

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "core/options_reader.h"
+#include "crypto/address.h"
 
 bool peri_option_is_id(struct peri_str id) {
     for (size_t i = 0; i < id.n; i++) {
@@ -54,14 +55,9 @@ void peri_read_tags(struct peri_reader *r, const struct peri_option *o,
 
 /* ---- endpoints ---- */
 
-static bool is_eth_address(struct peri_str s) {
-    if (s.n != 42 || s.p[0] != '0' || s.p[1] != 'x') return false;
-    for (size_t i = 2; i < s.n; i++) {
-        char c = s.p[i];
-        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F')))
-            return false;
-    }
-    return true;
+static bool is_ethereum(struct peri_str s) {
+    unsigned char bytes[20];
+    return peri_address_eip55_bytes(bytes, s) == PERI_OK;
 }
 
 static bool is_gonka_endpoint(struct peri_reader *r, const struct peri_node *n,
@@ -78,12 +74,12 @@ static bool is_gonka_endpoint(struct peri_reader *r, const struct peri_node *n,
     const char *expected = peri_option_url(before, &url);
     if (expected != NULL)
         peri_reader_fault(r, n, "must be \"url;address\" with %s", expected);
-    else if (!peri_option_is_id(address))
-        peri_reader_expected(r, n, "\"url;address\" with an address on the chain");
+    else if (!peri_address_is_gonka(address))
+        peri_reader_expected(r, n, "\"url;address\" with an address of the network (gonka1…)");
     else
         *text =
             peri_arena_printf(r->arena, "%.*s;%.*s", PERI_STR_ARGS(url), PERI_STR_ARGS(address));
-    return expected == NULL && peri_option_is_id(address);
+    return expected == NULL && peri_address_is_gonka(address);
 }
 
 static bool is_zerog_endpoint(struct peri_reader *r, const struct peri_node *n,
@@ -91,10 +87,11 @@ static bool is_zerog_endpoint(struct peri_reader *r, const struct peri_node *n,
     struct peri_str address, priority = *text;
     uint64_t number;
     (void)peri_str_cut(&address, &priority, ';');
-    if (is_eth_address(peri_str_trim(address)) &&
+    if (is_ethereum(peri_str_trim(address)) &&
         (priority.n == 0 || peri_str_to_u64(&number, peri_str_trim(priority)) == PERI_OK))
         return true;
-    peri_reader_expected(r, n, "\"0x…\" (40 hexadecimal digits), or that with \";priority\"");
+    peri_reader_expected(r, n,
+                         "an address (\"0x…\", 40 hexadecimal digits), or \"address;priority\"");
     return false;
 }
 
@@ -178,14 +175,31 @@ static void check_wallets(struct peri_reader *r, const struct peri_node *node,
     for (size_t i = 0; i < p->key_count; i++) {
         if (is_private_key(&keys[i])) continue;
         size_t path = peri_reader_push(r, n->key);
-        peri_reader_fault(r, n,
-                          "must be a private key: 64 hexadecimal digits (32 bytes), with or without "
-                          "0x, from 1 to the order of secp256k1 less 1");
+        peri_reader_fault(
+            r, n,
+            "must be a private key: 64 hexadecimal digits (32 bytes), with or without "
+            "0x, from 1 to the order of secp256k1 less 1");
         peri_reader_pop(r, path);
         break;
     }
     p->keys = keys;
     p->out.key = (struct peri_secret){ 0 };
+}
+
+/* Texts that must be addresses, once they are read; the faults stand at the option. */
+static void check_addresses(struct peri_reader *r, const struct peri_node *node, const char *name,
+                            const struct peri_str *texts, size_t count) {
+    bool is_gonka = peri_str_eq(r->network, PERI_STR("gonka"));
+    const struct peri_node *n = peri_node_get(node, peri_str_of(name));
+    for (size_t i = 0; n != NULL && i < count; i++) {
+        if (texts[i].n == 0 || (is_gonka ? peri_address_is_gonka(texts[i]) : is_ethereum(texts[i])))
+            continue;
+        size_t path = peri_reader_push(r, peri_str_of(name));
+        peri_reader_fault(r, n, "must be an address of the network: %s",
+                          is_gonka ? "gonka1…, its checksum included"
+                                   : "0x and 40 hexadecimal digits");
+        peri_reader_pop(r, path);
+    }
 }
 
 static void check_network(struct peri_reader *r, const struct peri_node *node,
@@ -209,6 +223,11 @@ static void check_network(struct peri_reader *r, const struct peri_node *node,
     if (p->prefix.p != NULL && !peri_option_is_id(p->prefix))
         peri_reader_fault(r, peri_node_get(node, PERI_STR("prefix")),
                           "has a bad 'prefix': must be %s", PERI_OPTION_ID_EXPECTED);
+    check_addresses(r, node, "address", &p->gonka.address, 1);
+    check_addresses(r, node, "allow", p->gonka.allow, p->gonka.allow_count);
+    check_addresses(r, node, "deny", p->gonka.deny, p->gonka.deny_count);
+    check_addresses(r, node, "ledger", &p->zerog.ledger, 1);
+    check_addresses(r, node, "inference", &p->zerog.inference, 1);
     check_wallets(r, node, p);
     p->gonka.keys = p->zerog.keys = p->keys;
     p->gonka.key_count = p->zerog.key_count = p->key_count;

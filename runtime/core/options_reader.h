@@ -108,6 +108,20 @@ struct peri_read_model {
 void peri_provider_begin(struct peri_reader *r, void *at);
 void peri_provider_check(struct peri_reader *r, const struct peri_node *node, void *at);
 void peri_config_check(struct peri_reader *r, const struct peri_node *node, void *at);
-extern const struct peri_record peri_record_model;
+extern const struct peri_record peri_record_model, peri_record_provider;
+
+/* ---- for the rows of the table ---- */
+
+/* Where a field is, and how wide. */
+#define PERI_ROW_FIELD(type, member)                                                               \
+    .at = offsetof(struct type, member), .width = sizeof(((struct type *)NULL)->member)
+#define PERI_ROW_LIST(type, member, counter)                                                       \
+    PERI_ROW_FIELD(type, member), .count_at = offsetof(struct type, counter)
+#define PERI_RECORD(title, type, rows)                                                             \
+    .name = title, .options = rows, .count = sizeof rows / sizeof rows[0],                         \
+    .size = sizeof(struct type)
+
+#define PERI_DAY_MS  86400000u
+#define PERI_WEEK_MS (7 * PERI_DAY_MS)
 
 #endif

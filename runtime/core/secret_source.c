@@ -99,17 +99,17 @@ bool peri_secret_box_peek(struct peri_secret_box *box, struct peri_str name,
     return true;
 }
 
-bool peri_secret_box_variable(struct peri_secret_box *box, struct peri_str name,
-                              struct peri_str *value) {
+enum peri_err peri_secret_box_variable(struct peri_secret_box *box, struct peri_str name,
+                                       struct peri_str *value) {
     char z[NAME_MAX_BYTES];
     const char *text = ask(box, name, z);
-    if (text == NULL) return peri_secret_box_peek(box, name, value);
+    if (text == NULL) return peri_secret_box_peek(box, name, value) ? PERI_OK : PERI_ENOTFOUND;
     struct variable *v = (struct variable *)find(box, name);
     if (v == NULL) {
         v = peri_calloc(1, sizeof *v);
         if (v == NULL || peri_secret_zone_dup(box->zone, &v->name, name) != PERI_OK) {
             peri_free(v);
-            return false;
+            return PERI_ENOMEM;
         }
         v->next = box->variables;
         box->variables = v;
@@ -118,10 +118,10 @@ bool peri_secret_box_variable(struct peri_secret_box *box, struct peri_str name,
     struct peri_str now = { v->value.p, v->value.n };
     if (!peri_str_eq(now, peri_str_of(text)) &&
         peri_secret_zone_dup(box->zone, &v->value, peri_str_of(text)) != PERI_OK)
-        return false;
+        return PERI_ENOMEM;
     if (box->env->forget != NULL) box->env->forget(box->env->arg, z);
     *value = (struct peri_str){ v->value.p, v->value.n };
-    return true;
+    return PERI_OK;
 }
 
 /* A header can not carry a second line, and no key has one: such a file is something else. */
@@ -281,7 +281,9 @@ enum peri_err peri_secret_read(struct peri_secret *out, struct peri_secret_zone 
         return peri_fault_set(fault, PERI_EINVAL,
                               "a secret comes from \"env:NAME\", \"file:PATH\" or \"cred:NAME\"");
     struct peri_str name = peri_str_from(source, 4);
-    if (!peri_secret_box_variable(box, name, &value))
+    enum peri_err err = peri_secret_box_variable(box, name, &value);
+    if (err == PERI_ENOMEM) return peri_fault_set(fault, err, "out of memory");
+    if (err != PERI_OK)
         return peri_fault_set(fault, PERI_ENOTFOUND,
                               "the environment variable %.*s is not set or empty",
                               PERI_STR_ARGS(name));

@@ -37,11 +37,10 @@ void peri_secret_box_free(struct peri_secret_box *box);
 const struct peri_env *peri_secret_box_env(const struct peri_secret_box *box);
 
 /* The value of a variable that may hold a secret, remembered and forgotten by the environment as said above.
- *   gives   false when it is not set or empty */
-bool peri_secret_box_variable(struct peri_secret_box *box, struct peri_str name,
-                              struct peri_str *value);
-
-/* The same without taking it: from the environment, or what was taken before. */
+ *   gives   PERI_OK · PERI_ENOTFOUND not set, or empty · PERI_ENOMEM */
+PERI_MUST_USE enum peri_err peri_secret_box_variable(struct peri_secret_box *box,
+                                                     struct peri_str name, struct peri_str *value);
+/* The same without taking it: from the environment, or what was taken before; false when there is none. */
 bool peri_secret_box_peek(struct peri_secret_box *box, struct peri_str name,
                           struct peri_str *value);
 

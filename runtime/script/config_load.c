@@ -1,9 +1,14 @@
 #include "script/config_load.h"
 
+#include <errno.h>
+#include <stdio.h>
+
 #include "core/config_env.h"
+#include "core/config_json.h"
 #include "script/config_lua.h"
 
 #define TREE_BYTES_MAX (256u << 20)
+#define JSON_BYTES_MAX (1u << 20)
 
 static struct peri_str folder_of(struct peri_str path) {
     size_t n = path.n;
@@ -75,11 +80,31 @@ static enum peri_err apply_flags(struct peri_arena *a, struct peri_node *root,
     return err;
 }
 
+static enum peri_err read_json(struct peri_node **root, struct peri_arena *a, struct peri_str path,
+                               struct peri_fault_list *faults) {
+    struct peri_where where = { .origin = PERI_ORIGIN_FILE, .name = path };
+    FILE *f = fopen(path.p, "rbe");
+    char *p = peri_arena_alloc(a, JSON_BYTES_MAX + 1);
+    size_t n = f == NULL || p == NULL ? 0 : fread(p, 1, JSON_BYTES_MAX + 1, f);
+    enum peri_err err = p == NULL ? PERI_ENOMEM : PERI_ECONFIG;
+    if (p == NULL)
+        err = PERI_ENOMEM;
+    else if (f == NULL || ferror(f))
+        peri_fault_list_add(faults, &where, "can not be read: %s", strerror(errno));
+    else if (n > JSON_BYTES_MAX)
+        peri_fault_list_add(faults, &where, "is larger than 1 MiB");
+    else
+        err = peri_config_json_read(root, a, (struct peri_str){ p, n }, path, faults);
+    if (f != NULL) fclose(f);
+    return err;
+}
+
 static enum peri_err read_file(struct peri_node **root, struct peri_arena *a,
                                const struct peri_config_source *source,
                                struct peri_fault_list *faults) {
     struct peri_str path = peri_arena_dup(a, source->file);
     if (path.p == NULL) return PERI_ENOMEM;
+    if (peri_str_has_suffix(path, PERI_STR(".json"))) return read_json(root, a, path, faults);
     return peri_config_lua_read(root, a, path, folder_of(path), source->box, faults);
 }
 
@@ -92,6 +117,11 @@ static enum peri_err load(struct peri_config **out, struct peri_arena *a,
         err = read_file(&root, a, source, faults);
     else
         root = peri_node_new(a, PERI_NODE_TABLE, nowhere);
+    if (root != NULL && root->kind != PERI_NODE_TABLE) {
+        peri_fault_list_add(faults, &root->where,
+                            "the configuration must be a table with named members");
+        return PERI_ECONFIG;
+    }
     /* A tree that came with faults is still checked, so that all of them are said at once. */
     if (root == NULL) return err != PERI_OK ? err : PERI_ENOMEM;
     if (err == PERI_ENOMEM) return err;
@@ -106,6 +136,21 @@ enum peri_err peri_config_load(struct peri_config **out, const struct peri_confi
     struct peri_arena tree;
     peri_arena_init(&tree, TREE_BYTES_MAX);
     enum peri_err err = load(out, &tree, source, faults);
+    peri_fault_list_sort(faults);
+    peri_arena_done(&tree);
+    return err;
+}
+
+enum peri_err peri_config_load_json(struct peri_config **out, struct peri_str text,
+                                    struct peri_str name, struct peri_secret_box *box,
+                                    struct peri_fault_list *faults) {
+    struct peri_options_context context = { .box = box };
+    struct peri_node *root = NULL;
+    struct peri_arena tree;
+    peri_arena_init(&tree, TREE_BYTES_MAX);
+    enum peri_err err = peri_config_json_read(&root, &tree, text, name, faults);
+    if (err == PERI_OK) err = peri_options_read(out, root, &context, faults);
+    peri_fault_list_sort(faults);
     peri_arena_done(&tree);
     return err;
 }
