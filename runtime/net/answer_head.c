@@ -7,25 +7,6 @@ void peri_answer_head_init(struct peri_answer_head *h) {
 
 void peri_answer_head_done(struct peri_answer_head *h) { peri_buf_done(&h->lines); }
 
-bool peri_http_is_token(struct peri_str name) {
-    for (size_t i = 0; i < name.n; i++) {
-        unsigned char c = (unsigned char)name.p[i];
-        bool is_letter_or_digit =
-            (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
-        if (!is_letter_or_digit && (c == '\0' || strchr("!#$%&'*+-.^_`|~", c) == NULL))
-            return false;
-    }
-    return name.n > 0;
-}
-
-bool peri_http_is_value(struct peri_str value) {
-    for (size_t i = 0; i < value.n; i++) {
-        unsigned char c = (unsigned char)value.p[i];
-        if ((c < ' ' && c != '\t') || c == 0x7f) return false;
-    }
-    return true;
-}
-
 static enum peri_err refuse(struct peri_answer_head *h, enum peri_err err, const char *why) {
     h->why = why;
     return err;

@@ -8,7 +8,7 @@
 #define PERI_NET_ANSWER_HEAD_H
 
 #include "base/buf.h"
-#include "net/server.h"
+#include "net/http.h" /* also for those who ask peri_http_is_token and peri_http_is_value */
 
 #define PERI_ANSWER_LINES_MAX   256 /* providers send 10 to 40 */
 #define PERI_ANSWER_INTERIM_MAX 32  /* 1xx answers before the real one */
@@ -35,9 +35,5 @@ PERI_MUST_USE enum peri_err peri_answer_head_line(struct peri_answer_head *h, st
 /* Views of the first `room` headers of a complete head; gives how many there are. */
 size_t peri_answer_head_view(const struct peri_answer_head *h, struct peri_header *headers,
                              size_t room);
-
-/* The two questions asked of every header that is sent or received: RFC 9110 section 5.6.2 and 5.5. */
-bool peri_http_is_token(struct peri_str name);
-bool peri_http_is_value(struct peri_str value);
 
 #endif
