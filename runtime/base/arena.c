@@ -28,6 +28,16 @@ void peri_arena_done(struct peri_arena *a) {
     peri_arena_init(a, a->max);
 }
 
+void peri_arena_reset(struct peri_arena *a) {
+    struct peri_arena_block *b = a->blocks;
+    if (b == NULL) return;
+    for (struct peri_arena_block *next; (next = b->next) != NULL; b = next) peri_free(b);
+    a->blocks = b;
+    a->at = b->bytes;
+    a->end = b->bytes + b->size;
+    a->used = b->size;
+}
+
 static bool grow(struct peri_arena *a, size_t n) {
     size_t size = a->blocks == NULL ? FIRST_BLOCK : a->blocks->size * 2;
     if (size > LARGEST_BLOCK) size = LARGEST_BLOCK;
@@ -46,7 +56,6 @@ static bool grow(struct peri_arena *a, size_t n) {
 
 void *peri_arena_alloc(struct peri_arena *a, size_t n) {
     if (n > SIZE_MAX / 2) return NULL;
-    if (n == 0) n = 1; /* nothing is something, too: NULL means failure only */
     n = (n + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
     if (n > (size_t)(a->end - a->at) && !grow(a, n)) return NULL;
     void *p = a->at;

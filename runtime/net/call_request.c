@@ -1,6 +1,7 @@
 /* What a call asks of libcurl: its header lines and the options of its handle. */
 #include "base/mem.h"
 #include "net/client_parts.h"
+#include "net/http.h"
 
 #define READ_BYTES 4096
 

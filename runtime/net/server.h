@@ -23,11 +23,6 @@
 struct peri_server;
 struct peri_exchange;
 
-struct peri_header {
-    struct peri_str name; /* as the client wrote it */
-    struct peri_str value;
-};
-
 /* Zero means the default that stands behind the unit. */
 struct peri_server_limits {
     size_t header_bytes; /* bytes of a whole head, 32768 */

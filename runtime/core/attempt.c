@@ -1,0 +1,338 @@
+/* Sending, and everything up to the commit point. What follows it is relay.c. */
+#include "core/attempt.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/json_edit.h"
+#include "core/health.h"
+#include "core/retry_after.h"
+#include "core/runtime.h"
+
+#define HELD_MAX       262144 /* bytes of life-cycle frames before the first token */
+#define HINT_MAX_MS    60000 /* longest a provider may send us away; official clients obey as much */
+#define ERROR_BODY_MAX 65536 /* bytes of a provider's error answer that are read */
+
+/* ---- Body and headers ---- */
+
+struct peri_json *peri_attempt_body(struct peri_attempt *a) {
+    if (a->own_body == NULL && peri_json_fork(&a->own_body, a->request->body) != PERI_OK)
+        return NULL;
+    return a->own_body;
+}
+
+static bool is_header_safe(struct peri_str name, struct peri_str value) {
+    for (size_t i = 0; i < name.n; i++)
+        if ((unsigned char)name.p[i] <= ' ' || name.p[i] == ':' || (unsigned char)name.p[i] >= 127)
+            return false;
+    for (size_t i = 0; i < value.n; i++)
+        if (value.p[i] == '\r' || value.p[i] == '\n' || value.p[i] == '\0') return false;
+    return name.n > 0;
+}
+
+enum peri_err peri_header_put(struct peri_arena *arena, struct peri_header **headers, size_t *count,
+                              struct peri_str name, struct peri_str value) {
+    if (!is_header_safe(name, value)) return PERI_EINVAL;
+    struct peri_header h = { peri_arena_dup(arena, name), peri_arena_dup(arena, value) };
+    if (h.name.p == NULL || h.value.p == NULL) return PERI_ENOMEM;
+    for (size_t i = 0; i < *count; i++) {
+        if (!peri_str_eq_nocase((*headers)[i].name, name)) continue;
+        (*headers)[i] = h;
+        return PERI_OK;
+    }
+    struct peri_header *more = peri_arena_alloc(arena, (*count + 1) * sizeof *more);
+    if (more == NULL) return PERI_ENOMEM;
+    if (*count > 0) memcpy(more, *headers, *count * sizeof *more);
+    more[(*count)++] = h;
+    *headers = more;
+    return PERI_OK;
+}
+
+enum peri_err peri_attempt_set_header(struct peri_attempt *a, struct peri_str name,
+                                      struct peri_str value) {
+    return peri_header_put(&a->request->arena, &a->headers, &a->header_count, name, value);
+}
+
+enum peri_err peri_attempt_refuse(struct peri_attempt *a, int status, struct peri_str message,
+                                  struct peri_str param, struct peri_str code) {
+    struct peri_str json = peri_request_error_json(a->request, status, message, param, code);
+    peri_buf_clear(&a->in);
+    if (json.p == NULL || peri_buf_add(&a->in, json) != PERI_OK) return PERI_ENOMEM;
+    a->status = status;
+    a->is_json = a->is_refused = true;
+    snprintf(a->detail, sizeof a->detail, "was not asked: %.*s",
+             (int)(message.n < 150 ? message.n : 150), message.p);
+    return PERI_OK;
+}
+
+/* The provider's own name for the model goes into its version of the body. */
+static enum peri_err rename_model(struct peri_attempt *a) {
+    struct peri_request *r = a->request;
+    struct peri_str want = a->candidate.upstream.n > 0 ? a->candidate.upstream : r->model;
+    uint32_t root = peri_json_root(r->body);
+    if (peri_json_string_is(r->body, peri_json_get(r->body, root, PERI_STR("model")), want))
+        return PERI_OK;
+    struct peri_json *doc = peri_attempt_body(a);
+    if (doc == NULL) return PERI_ENOMEM;
+    return peri_json_set_string(doc, root, PERI_STR("model"), want);
+}
+
+static enum peri_err body_of(struct peri_attempt *a, struct peri_str *out) {
+    *out = peri_json_text(a->own_body != NULL ? a->own_body : a->request->body, &a->body_text);
+    return out->p != NULL ? PERI_OK : a->body_text.err;
+}
+
+/* ---- Results ---- */
+
+static void release_slot(struct peri_attempt *a) {
+    if (!a->has_slot) return;
+    a->has_slot = false;
+    peri_vitals_release(a->candidate.provider->vitals);
+    peri_runtime_slot_freed(a->request->worker->runtime);
+}
+
+static void over(struct peri_attempt *a, enum peri_err err) {
+    a->state = PERI_OVER;
+    a->err = err;
+    peri_timer_stop(&a->first_token);
+    release_slot(a);
+}
+
+static uint64_t now_ns(const struct peri_attempt *a) {
+    return peri_loop_clock_ns(a->request->worker->loop);
+}
+
+void peri_attempt_fail(struct peri_attempt *a, enum peri_err err, const char *format, ...) {
+    struct peri_request *r = a->request;
+    bool was_serving = a->state == PERI_ATTEMPT_SERVING;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(a->detail, sizeof a->detail, format, args);
+    va_end(args);
+    peri_health_failed(a->candidate.provider, r->config, err, peri_loop_now_ms(r->worker->loop),
+                       a->hint_ms, a->is_probe);
+    struct peri_call *call = a->call;
+    a->call = NULL;
+    if (call != NULL) peri_call_cancel(call);
+    over(a, err);
+    peri_log_say(&r->worker->log, PERI_LOG_DEBUG, "attempt failed: %s: %s",
+                 a->candidate.provider->id.p, a->detail);
+    r->last = a;
+    if (was_serving) {
+        peri_request_complete(r, err);
+        return;
+    }
+    a->tried(a->arg, a, err);
+}
+
+void peri_attempt_ready(struct peri_attempt *a) {
+    struct peri_vitals *v = a->candidate.provider->vitals;
+    a->state = PERI_READY;
+    a->first_token_ns = now_ns(a);
+    peri_timer_stop(&a->first_token);
+    peri_vitals_well(v);
+    a->is_probe = false;
+    peri_vitals_saw_first_token(v, (a->first_token_ns - a->started_ns) / 1000);
+    a->tried(a->arg, a, PERI_OK);
+}
+
+void peri_attempt_cancel(struct peri_attempt *a, enum peri_err why) {
+    if (a->state == PERI_OVER) return;
+    struct peri_call *call = a->call;
+    a->call = NULL;
+    if (call != NULL) peri_call_cancel(call);
+    peri_health_failed(a->candidate.provider, a->request->config,
+                       why == PERI_OK ? PERI_ECANCELED : why, 0, 0, a->is_probe);
+    over(a, why);
+}
+
+void peri_attempt_done(struct peri_attempt *a) {
+    peri_json_free(a->own_body);
+    a->own_body = NULL;
+    peri_buf_done(&a->body_text);
+    peri_buf_done(&a->in);
+    peri_buf_done(&a->held);
+    peri_buf_done(&a->scratch);
+}
+
+/* ---- The call ---- */
+
+static void read_head(struct peri_attempt *a, const struct peri_header *headers, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (peri_str_eq_nocase(headers[i].name, PERI_STR("content-type"))) {
+            struct peri_str type = peri_str_trim(headers[i].value), kind;
+            if (!peri_str_cut(&kind, &type, ';')) kind = type;
+            kind = peri_str_trim(kind);
+            a->is_sse = peri_str_eq_nocase(kind, PERI_STR("text/event-stream"));
+            a->is_json = peri_str_eq_nocase(kind, PERI_STR("application/json"));
+        }
+    }
+    if (a->status < 400) return;
+    uint64_t hint = peri_retry_after(
+        headers, count, peri_clock_wall_ns(a->request->worker->runtime->clock), HINT_MAX_MS);
+    if (hint != PERI_RETRY_UNKNOWN) a->hint_ms = hint > 0 ? hint : 1;
+}
+
+static void on_head(void *arg, struct peri_call *call, int status,
+                    const struct peri_header *headers, size_t count) {
+    struct peri_attempt *a = arg;
+    (void)call;
+    a->status = status;
+    read_head(a, headers, count);
+    if (peri_health_of_status(status) != PERI_OK) {
+        a->in.max = ERROR_BODY_MAX; /* the body says more: on_body and on_done go on */
+        return;
+    }
+    struct peri_request *r = a->request;
+    if (r->is_stream ? !a->is_sse : !a->is_json)
+        peri_attempt_fail(a, PERI_EPROTO, "answered %d with a body that is not %s", status,
+                          r->is_stream ? "an event stream" : "JSON");
+}
+
+static bool is_refusal(const struct peri_attempt *a) {
+    return peri_health_of_status(a->status) != PERI_OK;
+}
+
+static void end_refusal(struct peri_attempt *a) {
+    peri_attempt_fail(a, peri_health_of_status(a->status), "answered %d", a->status);
+}
+
+static bool on_body(void *arg, struct peri_call *call, struct peri_str bytes) {
+    struct peri_attempt *a = arg;
+    (void)call;
+    if (is_refusal(a)) {
+        if (bytes.n > a->in.max - a->in.n) bytes.n = a->in.max - a->in.n, a->is_cut = true;
+        peri_buf_add(&a->in, bytes);
+        if (a->is_cut) end_refusal(a);
+        return true;
+    }
+    if (a->is_sse) return peri_relay_feed(a, bytes);
+    enum peri_err err = peri_buf_add(&a->in, bytes);
+    if (err == PERI_OK) return true;
+    peri_attempt_fail(a, err, "answered with more than %zu bytes", a->in.max);
+    return true;
+}
+
+static void end_whole_answer(struct peri_attempt *a) {
+    enum peri_err err = peri_answer_read(&a->stream, peri_buf_str(&a->in));
+    if (err == PERI_OK)
+        peri_attempt_ready(a);
+    else if (err == PERI_EUPSTREAM)
+        peri_attempt_fail(a, err, "answered %d with an error inside", a->status);
+    else
+        peri_attempt_fail(a, err, "answered %d with a body that is no valid answer", a->status);
+}
+
+static void on_done(void *arg, struct peri_call *call, const struct peri_call_report *report) {
+    struct peri_attempt *a = arg;
+    (void)call;
+    a->call = NULL;
+    if (report->status != 0 && is_refusal(a))
+        end_refusal(a);
+    else if (a->is_sse)
+        peri_relay_ended(a, report->err);
+    else if (report->err != PERI_OK)
+        peri_attempt_fail(a, report->err, "%s", report->detail);
+    else
+        end_whole_answer(a);
+}
+
+static const struct peri_call_ops call_ops = { on_head, on_body, on_done };
+
+static void on_first_token_late(void *arg) {
+    struct peri_attempt *a = arg;
+    peri_attempt_fail(a, PERI_ETIMEOUT, "no content within %llu ms",
+                      (unsigned long long)a->options.first_token_ms);
+}
+
+/* What the policies make of the body for this provider. Hooks that fail are taken back: what they had changed so far
+ * is nobody's intention. */
+static enum peri_err shape(struct peri_attempt *a) {
+    struct peri_request *r = a->request;
+    enum peri_err err = rename_model(a);
+    if (err != PERI_OK || r->policy == NULL || r->policy->ops->attempt == NULL) return err;
+    err = r->policy->ops->attempt(r->policy->self, r, a);
+    if (a->is_refused) return PERI_EREJECTED;
+    if (err != PERI_EPOLICY && err != PERI_EBUDGET) return err;
+    r->outcome.has_policy_error = true;
+    peri_json_free(a->own_body);
+    a->own_body = NULL;
+    a->header_count = 0;
+    return rename_model(a);
+}
+
+static enum peri_err send_call(struct peri_attempt *a) {
+    struct peri_request *r = a->request;
+    const struct peri_provider *p = a->candidate.provider;
+    struct peri_str body;
+    enum peri_err err = body_of(a, &body);
+    if (err != PERI_OK) return err;
+    /* Few and short: half of libcurl's own time is formatting what is sent. */
+    size_t most = p->header_count + a->header_count + 2, n = 0;
+    struct peri_header *headers = peri_arena_alloc(&r->arena, most * sizeof *headers);
+    if (headers == NULL) return PERI_ENOMEM;
+    headers[n++] = (struct peri_header){ PERI_STR("content-type"), PERI_STR("application/json") };
+    for (size_t i = 0; i < p->header_count; i++) headers[n++] = p->headers[i];
+    for (size_t i = 0; i < a->header_count; i++) headers[n++] = a->headers[i];
+    struct peri_call_spec spec = {
+        .url = p->urls[r->endpoint],
+        .method = PERI_STR("POST"),
+        .body = body,
+        .headers = headers,
+        .header_count = n,
+        .connect_ms = p->timeouts.connect_ms,
+        .first_byte_ms = p->timeouts.first_byte_ms,
+        .idle_ms = p->timeouts.idle_ms,
+        .total_ms = a->options.total_ms,
+        .use_http2 = p->use_http2,
+        .is_insecure = p->is_insecure,
+        .is_restricted = p->network.n > 0,
+        .ca_file = p->ca_file,
+    };
+    return peri_call_start(&a->call, r->worker->client, &spec, &call_ops, a);
+}
+
+enum peri_err peri_attempt_start(struct peri_attempt **out, struct peri_request *r,
+                                 struct peri_candidate candidate,
+                                 const struct peri_try_options *options, peri_tried tried,
+                                 void *arg) {
+    const struct peri_provider *p = candidate.provider;
+    if (r->phase != PERI_DECIDING) return PERI_EINVAL;
+    struct peri_attempt *a = peri_arena_zalloc(&r->arena, sizeof *a);
+    if (a == NULL) return PERI_ENOMEM;
+    a->request = r;
+    a->candidate = candidate;
+    a->tried = tried;
+    a->arg = arg;
+    if (options != NULL) a->options = *options;
+    if (a->options.first_token_ms == 0) a->options.first_token_ms = p->timeouts.first_token_ms;
+    peri_buf_init(&a->body_text, 0);
+    peri_buf_init(&a->in, r->config->answer_bytes);
+    peri_buf_init(&a->held, HELD_MAX);
+    peri_buf_init(&a->scratch, PERI_SSE_MAX);
+    peri_sse_init(&a->sse, 0, &a->scratch);
+    peri_timer_init(&a->first_token, r->worker->loop, on_first_token_late, a);
+
+    if (!peri_vitals_enter(p->vitals, peri_loop_now_ms(r->worker->loop), &a->is_probe))
+        return PERI_ENOPROVIDER;
+    if (!peri_vitals_take(p->vitals, p->max_concurrent)) {
+        if (a->is_probe) peri_vitals_unknown(p->vitals);
+        return PERI_EFULL;
+    }
+    a->has_slot = true;
+    a->started_ns = now_ns(a);
+    peri_list_insert(&r->attempts, &a->link);
+    enum peri_err err = shape(a);
+    if (err == PERI_OK) err = send_call(a);
+    if (err != PERI_OK) {
+        if (a->is_probe) peri_vitals_unknown(p->vitals);
+        over(a, err);
+        if (a->is_refused) r->last = a;
+        return err;
+    }
+    if (r->tried != NULL) r->tried[p->index] = true;
+    r->attempt_count++;
+    if (a->options.first_token_ms > 0) peri_timer_start(&a->first_token, a->options.first_token_ms);
+    *out = a;
+    return PERI_OK;
+}

@@ -1,0 +1,86 @@
+/* One provider asked once: its body and headers, its call, and its answer up to the commit point and beyond.
+ *
+ *   ASKING    sent; waiting for the head, then for the first content token (frames so far are held) or the whole
+ *             JSON answer
+ *   READY     at the commit point: `tried` has run with PERI_OK; nothing was sent to the client yet
+ *   SERVING   held and later frames go to the client (relay)
+ *   OVER      failed, cancelled or complete; its slot is free
+ *
+ * Promises: `tried` runs exactly once unless the attempt is cancelled, never from inside peri_attempt_start. The
+ * slot is taken before anything is sent and released exactly once.
+ */
+#ifndef PERI_CORE_ATTEMPT_H
+#define PERI_CORE_ATTEMPT_H
+
+#include "core/request.h"
+#include "core/stream.h"
+#include "net/sse.h"
+
+enum peri_attempt_state { PERI_ASKING, PERI_READY, PERI_ATTEMPT_SERVING, PERI_OVER };
+
+struct peri_attempt {
+    struct peri_list link; /* in request->attempts */
+    struct peri_request *request;
+    struct peri_candidate candidate;
+    enum peri_attempt_state state;
+    struct peri_try_options options;
+    peri_tried tried;
+    void *arg;
+
+    struct peri_json *own_body;  /* this provider's version of the body; NULL: the request's */
+    struct peri_buf body_text;   /* its text, when not the client's own bytes */
+    struct peri_header *headers; /* set by policies, in the request's arena */
+    size_t header_count;
+
+    struct peri_call *call;
+    struct peri_timer first_token; /* later: how long to wait for the provider's end after [DONE] */
+    int status;
+    bool is_sse, is_json, has_slot, is_probe, is_paused, is_feeding;
+    bool is_refused; /* by a hook of ours: nothing was sent */
+    bool is_cut;     /* the answer ended before it was decided, or its error frame is already out */
+    uint64_t hint_ms; /* what retry-after and its kin asked for */
+    uint64_t started_ns, first_token_ns;
+    struct peri_buf in;      /* bytes not consumed yet: a frame's beginning, or a whole answer */
+    struct peri_buf held;    /* frames that wait for the commit point */
+    struct peri_buf scratch; /* of the event reader */
+    struct peri_sse sse;
+    struct peri_stream_state stream;
+    enum peri_err err;
+    char detail[200]; /* for people and the log */
+};
+
+/* Take a slot, run the `attempt` hooks, send.
+ *   gives   as peri_request_try */
+PERI_MUST_USE enum peri_err peri_attempt_start(struct peri_attempt **out, struct peri_request *r,
+                                               struct peri_candidate candidate,
+                                               const struct peri_try_options *options,
+                                               peri_tried tried, void *arg);
+/* End it at once; `tried` does not run. Its memory stays with the request. */
+void peri_attempt_cancel(struct peri_attempt *a, enum peri_err why);
+/* Free what does not live in the request's arena. */
+void peri_attempt_done(struct peri_attempt *a);
+
+/* The body this attempt sends, as a document that may be edited (`attempt` hooks). NULL: memory ran out. */
+struct peri_json *peri_attempt_body(struct peri_attempt *a);
+/* A header for this provider; copied; replaces one of the same name. gives PERI_OK · PERI_EINVAL · PERI_ENOMEM */
+PERI_MUST_USE enum peri_err peri_attempt_set_header(struct peri_attempt *a, struct peri_str name,
+                                                    struct peri_str value);
+
+/* From an `attempt` hook: do not send this to that provider, and tell why. Another provider may be asked; when none
+ * answers, the client gets this status and message. gives PERI_OK · PERI_ENOMEM */
+PERI_MUST_USE enum peri_err peri_attempt_refuse(struct peri_attempt *a, int status,
+                                                struct peri_str message, struct peri_str param,
+                                                struct peri_str code);
+
+/* relay.c: the answer's bytes. */
+void peri_relay_start(struct peri_attempt *a);
+bool peri_relay_feed(struct peri_attempt *a, struct peri_str bytes); /* false: pause */
+void peri_relay_ended(struct peri_attempt *a, enum peri_err err);
+void peri_relay_resume(struct peri_attempt *a);
+
+/* For relay.c: the two ways out of ASKING. */
+void peri_attempt_fail(struct peri_attempt *a, enum peri_err err, const char *format, ...)
+    PERI_PRINTF(3, 4);
+void peri_attempt_ready(struct peri_attempt *a);
+
+#endif

@@ -1,0 +1,202 @@
+#include "core/fleet.h"
+
+#include "base/err.h"
+#include "base/mem.h"
+
+static const struct peri_str endpoint_paths[PERI_ENDPOINT_COUNT] = {
+    [PERI_CHAT] = PERI_STR_INIT("/chat/completions"),
+    [PERI_COMPLETIONS] = PERI_STR_INIT("/completions"),
+    [PERI_EMBEDDINGS] = PERI_STR_INIT("/embeddings"),
+};
+
+struct peri_fleet *peri_fleet_ref(struct peri_fleet *f) {
+    atomic_fetch_add(&f->refs, 1);
+    return f;
+}
+
+void peri_fleet_unref(struct peri_fleet *f) {
+    if (f == NULL || atomic_fetch_sub(&f->refs, 1) > 1) return;
+    for (size_t i = 0; i < f->provider_count; i++) {
+        struct peri_provider *p = &f->providers[i];
+        for (size_t e = 0; e < PERI_ENDPOINT_COUNT; e++) peri_url_unref(p->urls[e]);
+        /* The last header may be a credential made here; it goes with its bytes overwritten. */
+        if (p->header_count > 0) {
+            struct peri_str secret = p->headers[p->header_count - 1].value;
+            peri_wipe((char *)secret.p, secret.n);
+        }
+        peri_vitals_unref(p->vitals);
+    }
+    peri_map_done(&f->by_id);
+    peri_map_done(&f->by_model);
+    peri_arena_done(&f->arena);
+    peri_config_unref(f->config);
+    peri_free(f);
+}
+
+/* Headers of the configuration, then the credential. */
+static enum peri_err build_headers(struct peri_fleet *f, struct peri_provider *p,
+                                   const struct peri_config_provider *c) {
+    bool has_key = c->auth != PERI_AUTH_NONE && c->key.n > 0;
+    size_t count = c->header_count + (has_key ? 1 : 0);
+    struct peri_header *headers = peri_arena_alloc(&f->arena, (count + 1) * sizeof *headers);
+    if (headers == NULL) return PERI_ENOMEM;
+    for (size_t i = 0; i < c->header_count; i++) {
+        headers[i].name = c->headers[i].name;
+        headers[i].value = peri_arena_dup(&f->arena, c->headers[i].value);
+        if (headers[i].value.p == NULL) return PERI_ENOMEM;
+    }
+    if (has_key) {
+        bool is_bearer = c->auth == PERI_AUTH_BEARER;
+        struct peri_header *h = &headers[c->header_count];
+        h->name = is_bearer ? PERI_STR("authorization") : c->auth_header;
+        h->value = peri_arena_printf(&f->arena, "%s%.*s", is_bearer ? "Bearer " : "", (int)c->key.n,
+                                     c->key.p);
+        if (h->value.p == NULL) return PERI_ENOMEM;
+    }
+    p->headers = headers;
+    p->header_count = count;
+    return PERI_OK;
+}
+
+static enum peri_err build_provider(struct peri_fleet *f, struct peri_provider *p,
+                                    const struct peri_config_provider *c,
+                                    struct peri_vitals_table *vitals, struct peri_fault *fault) {
+    *p = (struct peri_provider){
+        .id = c->id,
+        .url = c->url,
+        .models = c->models,
+        .model_count = c->model_count,
+        .tier = c->tier,
+        .weight = c->weight,
+        .max_concurrent = c->max_concurrent,
+        .timeouts = c->timeouts,
+        .use_http2 = c->use_http2,
+        .is_insecure = c->is_insecure,
+        .ca_file = c->ca_file,
+        .tags = c->tags,
+        .network = c->network,
+        .index = f->provider_count,
+    };
+    f->provider_count++; /* from here on peri_fleet_unref looks after it */
+    struct peri_url *base = NULL;
+    enum peri_err err = peri_url_parse(&base, c->url, fault);
+    for (size_t e = 0; e < PERI_ENDPOINT_COUNT && err == PERI_OK; e++)
+        err = peri_url_join(&p->urls[e], base, endpoint_paths[e]);
+    peri_url_unref(base);
+    if (err != PERI_OK) return err;
+    p->vitals = peri_vitals_get(vitals, p->id);
+    if (p->vitals == NULL) return PERI_ENOMEM;
+    if ((err = build_headers(f, p, c)) != PERI_OK) return err;
+    err = peri_map_add(&f->by_id, p->id, p);
+    if (err == PERI_EEXIST)
+        return peri_fault_set(fault, PERI_ECONFIG,
+                              "provider '%.*s' is there twice, ids must differ",
+                              PERI_STR_ARGS(p->id));
+    return err;
+}
+
+static bool serves(const struct peri_provider *p, struct peri_str model,
+                   struct peri_candidate *out) {
+    *out = (struct peri_candidate){ .provider = p };
+    if (p->model_count == 0) return true;
+    for (size_t i = 0; i < p->model_count; i++) {
+        if (!peri_str_eq(p->models[i].name, model)) continue;
+        out->model = &p->models[i];
+        out->upstream = p->models[i].upstream;
+        return true;
+    }
+    return false;
+}
+
+/* Insertion by tier: configurations are small, and equals keep their order. */
+static void insert_by_tier(struct peri_candidate *list, size_t count, struct peri_candidate c) {
+    size_t i = count;
+    for (; i > 0 && list[i - 1].provider->tier > c.provider->tier; i--) list[i] = list[i - 1];
+    list[i] = c;
+}
+
+static enum peri_err collect(struct peri_fleet *f, struct peri_candidates *out,
+                             struct peri_str model, bool only_any) {
+    struct peri_candidate *list =
+        peri_arena_alloc(&f->arena, (f->provider_count + 1) * sizeof *list);
+    if (list == NULL) return PERI_ENOMEM;
+    size_t count = 0;
+    for (size_t i = 0; i < f->provider_count; i++) {
+        struct peri_candidate c;
+        if (only_any && f->providers[i].model_count > 0) continue;
+        if (serves(&f->providers[i], model, &c)) insert_by_tier(list, count++, c);
+    }
+    *out = (struct peri_candidates){ list, count, model };
+    return PERI_OK;
+}
+
+static enum peri_err build_models(struct peri_fleet *f) {
+    size_t most = 0;
+    for (size_t i = 0; i < f->provider_count; i++) most += f->providers[i].model_count;
+    struct peri_str *names = peri_arena_alloc(&f->arena, (most + 1) * sizeof *names);
+    if (names == NULL) return PERI_ENOMEM;
+    f->models = names;
+    for (size_t i = 0; i < f->provider_count; i++) {
+        for (size_t m = 0; m < f->providers[i].model_count; m++) {
+            struct peri_str name = f->providers[i].models[m].name;
+            if (peri_map_get(&f->by_model, name) != NULL) continue;
+            struct peri_candidates *c = peri_arena_alloc(&f->arena, sizeof *c);
+            enum peri_err err = c == NULL ? PERI_ENOMEM : collect(f, c, name, false);
+            if (err == PERI_OK) err = peri_map_add(&f->by_model, c->model, c);
+            if (err != PERI_OK) return err;
+            names[f->model_count++] = name;
+        }
+    }
+    return collect(f, &f->any, PERI_STR(""), true);
+}
+
+enum peri_err peri_fleet_new(struct peri_fleet **out, struct peri_config *config,
+                             struct peri_vitals_table *vitals, uint64_t generation,
+                             struct peri_fault *fault) {
+    struct peri_fleet *f = peri_calloc(1, sizeof *f);
+    if (f == NULL) return PERI_ENOMEM;
+    atomic_init(&f->refs, 1);
+    peri_arena_init(&f->arena, 0);
+    peri_map_init(&f->by_id);
+    peri_map_init(&f->by_model);
+    f->generation = generation;
+    f->created = peri_clock_wall_ns(&peri_clock_real) / 1000000000u;
+    f->config = peri_config_ref(config);
+    enum peri_err err = PERI_ENOMEM;
+    f->providers =
+        peri_arena_zalloc(&f->arena, (config->provider_count + 1) * sizeof *f->providers);
+    if (f->providers == NULL) goto fail;
+    for (size_t i = 0; i < config->provider_count; i++) {
+        const struct peri_config_provider *c = &config->providers[i];
+        if (c->network.n > 0) continue; /* expanded by the network's own module */
+        err = build_provider(f, &f->providers[f->provider_count], c, vitals, fault);
+        if (err != PERI_OK) goto fail;
+    }
+    if ((err = build_models(f)) != PERI_OK) goto fail;
+    *out = f;
+    return PERI_OK;
+fail:
+    peri_fleet_unref(f);
+    return err;
+}
+
+struct peri_candidates peri_fleet_find(const struct peri_fleet *f, struct peri_str model) {
+    const struct peri_candidates *c = peri_map_get(&f->by_model, model);
+    if (c != NULL) return *c;
+    for (size_t i = 0; i < f->model_count; i++)
+        if (peri_str_eq_nocase(f->models[i], model))
+            return *(const struct peri_candidates *)peri_map_get(&f->by_model, f->models[i]);
+    return (struct peri_candidates){ f->any.at, f->any.count, { NULL, 0 } };
+}
+
+const struct peri_provider *peri_fleet_provider(const struct peri_fleet *f, struct peri_str id) {
+    return peri_map_get(&f->by_id, id);
+}
+
+struct peri_candidate peri_fleet_candidate(const struct peri_fleet *f,
+                                           const struct peri_provider *p, struct peri_str model) {
+    struct peri_candidates all = peri_fleet_find(f, model);
+    for (size_t i = 0; i < all.count; i++)
+        if (all.at[i].provider == p) return all.at[i];
+    return (struct peri_candidate){ .provider = NULL };
+}

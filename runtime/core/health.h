@@ -1,0 +1,26 @@
+/* What an attempt's end means: for the provider (a cool-down or none), and for the request (ask another, or tell
+ * the client). By status and transport error alone, never by sniffing text.
+ */
+#ifndef PERI_CORE_HEALTH_H
+#define PERI_CORE_HEALTH_H
+
+#include "core/fleet.h"
+
+/* What kind of failure an answer's status is:
+ *   PERI_OK         2xx
+ *   PERI_ERATELIMIT 429, 529            another provider; cool down as the provider says, else 60 s
+ *   PERI_EUPSTREAM  5xx, 408, 499, 1xx and 3xx (never followed)   another provider; 15 s
+ *   PERI_EAUTH      401, 402, 403, 404, 405, 410   our relation to that provider is at fault: quarantine it alone
+ *   PERI_EREJECTED  every other 4xx: the request itself; goes to the client as it came */
+enum peri_err peri_health_of_status(int status);
+
+/* True for failures after which another provider may be asked. */
+bool peri_health_is_retryable(enum peri_err err);
+
+/* Note an attempt's failure on its provider. Failures that are not the provider's fault (client gone, rejected
+ * request, our own limits) change nothing but counters.
+ *   hint_ms   what the answer's headers ask for; 0 none */
+void peri_health_failed(const struct peri_provider *p, const struct peri_config *config,
+                        enum peri_err err, uint64_t now_ms, uint64_t hint_ms, bool is_probe);
+
+#endif

@@ -1,0 +1,41 @@
+/* The seam between the router and whoever decides: a table of functions and a pointer, counted by reference so that
+ * requests under way finish on the policies they started with. `core` never learns whether Lua or C is behind it.
+ */
+#ifndef PERI_CORE_POLICY_H
+#define PERI_CORE_POLICY_H
+
+#include "base/str.h"
+
+struct peri_worker;
+
+struct peri_policy {
+    const struct peri_policy_ops *ops; /* a function that is NULL costs nothing */
+    void *self;
+    void (*free)(void *self); /* NULL: nothing to free */
+    struct peri_str name;     /* of what routes: "weighted"; lives in self */
+    uint64_t generation;
+    unsigned refs; /* of one worker's thread */
+};
+
+static inline struct peri_policy *peri_policy_ref(struct peri_policy *p) {
+    p->refs++;
+    return p;
+}
+
+/* Takes NULL. The memory of p itself belongs to self. */
+static inline void peri_policy_unref(struct peri_policy *p) {
+    if (p != NULL && --p->refs == 0 && p->free != NULL) p->free(p->self);
+}
+
+/* Where policies come from. A program is what was read and checked once; each worker makes its own policy of it. */
+struct peri_policy_source {
+    /* Any thread. `out` gets something immutable, or NULL when there are no policies. */
+    enum peri_err (*load)(void *arg, void **out, struct peri_fault *fault);
+    /* On the worker's thread. The policy starts with one reference. */
+    enum peri_err (*open)(void *arg, struct peri_policy **out, void *program, struct peri_worker *w,
+                          uint64_t generation, struct peri_fault *fault);
+    void (*drop)(void *arg, void *program);
+    void *arg;
+};
+
+#endif

@@ -1,0 +1,248 @@
+/* A streamed answer on its way to the client.
+ *
+ * Frames are taken whole: a piece of one waits in `in` until the rest has come, so what the client gets is always
+ * well formed up to the last byte. Until the first content token frames are held; from then on the run of frames
+ * that one read brought leaves in one write, untouched, unless a policy looks at events.
+ *
+ * A stream is complete when it said so (a finish reason or [DONE]); every other end, the clean one included, becomes
+ * an error frame without [DONE]: official clients raise on that, and on nothing else reliably.
+ */
+#include "core/attempt.h"
+#include "core/error.h"
+#include "core/runtime.h"
+
+#define AFTER_DONE_MS                                                                              \
+    250 /* for the provider to end its answer after [DONE], so that the connection can be reused */
+
+struct run {
+    const char *from; /* untouched frames that were not sent yet */
+    size_t n;
+};
+
+static enum peri_err put(struct peri_attempt *a, struct peri_str bytes) {
+    if (bytes.n == 0) return PERI_OK;
+    struct peri_request *r = a->request;
+    r->outcome.body_bytes += bytes.n;
+    enum peri_err err = r->sink.ops->write(r->sink.self, bytes);
+    if (err == PERI_EFULL) {
+        a->is_paused = true;
+        return PERI_OK;
+    }
+    return err;
+}
+
+static void flush_run(struct peri_attempt *a, struct run *run) {
+    struct peri_str bytes = { run->from, run->n };
+    run->n = 0;
+    if (a->state == PERI_ATTEMPT_SERVING)
+        put(a, bytes);
+    else
+        peri_buf_add(&a->held, bytes);
+}
+
+static void send_event(struct peri_attempt *a, struct run *run,
+                       const struct peri_sse_event *event) {
+    struct peri_request *r = a->request;
+    const struct peri_policy_ops *ops = r->policy == NULL ? NULL : r->policy->ops;
+    if (ops == NULL || ops->event == NULL || !event->has_data) {
+        if (run->n == 0) run->from = event->raw.p;
+        run->n = (size_t)(event->raw.p + event->raw.n - run->from);
+        return;
+    }
+    struct peri_buf out;
+    peri_buf_init(&out, PERI_SSE_MAX);
+    struct peri_event seen = { event->data, event->name };
+    switch (ops->event(r->policy->self, r, &seen, &out)) {
+    case PERI_KEEP:
+        if (run->n == 0) run->from = event->raw.p;
+        if (run->from + run->n != event->raw.p) {
+            flush_run(a, run);
+            run->from = event->raw.p;
+        }
+        run->n += event->raw.n;
+        break;
+    case PERI_REPLACE:
+        flush_run(a, run);
+        if (a->state == PERI_ATTEMPT_SERVING)
+            put(a, peri_buf_str(&out));
+        else
+            peri_buf_add(&a->held, peri_buf_str(&out));
+        break;
+    case PERI_DROP: flush_run(a, run); break;
+    }
+    peri_buf_done(&out);
+}
+
+static void on_end_overdue(void *arg) {
+    struct peri_attempt *a = arg;
+    peri_relay_ended(a, PERI_OK);
+}
+
+/* The provider said [DONE]: the answer is whole, whatever happens to its connection. */
+static void expect_end(struct peri_attempt *a) {
+    if (peri_timer_is_armed(&a->first_token)) return;
+    peri_timer_init(&a->first_token, a->request->worker->loop, on_end_overdue, a);
+    peri_timer_start(&a->first_token, AFTER_DONE_MS);
+}
+
+/* A frame that must not be taken for content. After the commit point the provider's own error frame is passed on. */
+static void break_off(struct peri_attempt *a, enum peri_stream_kind kind,
+                      const struct peri_sse_event *event) {
+    int length = (int)(event->data.n < 120 ? event->data.n : 120);
+    if (kind == PERI_STREAM_BROKEN) {
+        peri_attempt_fail(a, PERI_EMALFORMED, "sent an event that is not JSON");
+    } else if (kind == PERI_STREAM_RESET) {
+        peri_attempt_fail(a, PERI_ETRUNCATED, "started its answer over");
+    } else if (a->state == PERI_ATTEMPT_SERVING) {
+        put(a, event->raw);
+        a->is_cut = true;
+        peri_attempt_fail(a, PERI_EUPSTREAM, "sent an error inside its stream: %.*s", length,
+                          event->data.p);
+    } else {
+        peri_attempt_fail(a, PERI_EUPSTREAM, "sent an error instead of content: %.*s", length,
+                          event->data.p);
+    }
+}
+
+/* Consume whole frames off the front of `in`.
+ *   gives   bytes consumed; a->state tells whether the attempt still lives */
+static size_t take_frames(struct peri_attempt *a, struct peri_str in) {
+    size_t used = 0;
+    struct run run = { in.p, 0 };
+    while (used < in.n && a->state != PERI_OVER) {
+        struct peri_sse_event event;
+        ptrdiff_t n = peri_sse_next(&a->sse, &event, peri_str_from(in, used));
+        if (n == 0) break;
+        if (n < 0) {
+            flush_run(a, &run);
+            peri_attempt_fail(a, n == -PERI_ENOMEM ? PERI_ENOMEM : PERI_EMALFORMED,
+                              "one event is too large");
+            return used;
+        }
+        used += (size_t)n;
+        if (!event.has_data) { /* comments keep connections alive; they decide nothing */
+            send_event(a, &run, &event);
+            continue;
+        }
+        enum peri_stream_kind kind = peri_stream_read(&a->stream, event.name, event.data);
+        if (kind == PERI_STREAM_BROKEN || kind == PERI_STREAM_ERROR || kind == PERI_STREAM_RESET) {
+            flush_run(a, &run);
+            break_off(a, kind, &event);
+            return used;
+        }
+        if (kind == PERI_STREAM_EMPTY) {
+            flush_run(a, &run);
+            continue;
+        }
+        if (a->state == PERI_ASKING && kind == PERI_STREAM_DONE) {
+            peri_attempt_fail(a, PERI_ETRUNCATED, "ended its stream without content");
+            return used;
+        }
+        if (a->state == PERI_ASKING && (kind == PERI_STREAM_CONTENT || kind == PERI_STREAM_FINISH ||
+                                        kind == PERI_STREAM_WHOLE)) {
+            flush_run(a, &run);
+            run.from = event.raw.p;
+            run.n = event.raw.n;
+            flush_run(a, &run);
+            peri_attempt_ready(a); /* may serve, wait, or end the request */
+            if (a->state == PERI_READY) return used;
+            run.from = in.p + used;
+            continue;
+        }
+        send_event(a, &run, &event);
+        if (kind == PERI_STREAM_DONE && a->state == PERI_ATTEMPT_SERVING) expect_end(a);
+    }
+    if (a->state != PERI_OVER) flush_run(a, &run);
+    return used;
+}
+
+/* Serving may begin inside this call: then the loop in take_frames goes on with it. */
+static size_t feed(struct peri_attempt *a, struct peri_str bytes) {
+    a->is_feeding = true;
+    size_t used = take_frames(a, bytes);
+    a->is_feeding = false;
+    return used;
+}
+
+bool peri_relay_feed(struct peri_attempt *a, struct peri_str bytes) {
+    if (a->in.n == 0 && a->state != PERI_READY) {
+        size_t used = feed(a, bytes);
+        if (a->state == PERI_OVER) return true;
+        bytes = peri_str_from(bytes, used);
+        if (bytes.n > 0 && peri_buf_add(&a->in, bytes) != PERI_OK) goto too_much;
+    } else {
+        if (peri_buf_add(&a->in, bytes) != PERI_OK) goto too_much;
+        if (a->state != PERI_READY) {
+            size_t used = feed(a, peri_buf_str(&a->in));
+            if (a->state == PERI_OVER) return true;
+            peri_buf_drop(&a->in, used);
+        }
+    }
+    if (a->held.err != PERI_OK) {
+        peri_attempt_fail(a, PERI_ETOOBIG, "sent %zu bytes before any content", a->held.n);
+        return true;
+    }
+    if (a->state == PERI_READY) a->is_paused = true; /* until the policy has decided */
+    return !a->is_paused;
+too_much:
+    peri_attempt_fail(a, PERI_ETOOBIG, "sent more than could be kept");
+    return true;
+}
+
+static void finish(struct peri_attempt *a) {
+    struct peri_request *r = a->request;
+    if (!a->stream.saw_done) put(a, PERI_STR("data: [DONE]\n\n"));
+    struct peri_call *call = a->call;
+    a->call = NULL;
+    if (call != NULL) peri_call_cancel(call);
+    peri_vitals_saw_total(a->candidate.provider->vitals,
+                          (peri_loop_clock_ns(r->worker->loop) - a->started_ns) / 1000);
+    peri_request_complete(r, PERI_OK);
+}
+
+void peri_relay_ended(struct peri_attempt *a, enum peri_err err) {
+    bool is_whole = peri_stream_is_complete(&a->stream);
+    if (a->state == PERI_READY) {
+        /* The policy has not decided: keep what came and judge it when served. */
+        a->err = is_whole ? PERI_OK : err != PERI_OK ? err : PERI_ETRUNCATED;
+        a->is_cut = true;
+        return;
+    }
+    if (is_whole && a->state == PERI_ATTEMPT_SERVING)
+        finish(a);
+    else if (err == PERI_OK)
+        peri_attempt_fail(a, PERI_ETRUNCATED,
+                          a->stream.saw_content ? "ended its stream without a finish"
+                                                : "ended its stream without content");
+    else
+        peri_attempt_fail(a, err, "%s", peri_err_text(err));
+}
+
+void peri_relay_start(struct peri_attempt *a) {
+    struct peri_request *r = a->request;
+    bool had_ended = a->is_cut;
+    enum peri_err ended_with = a->err;
+    a->is_cut = false;
+    a->state = PERI_ATTEMPT_SERVING;
+    peri_request_start_answer(r, a, 200, PERI_STR("text/event-stream; charset=utf-8"),
+                              PERI_LENGTH_UNKNOWN, NULL, 0);
+    put(a, peri_buf_str(&a->held));
+    peri_buf_done(&a->held);
+    if (a->stream.saw_done) expect_end(a);
+    if (a->is_feeding) return;
+    if (a->in.n > 0) {
+        size_t used = feed(a, peri_buf_str(&a->in));
+        if (a->state == PERI_OVER) return;
+        peri_buf_drop(&a->in, used);
+    }
+    if (had_ended)
+        peri_relay_ended(a, ended_with);
+    else
+        peri_relay_resume(a);
+}
+
+void peri_relay_resume(struct peri_attempt *a) {
+    if (!a->is_paused || a->state != PERI_ATTEMPT_SERVING) return;
+    a->is_paused = false;
+    if (a->call != NULL) peri_call_resume(a->call);
+}

@@ -1,0 +1,295 @@
+/* What the client gets: the head with our own headers, answers of a provider, errors in the one shape there is. */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/json_text.h"
+#include "core/attempt.h"
+#include "core/error.h"
+#include "core/runtime.h"
+
+#define HEADERS_MAX       24
+#define OWN_HEADERS_MAX   12
+#define UPSTREAM_TEXT_MAX 2048 /* bytes of a provider's error that is not JSON */
+
+enum peri_err peri_request_set_header(struct peri_request *r, struct peri_str name,
+                                      struct peri_str value) {
+    if (r->extra_header_count >= HEADERS_MAX - OWN_HEADERS_MAX) return PERI_ETOOBIG;
+    return peri_header_put(&r->arena, &r->extra_headers, &r->extra_header_count, name, value);
+}
+
+struct head {
+    struct peri_header headers[HEADERS_MAX];
+    size_t n;
+    char attempts[16], overhead[32];
+};
+
+static void add(struct head *h, struct peri_str name, struct peri_str value) {
+    if (h->n < HEADERS_MAX && value.p != NULL)
+        h->headers[h->n++] = (struct peri_header){ name, value };
+}
+
+static void note_overhead(struct peri_request *r) {
+    if (r->outcome.overhead_us != 0) return;
+    peri_request_wait_ends(r);
+    uint64_t ns = peri_loop_clock_ns(r->worker->loop) - r->began_ns;
+    r->outcome.overhead_us = ns > r->waited_ns ? (ns - r->waited_ns) / 1000 + 1 : 1;
+}
+
+static struct peri_str number(char *to, size_t room, uint64_t whole, int thousandths) {
+    int n = thousandths < 0
+                ? snprintf(to, room, "%llu", (unsigned long long)whole)
+                : snprintf(to, room, "%llu.%03d", (unsigned long long)whole, thousandths);
+    return (struct peri_str){ to, (size_t)n };
+}
+
+static struct peri_str route_name(struct peri_request *r) {
+    if (r->outcome.route.n > 0) return r->outcome.route;
+    r->outcome.route = PERI_STR("default");
+    if (r->is_known && r->policy != NULL && !r->outcome.has_policy_error) {
+        struct peri_str name =
+            peri_arena_printf(&r->arena, "%.*s@%llu", PERI_STR_ARGS(r->policy->name),
+                              (unsigned long long)r->policy->generation);
+        if (name.p != NULL) r->outcome.route = name;
+    }
+    return r->outcome.route;
+}
+
+/* How it was answered, for whoever looks at headers. A streamed answer that began with keep-alive comments went
+ * out before most of this was known. */
+static void add_own(struct peri_request *r, struct head *h, const struct peri_attempt *a) {
+    note_overhead(r);
+    add(h, PERI_STR("x-request-id"), (struct peri_str){ r->id, PERI_REQUEST_ID_BYTES });
+    if (a != NULL) add(h, PERI_STR("x-perilune-provider"), a->candidate.provider->id);
+    if (r->model.n > 0) add(h, PERI_STR("x-perilune-model"), r->model);
+    add(h, PERI_STR("x-perilune-attempts"),
+        number(h->attempts, sizeof h->attempts, r->attempt_count, -1));
+    add(h, PERI_STR("x-perilune-route"), route_name(r));
+    uint64_t us = r->outcome.overhead_us;
+    add(h, PERI_STR("x-perilune-overhead-ms"),
+        number(h->overhead, sizeof h->overhead, us / 1000, (int)(us % 1000)));
+    for (size_t i = 0; i < r->extra_header_count; i++)
+        add(h, r->extra_headers[i].name, r->extra_headers[i].value);
+}
+
+void peri_request_start_answer(struct peri_request *r, const struct peri_attempt *a, int status,
+                               struct peri_str content_type, uint64_t length,
+                               const struct peri_header *more, size_t more_count) {
+    peri_timer_stop(&r->keepalive);
+    if (r->has_head) return;
+    struct head h = { .n = 0 };
+    r->has_head = true;
+    r->outcome.status = status;
+    add(&h, PERI_STR("content-type"), content_type);
+    if (length == PERI_LENGTH_UNKNOWN) {
+        add(&h, PERI_STR("cache-control"), PERI_STR("no-cache"));
+        add(&h, PERI_STR("x-accel-buffering"), PERI_STR("no"));
+    }
+    add_own(r, &h, a);
+    for (size_t i = 0; i < more_count; i++) add(&h, more[i].name, more[i].value);
+    r->sink.ops->start(r->sink.self, status, h.headers, h.n, length);
+}
+
+void peri_request_answer(struct peri_request *r, int status, const struct peri_header *headers,
+                         size_t count, struct peri_str body) {
+    if (r->phase == PERI_ENDED) return;
+    peri_request_start_answer(r, r->serving != NULL ? r->serving : r->last, status,
+                              PERI_STR("application/json"), body.n, headers, count);
+    r->outcome.body_bytes += body.n;
+    r->sink.ops->write(r->sink.self, body);
+    r->sink.ops->end(r->sink.self);
+}
+
+/* ---- Errors ---- */
+
+struct peri_str peri_request_error_json(struct peri_request *r, int status, struct peri_str message,
+                                        struct peri_str param, struct peri_str code) {
+    struct peri_buf body;
+    peri_buf_init(&body, 65536);
+    struct peri_str type =
+        status < 500 ? PERI_STR("invalid_request_error") : PERI_STR("server_error");
+    if (status == 429) type = PERI_STR("rate_limit_error");
+    struct peri_str json = { NULL, 0 };
+    if (peri_error_body(&body, message, type, param, code) == PERI_OK)
+        json = peri_arena_dup(&r->arena, peri_buf_str(&body));
+    peri_buf_done(&body);
+    return json;
+}
+
+static void send_error(struct peri_request *r, enum peri_err err, int status, const char *type,
+                       const char *code, const char *param, struct peri_str message,
+                       const struct peri_header *headers, size_t count) {
+    struct peri_buf body;
+    peri_buf_init(&body, 65536);
+    struct peri_str codes = peri_str_of(code), params = peri_str_of(param);
+    if (r->has_head) {
+        peri_error_frame(&body, message, peri_str_of(type), params, codes);
+        r->outcome.body_bytes += body.n;
+        r->sink.ops->write(r->sink.self, peri_buf_str(&body));
+        r->sink.ops->end(r->sink.self);
+    } else {
+        peri_error_body(&body, message, peri_str_of(type), params, codes);
+        peri_request_answer(r, status, headers, count, peri_buf_str(&body));
+    }
+    peri_buf_done(&body);
+    peri_request_ended(r, err);
+}
+
+void peri_request_fail(struct peri_request *r, enum peri_err err, int status, const char *code,
+                       const char *format, ...) {
+    if (r->phase == PERI_ENDED) return;
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    bool is_ours = err == PERI_EINVAL || err == PERI_ENOMODEL;
+    struct peri_error_shape shape =
+        peri_error_shape(err, is_ours ? PERI_SIDE_CLIENT : PERI_SIDE_UPSTREAM);
+    if (status == 0) status = shape.status;
+    size_t length = n < 0 ? 0 : (size_t)n < sizeof text ? (size_t)n : sizeof text - 1;
+    const char *param =
+        err == PERI_ENOMODEL || (code != NULL && strcmp(code, "model_required") == 0) ? "model"
+                                                                                      : NULL;
+    send_error(r, err, status, shape.type, code != NULL ? code : shape.code, param,
+               (struct peri_str){ text, length }, NULL, 0);
+}
+
+/* Our own fail-over is spent: a client that retries at once would only multiply the load. */
+static const struct peri_header no_retry[] = { { PERI_STR_INIT("x-should-retry"),
+                                                 PERI_STR_INIT("false") } };
+
+static void fail_with_wait(struct peri_request *r, enum peri_err err, int status, uint64_t wait_ms,
+                           const char *type, const char *code, struct peri_str message) {
+    char seconds[24], millis[24];
+    if (wait_ms == 0) wait_ms = 1000;
+    struct peri_header wait[] = {
+        { PERI_STR("retry-after"), number(seconds, sizeof seconds, (wait_ms + 999) / 1000, -1) },
+        { PERI_STR("retry-after-ms"), number(millis, sizeof millis, wait_ms, -1) },
+    };
+    send_error(r, err, status, type, code, NULL, message, wait, 2);
+}
+
+static void fail_unasked(struct peri_request *r, const struct peri_route_report *report) {
+    struct peri_str m = r->model;
+    struct peri_str text;
+    if (report->full > 0) {
+        text = peri_arena_printf(&r->arena, "every slot for the model '%.*s' is taken",
+                                 PERI_STR_ARGS(m));
+        fail_with_wait(r, PERI_EFULL, 503, 1000, "server_error", "capacity_exceeded", text);
+    } else if (report->cooling > 0 && report->rate_limited == report->cooling) {
+        text = peri_arena_printf(&r->arena, "every provider of the model '%.*s' limits our rate",
+                                 PERI_STR_ARGS(m));
+        fail_with_wait(r, PERI_ERATELIMIT, 429, report->wait_ms, "rate_limit_error",
+                       "rate_limit_exceeded", text);
+    } else {
+        text = peri_arena_printf(
+            &r->arena,
+            "no provider of the model '%.*s' is available: %u of %u cooling down after failures",
+            PERI_STR_ARGS(m), report->cooling, report->candidates);
+        fail_with_wait(r, PERI_ENOPROVIDER, 503, report->wait_ms, "server_error",
+                       "no_provider_available", text);
+    }
+}
+
+/* The provider refused the request itself: its status and its words, as they came. */
+static void pass_refusal(struct peri_request *r, struct peri_attempt *a) {
+    struct peri_str body = peri_buf_str(&a->in);
+    if (a->is_json && !a->is_cut && peri_json_scan(NULL, body, NULL, 0, NULL) == PERI_OK &&
+        !r->has_head) {
+        peri_request_answer(r, a->status, no_retry, 1, body);
+        peri_request_ended(r, PERI_EREJECTED);
+        return;
+    }
+    if (body.n > UPSTREAM_TEXT_MAX) body.n = UPSTREAM_TEXT_MAX;
+    struct peri_str text =
+        peri_arena_printf(&r->arena, "provider '%.*s' answered %d: %.*s",
+                          PERI_STR_ARGS(a->candidate.provider->id), a->status, PERI_STR_ARGS(body));
+    send_error(r, PERI_EREJECTED, a->status, "invalid_request_error", "upstream_rejected", NULL,
+               text, no_retry, 1);
+}
+
+void peri_request_give_up(struct peri_request *r, const struct peri_route_report *report) {
+    if (r->phase == PERI_ENDED) return;
+    struct peri_attempt *a = r->last;
+    if (a == NULL) {
+        struct peri_route_report now;
+        if (report == NULL)
+            peri_route_pick(r->candidates, r->tried, true, peri_loop_now_ms(r->worker->loop),
+                            &r->worker->rand, &now);
+        fail_unasked(r, report != NULL ? report : &now);
+        return;
+    }
+    if (a->err == PERI_EREJECTED) {
+        pass_refusal(r, a);
+        return;
+    }
+    struct peri_str text = peri_arena_printf(&r->arena, "provider '%.*s': %s",
+                                             PERI_STR_ARGS(a->candidate.provider->id), a->detail);
+    struct peri_error_shape shape = peri_error_shape(a->err, PERI_SIDE_UPSTREAM);
+    if (a->err == PERI_ERATELIMIT) {
+        struct peri_route_report now;
+        peri_route_pick(r->candidates, NULL, true, peri_loop_now_ms(r->worker->loop),
+                        &r->worker->rand, &now);
+        fail_with_wait(r, a->err, 429, now.wait_ms, "rate_limit_error", "rate_limit_exceeded",
+                       text);
+        return;
+    }
+    send_error(r, a->err, shape.status, shape.type, shape.code, NULL, text, no_retry, 1);
+}
+
+/* ---- A provider's answer ---- */
+
+static void serve_whole(struct peri_request *r, struct peri_attempt *a) {
+    struct peri_str body = peri_buf_str(&a->in);
+    struct peri_buf edited;
+    peri_buf_init(&edited, r->config->answer_bytes);
+    const struct peri_policy_ops *ops = r->policy == NULL ? NULL : r->policy->ops;
+    if (ops != NULL && ops->answer != NULL &&
+        ops->answer(r->policy->self, r, body, &edited) == PERI_REPLACE)
+        body = peri_buf_str(&edited);
+    peri_vitals_saw_total(a->candidate.provider->vitals,
+                          (a->first_token_ns - a->started_ns) / 1000);
+    peri_request_answer(r, a->status, NULL, 0, body);
+    peri_buf_done(&edited);
+    peri_request_ended(r, PERI_OK);
+}
+
+void peri_request_serve(struct peri_request *r, struct peri_attempt *a) {
+    if (r->phase != PERI_DECIDING || a->state != PERI_READY) return;
+    r->phase = PERI_SERVING;
+    r->serving = a;
+    struct peri_list *at, *spare;
+    peri_list_each(at, spare, &r->attempts) { /* whoever raced and lost */
+        struct peri_attempt *other = peri_list_entry(at, struct peri_attempt, link);
+        if (other != a) peri_attempt_cancel(other, PERI_ECANCELED);
+    }
+    if (a->is_sse)
+        peri_relay_start(a);
+    else
+        serve_whole(r, a);
+}
+
+void peri_request_complete(struct peri_request *r, enum peri_err err) {
+    if (r->phase == PERI_ENDED) return;
+    struct peri_attempt *a = r->serving;
+    if (err == PERI_OK || a->is_cut) {
+        r->sink.ops->end(r->sink.self);
+        peri_request_ended(r, err);
+        return;
+    }
+    struct peri_error_shape shape = peri_error_shape(err, PERI_SIDE_UPSTREAM);
+    struct peri_str text = peri_arena_printf(&r->arena, "the stream broke off: provider '%.*s' %s",
+                                             PERI_STR_ARGS(a->candidate.provider->id), a->detail);
+    send_error(r, err, shape.status, shape.type, shape.code, NULL, text, NULL, 0);
+}
+
+void peri_request_reply(struct peri_request *r, int status, struct peri_str json) {
+    if (r->phase != PERI_DECIDING) return;
+    if (r->has_head && status >= 400) {
+        peri_request_fail(r, PERI_EPOLICY, status, NULL, "%.*s", (int)(json.n < 400 ? json.n : 400),
+                          json.p);
+        return;
+    }
+    peri_request_answer(r, status, NULL, 0, json);
+    peri_request_ended(r, PERI_OK);
+}

@@ -1,0 +1,135 @@
+/* One request from its body to its last byte, and everything made on its behalf.
+ *
+ *   DECIDING  the policy (or the built-in route) tries providers; nothing has been sent to the client, except
+ *             perhaps keep-alive comments (has_head)
+ *   SERVING   one attempt is past the commit point and its bytes go to the client
+ *   ENDED     answered, failed or abandoned: only peri_request_free is left
+ *
+ * Every end (done, failed, client gone, deadline) leaves through peri_request_free: attempts are cancelled, slots
+ * released, the policy told to forget, the record written, the arena given back.
+ */
+#ifndef PERI_CORE_REQUEST_H
+#define PERI_CORE_REQUEST_H
+
+#include "base/json.h"
+#include "base/list.h"
+#include "core/fleet.h"
+#include "core/policy.h"
+#include "core/route.h"
+#include "core/sink.h"
+
+struct peri_attempt;
+struct peri_worker;
+
+enum peri_phase { PERI_DECIDING, PERI_SERVING, PERI_ENDED };
+
+#define PERI_REQUEST_ID_BYTES 28 /* "req_" and 24 hexadecimal digits */
+
+struct peri_undo {
+    struct peri_undo *next;
+    void (*run)(void *arg);
+    void *arg;
+};
+
+struct peri_request {
+    struct peri_list link; /* in worker->requests, ->ended or ->spare_requests */
+    struct peri_worker *worker;
+    struct peri_arena arena;
+    struct peri_undo *undo;
+    struct peri_sink sink;
+    struct peri_exchange *exchange; /* NULL when the request was made from C */
+    void (*release)(void *sink);    /* of a request made from C */
+    enum peri_phase phase;
+    enum peri_endpoint endpoint;
+    char id[PERI_REQUEST_ID_BYTES];
+    uint64_t began_ns;
+
+    struct peri_json *body; /* lossless document; edits of policies are made in it */
+    struct peri_str model;  /* public name: as listed, else as the client wrote it */
+    bool is_stream;
+    const struct peri_config_key *key; /* NULL: no key was asked for */
+
+    struct peri_fleet *fleet;   /* referenced */
+    struct peri_policy *policy; /* referenced; NULL: none is configured */
+    struct peri_config *config; /* referenced */
+    bool is_known;              /* `decide` was called: `forget` is owed */
+    void *task;                 /* the policy's own */
+    struct peri_candidates candidates;
+    bool *tried; /* by provider index */
+    struct peri_list attempts;
+    unsigned attempt_count;
+    struct peri_attempt *serving;
+    struct peri_attempt *last; /* newest failed one: its answer may be what the client is told */
+    uint64_t waited_ns;        /* spent waiting for providers before the answer began */
+    uint64_t waiting_since_ns; /* 0: not waiting */
+
+    struct peri_timer deadline, keepalive, queue_timer;
+    struct peri_list queue_link; /* in worker->queue */
+    bool is_queued, has_head, is_draining;
+    struct peri_header *extra_headers; /* set by policies for the answer; in the arena */
+    size_t extra_header_count;
+    struct peri_outcome outcome;
+};
+
+/* Take a request over from a client. Answers violations itself (bad JSON, no model, unknown model …).
+ * The exchange is the request's from here on. */
+void peri_request_begin(struct peri_worker *w, struct peri_exchange *x, enum peri_endpoint endpoint,
+                        const struct peri_config_key *key);
+/* The same for a request made from C: `sink` gets the answer.
+ *   out      the request, unless it ended at once (then NULL)
+ *   body     must stay valid until `release(sink.self)` is called, which is the last thing that happens */
+void peri_request_begin_direct(struct peri_request **out, struct peri_worker *w, enum peri_endpoint endpoint,
+                               struct peri_str body, struct peri_sink sink, void (*release)(void *self));
+
+/* The client left, or the router stops: cancel everything. r is gone afterwards. */
+void peri_request_abandon(struct peri_request *r, enum peri_err why);
+/* The answer's queue to the client drained. */
+void peri_request_drained(struct peri_request *r);
+
+/* Answer with an error of the OpenAI shape, or with an error frame when the stream's head is out already.
+ * `code` NULL: the error's own. r is gone afterwards. */
+void peri_request_fail(struct peri_request *r, enum peri_err err, int status, const char *code,
+                       const char *format, ...) PERI_PRINTF(5, 6);
+/* Nobody is left to ask: say what the last attempt said, or why nobody was asked. */
+void peri_request_give_up(struct peri_request *r, const struct peri_route_report *report);
+/* Answer with a whole body of our own. */
+void peri_request_answer(struct peri_request *r, int status, const struct peri_header *headers,
+                         size_t count, struct peri_str body);
+
+/* At the end of the loop's turn, when nothing below on the stack can still hold r. */
+void peri_request_free(struct peri_request *r);
+
+/* Run when the request ends. gives PERI_OK · PERI_ENOMEM (then not registered) */
+PERI_MUST_USE enum peri_err peri_request_defer(struct peri_request *r, void (*run)(void *arg),
+                                               void *arg);
+/* A header for the answer; the newest of a name wins. Copied. PERI_EINVAL for what may not stand in a header. */
+PERI_MUST_USE enum peri_err peri_request_set_header(struct peri_request *r, struct peri_str name,
+                                                    struct peri_str value);
+
+/* An error body of the OpenAI shape, in the request's arena; p NULL when memory ran out. */
+struct peri_str peri_request_error_json(struct peri_request *r, int status, struct peri_str message,
+                                        struct peri_str param, struct peri_str code);
+
+/* For attempt.c: the answer's head with our own headers, and the end of a served answer. */
+void peri_request_start_answer(struct peri_request *r, const struct peri_attempt *a, int status,
+                               struct peri_str content_type, uint64_t length,
+                               const struct peri_header *more, size_t more_count);
+void peri_request_complete(struct peri_request *r, enum peri_err err);
+/* The answer went out, or was given up: leave. */
+void peri_request_ended(struct peri_request *r, enum peri_err err);
+void peri_request_wait_begins(struct peri_request *r);
+void peri_request_wait_ends(struct peri_request *r);
+
+bool peri_provider_admits(const struct peri_provider *p, uint64_t now_ms);
+/* Put a header on a list in an arena; the newest of a name wins.
+ *   gives   PERI_OK · PERI_EINVAL for what may not stand in a header · PERI_ENOMEM */
+PERI_MUST_USE enum peri_err peri_header_put(struct peri_arena *arena, struct peri_header **headers,
+                                            size_t *count, struct peri_str name,
+                                            struct peri_str value);
+
+/* The built-in route (core/route_default.c): weighted choice, tiers, fail-over, queue. */
+void peri_route_default(struct peri_request *r);
+/* A slot became free somewhere: try those who wait on this worker. */
+void peri_route_wake(struct peri_worker *w);
+
+#endif

@@ -1,0 +1,36 @@
+#include "core/route.h"
+
+struct peri_candidate peri_route_pick(struct peri_candidates from, const bool *tried, bool overflow,
+                                      uint64_t now_ms, struct peri_rand *rand,
+                                      struct peri_route_report *report) {
+    struct peri_candidate pick = { .provider = NULL };
+    struct peri_route_report seen = { .candidates = (unsigned)from.count };
+    uint64_t total = 0;
+    for (size_t i = 0; i < from.count; i++) {
+        const struct peri_provider *p = from.at[i].provider;
+        bool is_new_tier = i > 0 && p->tier != from.at[i - 1].provider->tier;
+        if (is_new_tier && (total > 0 || (seen.full > 0 && !overflow))) break;
+        if (tried != NULL && tried[p->index]) {
+            seen.tried++;
+            continue;
+        }
+        uint64_t wait_ms;
+        if (!peri_vitals_admits(p->vitals, now_ms, &wait_ms)) {
+            seen.cooling++;
+            if (atomic_load(&p->vitals->reason) == PERI_ERATELIMIT) seen.rate_limited++;
+            if (seen.wait_ms == 0 || wait_ms < seen.wait_ms) seen.wait_ms = wait_ms;
+            continue;
+        }
+        if (p->max_concurrent != 0 &&
+            atomic_load_explicit(&p->vitals->in_flight, memory_order_relaxed) >=
+                p->max_concurrent) {
+            seen.full++;
+            continue;
+        }
+        /* Reservoir: the newcomer wins with its share of the weight seen so far. */
+        total += p->weight;
+        if (total == p->weight || peri_rand_below(rand, total) < p->weight) pick = from.at[i];
+    }
+    if (report != NULL) *report = seen;
+    return pick;
+}

@@ -1,0 +1,90 @@
+/* The built-in route: what policies/weighted.lua and policies/fallback.lua say in Lua.
+ *
+ * Draw among the admissible, try, and on a failure that another provider may not share draw again without it.
+ * When only slots are missing the request waits in line, first come first served, until one is released or its
+ * time in the queue is over.
+ */
+#include "core/attempt.h"
+#include "core/health.h"
+#include "core/runtime.h"
+
+static void step(struct peri_request *r);
+
+static void on_tried(void *arg, struct peri_attempt *a, enum peri_err err) {
+    struct peri_request *r = arg;
+    peri_request_wait_ends(r);
+    if (err == PERI_OK)
+        peri_request_serve(r, a);
+    else
+        step(r);
+}
+
+static void enqueue(struct peri_request *r) {
+    struct peri_worker *w = r->worker;
+    r->is_queued = true;
+    peri_list_insert(&w->queue, &r->queue_link);
+    w->queued++;
+    atomic_fetch_add(&w->runtime->waiting, 1);
+    if (!peri_timer_is_armed(&r->queue_timer))
+        peri_timer_start(&r->queue_timer, r->config->queue_ms);
+}
+
+/* gives false when nobody could be asked and the request is not over: it may wait. */
+static bool try_one(struct peri_request *r, struct peri_route_report *report) {
+    struct peri_worker *w = r->worker;
+    for (;;) {
+        struct peri_candidate pick = peri_route_pick(r->candidates, r->tried, r->config->overflow,
+                                                     peri_loop_now_ms(w->loop), &w->rand, report);
+        if (pick.provider == NULL) return false;
+        struct peri_attempt *a;
+        peri_request_wait_begins(r);
+        enum peri_err err = peri_attempt_start(&a, r, pick, NULL, on_tried, r);
+        if (err == PERI_OK) return true;
+        peri_request_wait_ends(r);
+        if (r->phase == PERI_ENDED) return true;
+        if (err == PERI_ENOMEM) {
+            peri_request_fail(r, err, 503, NULL, "out of memory");
+            return true;
+        }
+        /* Another worker took the last slot, or a hook refused: whatever it was, not this one again, unless
+         * only its slot is missing. */
+        if (err != PERI_EFULL && err != PERI_ENOPROVIDER) r->tried[pick.provider->index] = true;
+    }
+}
+
+static void step(struct peri_request *r) {
+    struct peri_route_report report = { 0 };
+    bool is_final =
+        r->last != NULL && !r->last->is_refused && !peri_health_is_retryable(r->last->err);
+    if (is_final || r->attempt_count >= r->config->max_attempts) {
+        peri_request_give_up(r, NULL);
+        return;
+    }
+    if (try_one(r, &report)) return;
+    if (report.full > 0 && r->worker->queued < r->config->queue_max && !r->worker->is_draining)
+        enqueue(r);
+    else
+        peri_request_give_up(r, &report);
+}
+
+void peri_route_default(struct peri_request *r) {
+    if (r->phase != PERI_DECIDING) return;
+    step(r);
+}
+
+void peri_route_wake(struct peri_worker *w) {
+    struct peri_list *at, *spare;
+    peri_list_each(at, spare, &w->queue) {
+        struct peri_request *r = peri_list_entry(at, struct peri_request, queue_link);
+        struct peri_route_report report;
+        struct peri_candidate pick = peri_route_pick(r->candidates, r->tried, r->config->overflow,
+                                                     peri_loop_now_ms(w->loop), &w->rand, &report);
+        if (pick.provider == NULL && report.full > 0) continue;
+        r->is_queued = false;
+        peri_list_remove(&r->queue_link);
+        w->queued--;
+        atomic_fetch_sub(&w->runtime->waiting, 1);
+        peri_timer_stop(&r->queue_timer);
+        step(r);
+    }
+}

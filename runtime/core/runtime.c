@@ -1,0 +1,273 @@
+#include "core/runtime.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+
+/* ---- Fleet ---- */
+
+struct peri_fleet *peri_runtime_fleet(struct peri_runtime *rt) {
+    pthread_mutex_lock(&rt->lock);
+    struct peri_fleet *fleet = peri_fleet_ref(rt->fleet);
+    pthread_mutex_unlock(&rt->lock);
+    return fleet;
+}
+
+void peri_runtime_publish(struct peri_runtime *rt, struct peri_fleet *fleet) {
+    pthread_mutex_lock(&rt->lock);
+    struct peri_fleet *old = rt->fleet;
+    rt->fleet = fleet;
+    atomic_fetch_add_explicit(&rt->fleet_version, 1, memory_order_release);
+    pthread_mutex_unlock(&rt->lock);
+    peri_fleet_unref(old);
+}
+
+/* ---- Orders to every worker ---- */
+
+/* One function run on each worker's thread, and waited for. */
+struct order {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    unsigned left;
+    void (*run)(struct order *o, struct peri_worker *w);
+    struct peri_runtime *runtime;
+    void *program;
+    uint64_t generation;
+    struct peri_policy **made; /* by worker */
+    bool is_commit;
+    enum peri_err err;
+    struct peri_fault fault;
+};
+
+struct order_for {
+    struct order *order;
+    struct peri_worker *worker;
+};
+
+static void run_order(void *arg) {
+    struct order_for job = *(struct order_for *)arg;
+    peri_free(arg);
+    job.order->run(job.order, job.worker);
+    pthread_mutex_lock(&job.order->lock);
+    job.order->left--;
+    pthread_cond_signal(&job.order->changed);
+    pthread_mutex_unlock(&job.order->lock);
+}
+
+static void give_order(struct order *o, void (*run)(struct order *o, struct peri_worker *w)) {
+    struct peri_runtime *rt = o->runtime;
+    o->run = run;
+    o->left = rt->worker_count;
+    for (unsigned i = 0; i < rt->worker_count; i++) {
+        struct order_for *job = peri_malloc(sizeof *job);
+        if (job == NULL) {
+            pthread_mutex_lock(&o->lock);
+            o->left--;
+            o->err = peri_fault_set(&o->fault, PERI_ENOMEM, "out of memory");
+            pthread_mutex_unlock(&o->lock);
+            continue;
+        }
+        *job = (struct order_for){ o, rt->workers[i] };
+        if (!rt->workers[i]->has_thread ||
+            peri_loop_post(rt->workers[i]->loop, run_order, job) != PERI_OK)
+            run_order(job); /* before the threads run, or on the caller's own */
+    }
+    pthread_mutex_lock(&o->lock);
+    while (o->left > 0) pthread_cond_wait(&o->changed, &o->lock);
+    pthread_mutex_unlock(&o->lock);
+}
+
+/* ---- Policies ---- */
+
+static void build(struct order *o, struct peri_worker *w) {
+    struct peri_policy_source *source = &o->runtime->policies;
+    struct peri_fault fault = { .err = PERI_OK };
+    enum peri_err err =
+        source->open(source->arg, &o->made[w->index], o->program, w, o->generation, &fault);
+    if (err == PERI_OK) return;
+    o->made[w->index] = NULL;
+    pthread_mutex_lock(&o->lock);
+    o->err = err;
+    o->fault = fault;
+    pthread_mutex_unlock(&o->lock);
+}
+
+static void swap(struct order *o, struct peri_worker *w) {
+    struct peri_policy *mine = o->made[w->index];
+    if (!o->is_commit) {
+        peri_policy_unref(mine);
+        return;
+    }
+    peri_policy_unref(w->policy);
+    w->policy = mine;
+}
+
+enum peri_err peri_runtime_reload_policies(struct peri_runtime *rt, uint64_t *generation,
+                                           struct peri_fault *fault) {
+    struct peri_policy_source *source = &rt->policies;
+    void *program = NULL, *old;
+    if (source->load == NULL) return PERI_OK;
+    enum peri_err err = source->load(source->arg, &program, fault);
+    if (err != PERI_OK) return err;
+    struct order o = { .runtime = rt, .program = program, .generation = rt->generation + 1 };
+    o.made = peri_calloc(rt->worker_count, sizeof(struct peri_policy *));
+    if (o.made == NULL) {
+        source->drop(source->arg, program);
+        return peri_fault_set(fault, PERI_ENOMEM, "out of memory");
+    }
+    pthread_mutex_init(&o.lock, NULL);
+    pthread_cond_init(&o.changed, NULL);
+    if (program != NULL) give_order(&o, build);
+    o.is_commit = o.err == PERI_OK;
+    give_order(&o, swap);
+    if (o.is_commit) {
+        old = rt->program;
+        rt->program = program;
+        rt->generation = o.generation;
+        program = old;
+        if (generation != NULL) *generation = o.generation;
+    } else {
+        err = o.err;
+        if (fault != NULL) *fault = o.fault;
+    }
+    if (program != NULL) source->drop(source->arg, program);
+    pthread_mutex_destroy(&o.lock);
+    pthread_cond_destroy(&o.changed);
+    peri_free(o.made);
+    return err;
+}
+
+/* ---- Slots ---- */
+
+static void wake(void *arg) {
+    struct peri_worker *w = arg;
+    w->is_woken = false;
+    peri_route_wake(w);
+}
+
+void peri_runtime_slot_freed(struct peri_runtime *rt) {
+    if (atomic_load_explicit(&rt->waiting, memory_order_relaxed) == 0) return;
+    /* Whoever it was that waits longest can not be told across workers without a lock: all are woken, each keeps
+     * its own order. A message that could not be sent is made up for by the queue's own deadline. */
+    for (unsigned i = 0; i < rt->worker_count; i++) {
+        enum peri_err err = peri_loop_post(rt->workers[i]->loop, wake, rt->workers[i]);
+        (void)err;
+    }
+}
+
+/* ---- Life ---- */
+
+static enum peri_err open_log(struct peri_runtime *rt, struct peri_fault *fault) {
+    struct peri_str file = rt->config->log_file;
+    rt->log_fd = 2;
+    if (file.n > 0 && !peri_str_eq(file, PERI_STR("-"))) {
+        rt->log_fd = open(file.p, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+        if (rt->log_fd < 0)
+            return peri_fault_set(fault, PERI_EIO, "log file '%s': %s", file.p, strerror(errno));
+        rt->owns_log_fd = true;
+    }
+    int level = peri_log_level_by_name(rt->config->log_level);
+    peri_log_init(&rt->log, rt->log_fd, (enum peri_log_level)level, rt->clock);
+    return PERI_OK;
+}
+
+static unsigned cores(void) {
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n < 1 ? 1 : n > 256 ? 256 : (unsigned)n;
+}
+
+enum peri_err peri_runtime_new(struct peri_runtime **out, struct peri_config *config,
+                               const struct peri_policy_source *policies, unsigned workers,
+                               struct peri_fault *fault) {
+    struct peri_runtime *rt = peri_calloc(1, sizeof *rt);
+    if (rt == NULL) return peri_fault_set(fault, PERI_ENOMEM, "out of memory");
+    pthread_mutex_init(&rt->lock, NULL);
+    rt->config = peri_config_ref(config);
+    rt->clock = &peri_clock_real;
+    rt->started_ns = peri_clock_wall_ns(rt->clock);
+    rt->log_fd = -1;
+    if (policies != NULL) rt->policies = *policies;
+    if (workers == 0) workers = config->workers != 0 ? config->workers : cores();
+    enum peri_err err = open_log(rt, fault);
+    if (err != PERI_OK) goto fail;
+    if ((err = peri_vitals_table_new(&rt->vitals)) != PERI_OK) goto fail;
+    struct peri_fleet *fleet;
+    if ((err = peri_fleet_new(&fleet, config, rt->vitals, 1, fault)) != PERI_OK) goto fail;
+    peri_runtime_publish(rt, fleet);
+    rt->workers = peri_calloc(workers, sizeof(struct peri_worker *));
+    if (rt->workers == NULL) {
+        err = PERI_ENOMEM;
+        goto fail;
+    }
+    for (; rt->worker_count < workers; rt->worker_count++) {
+        err = peri_worker_new(&rt->workers[rt->worker_count], rt, rt->worker_count, fault);
+        if (err != PERI_OK) goto fail;
+    }
+    if ((err = peri_runtime_reload_policies(rt, NULL, fault)) != PERI_OK) goto fail;
+    *out = rt;
+    return PERI_OK;
+fail:
+    if (err == PERI_ENOMEM) peri_fault_set(fault, err, "out of memory");
+    peri_runtime_free(rt);
+    return err;
+}
+
+void peri_runtime_free(struct peri_runtime *rt) {
+    if (rt == NULL) return;
+    for (unsigned i = 0; i < rt->worker_count; i++) peri_worker_free(rt->workers[i]);
+    peri_free(rt->workers);
+    if (rt->program != NULL) rt->policies.drop(rt->policies.arg, rt->program);
+    peri_fleet_unref(rt->fleet);
+    peri_vitals_table_free(rt->vitals);
+    peri_config_unref(rt->config);
+    if (rt->log_fd >= 0) peri_log_done(&rt->log);
+    if (rt->owns_log_fd) close(rt->log_fd);
+    pthread_mutex_destroy(&rt->lock);
+    peri_free(rt);
+}
+
+static void *run_worker(void *arg) {
+    struct peri_worker *w = arg;
+    peri_loop_run(w->loop);
+    atomic_fetch_sub(&w->runtime->running, 1);
+    return NULL;
+}
+
+enum peri_err peri_runtime_start(struct peri_runtime *rt, struct peri_fault *fault) {
+    for (unsigned i = 0; i < rt->worker_count; i++) {
+        struct peri_worker *w = rt->workers[i];
+        enum peri_err err = peri_worker_listen(w, fault);
+        if (err != PERI_OK) return err;
+        atomic_fetch_add(&rt->running, 1);
+        w->has_thread = true;
+        if (pthread_create(&w->thread, NULL, run_worker, w) != 0) {
+            w->has_thread = false;
+            atomic_fetch_sub(&rt->running, 1);
+            return peri_fault_set(fault, PERI_EIO, "a worker thread could not be started");
+        }
+    }
+    return PERI_OK;
+}
+
+static void drain(void *arg) { peri_worker_drain(arg); }
+
+void peri_runtime_stop(struct peri_runtime *rt) {
+    if (atomic_exchange(&rt->is_stopping, true)) return;
+    for (unsigned i = 0; i < rt->worker_count; i++) {
+        enum peri_err err = peri_loop_post(rt->workers[i]->loop, drain, rt->workers[i]);
+        (void)err; /* out of memory while stopping: the process is about to go anyway */
+    }
+}
+
+void peri_runtime_join(struct peri_runtime *rt) {
+    for (unsigned i = 0; i < rt->worker_count; i++) {
+        struct peri_worker *w = rt->workers[i];
+        if (!w->has_thread) continue;
+        pthread_join(w->thread, NULL);
+        w->has_thread = false;
+    }
+}

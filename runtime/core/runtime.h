@@ -1,0 +1,63 @@
+/* The router as one object: workers, the published fleet, the current policy program, and the orders that reach all
+ * of them (reload, drain, stop). Two in one process do not notice each other.
+ */
+#ifndef PERI_CORE_RUNTIME_H
+#define PERI_CORE_RUNTIME_H
+
+#include "core/worker.h"
+
+struct peri_runtime {
+    struct peri_config *config; /* under lock after start */
+    const struct peri_clock *clock;
+    struct peri_vitals_table *vitals;
+    struct peri_worker **workers;
+    unsigned worker_count;
+    int log_fd;
+    bool owns_log_fd;
+    struct peri_log log; /* the control thread's */
+    struct peri_policy_source policies;
+
+    pthread_mutex_t
+        lock; /* guards the pointers below; held for a few loads, never on the request path */
+    struct peri_fleet *fleet;
+    atomic_uint_fast64_t fleet_version; /* workers compare it once a turn */
+    uint64_t generation;                /* of the policy program, counts every successful load */
+    void *program;
+    atomic_uint waiting; /* requests queued for a slot, all workers */
+    atomic_bool is_stopping;
+    atomic_uint running; /* worker threads */
+    uint64_t started_ns; /* wall clock */
+};
+
+/*   config    one reference is taken
+ *   policies  copied; `load` is called once now when the configuration names policies
+ *   gives     PERI_OK · PERI_ECONFIG, PERI_EIO, PERI_ENOMEM with the reason */
+PERI_MUST_USE enum peri_err peri_runtime_new(struct peri_runtime **out, struct peri_config *config,
+                                             const struct peri_policy_source *policies,
+                                             unsigned workers, struct peri_fault *fault);
+/* Threads must have been joined. Takes NULL. */
+void peri_runtime_free(struct peri_runtime *rt);
+
+/* Open listeners and start one thread a worker. */
+PERI_MUST_USE enum peri_err peri_runtime_start(struct peri_runtime *rt, struct peri_fault *fault);
+/* Any thread, any number of times: drain, then end. */
+void peri_runtime_stop(struct peri_runtime *rt);
+/* Wait until every worker thread has ended. */
+void peri_runtime_join(struct peri_runtime *rt);
+
+/* Read the policies again, check them, build one set a worker and swap between requests. Nothing changes when
+ * anything fails. Blocks until all workers have answered; never called on a worker's thread unless that worker is
+ * the only one and is turned by the caller.
+ *   generation   out, may be NULL: of the set in force */
+PERI_MUST_USE enum peri_err peri_runtime_reload_policies(struct peri_runtime *rt,
+                                                         uint64_t *generation,
+                                                         struct peri_fault *fault);
+/* Publish another fleet. The reference is taken over. */
+void peri_runtime_publish(struct peri_runtime *rt, struct peri_fleet *fleet);
+/* The current fleet, referenced. */
+struct peri_fleet *peri_runtime_fleet(struct peri_runtime *rt);
+
+/* A slot was released: wake who waits for one. Any worker thread. */
+void peri_runtime_slot_freed(struct peri_runtime *rt);
+
+#endif

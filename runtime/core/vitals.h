@@ -1,0 +1,63 @@
+/* What is known about one provider beyond any snapshot: slots in use, cool-downs, averages. All atomics, shared
+ * by every worker, found by provider id and carried over from snapshot to snapshot, so that an epoch change or a
+ * reload keeps what was learnt about the hosts that stay.
+ */
+#ifndef PERI_CORE_VITALS_H
+#define PERI_CORE_VITALS_H
+
+#include <stdatomic.h>
+
+#include "base/str.h"
+
+/* OPEN: takes requests. COOLING: not before cool_until_ms. PROBING: its time is over, and one request is finding
+ * out whether it is well again; the others wait for that verdict. */
+enum peri_condition { PERI_OPEN, PERI_COOLING, PERI_PROBING };
+
+struct peri_vitals {
+    struct peri_str id; /* owned */
+    atomic_int refs;
+    atomic_uint in_flight;              /* slots taken: one an attempt, released exactly once */
+    atomic_int condition;               /* enum peri_condition */
+    atomic_int reason;                  /* enum peri_err that closed it */
+    atomic_uint_fast64_t cool_until_ms; /* monotonic */
+    atomic_uint failures;               /* in a row */
+    atomic_uint_fast64_t success, rate_limited, failed, canceled;
+    atomic_uint_fast64_t
+        first_token_us;            /* moving average, weight 1/8 for the newest; 0: never seen */
+    atomic_uint_fast64_t total_us; /* of whole answers, the same way */
+};
+
+struct peri_vitals_table;
+
+PERI_MUST_USE enum peri_err peri_vitals_table_new(struct peri_vitals_table **out);
+/* References that fleets still hold stay valid. Takes NULL. */
+void peri_vitals_table_free(struct peri_vitals_table *t);
+/* The vitals of that id, made when there are none yet. Any thread; release with peri_vitals_unref.
+ *   gives   NULL when memory ran out */
+struct peri_vitals *peri_vitals_get(struct peri_vitals_table *t, struct peri_str id);
+void peri_vitals_unref(struct peri_vitals *v);
+
+/* Take one slot of `max` (0: no limit). gives false, and takes nothing, when all are taken. */
+PERI_MUST_USE bool peri_vitals_take(struct peri_vitals *v, uint32_t max);
+void peri_vitals_release(struct peri_vitals *v);
+
+/* Whether a request may be sent now; changes nothing. `wait_ms`, when not NULL, gets how long it is closed. */
+bool peri_vitals_admits(const struct peri_vitals *v, uint64_t now_ms, uint64_t *wait_ms);
+/* Called by who is about to send: when a cool-down has just run out, only one caller becomes the probe.
+ *   gives   false: somebody else is probing, or it is still closed
+ *   is_probe  out: this request's outcome decides (peri_vitals_well, _cool or _unknown) */
+PERI_MUST_USE bool peri_vitals_enter(struct peri_vitals *v, uint64_t now_ms, bool *is_probe);
+/* It answered as it should: open again, count a success. */
+void peri_vitals_well(struct peri_vitals *v);
+/* Closed for `ms` for that reason; a longer cool-down in force stays. */
+void peri_vitals_cool(struct peri_vitals *v, enum peri_err reason, uint64_t now_ms, uint64_t ms);
+/* The probe found nothing out (its client left): the next request may probe. */
+void peri_vitals_unknown(struct peri_vitals *v);
+/* Forget cool-downs (an operator's order). */
+void peri_vitals_reset(struct peri_vitals *v);
+
+/* Moving averages; `us` 0 is ignored. */
+void peri_vitals_saw_first_token(struct peri_vitals *v, uint64_t us);
+void peri_vitals_saw_total(struct peri_vitals *v, uint64_t us);
+
+#endif

@@ -1,0 +1,182 @@
+#include "core/worker.h"
+
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "core/api.h"
+#include "core/runtime.h"
+
+#define SPARE_MAX 256          /* blank requests kept, with their first arena block */
+#define ARENA_MAX (256u << 20) /* bytes one request may take beside its body */
+
+/* ---- Requests ---- */
+
+struct peri_request *peri_worker_request(struct peri_worker *w) {
+    struct peri_request *r;
+    struct peri_arena arena;
+    if (peri_list_is_empty(&w->spare_requests)) {
+        r = peri_malloc(sizeof *r);
+        if (r == NULL) return NULL;
+        peri_arena_init(&arena, ARENA_MAX);
+    } else {
+        r = peri_list_entry(w->spare_requests.next, struct peri_request, link);
+        peri_list_remove(&r->link);
+        w->spare_count--;
+        arena = r->arena;
+    }
+    memset(r, 0, sizeof *r);
+    r->arena = arena;
+    r->worker = w;
+    peri_list_insert(&w->requests, &r->link);
+    w->request_count++;
+    return r;
+}
+
+void peri_worker_forget(struct peri_worker *w, struct peri_request *r) {
+    peri_list_remove(&r->link);
+    peri_list_insert(&w->ended, &r->link);
+    w->request_count--;
+}
+
+static void free_ended(struct peri_worker *w) {
+    struct peri_list *at, *spare;
+    peri_list_each(at, spare, &w->ended) {
+        struct peri_request *r = peri_list_entry(at, struct peri_request, link);
+        peri_list_remove(&r->link);
+        peri_request_free(r);
+        if (w->spare_count < SPARE_MAX) {
+            peri_arena_reset(&r->arena);
+            peri_list_insert(w->spare_requests.next, &r->link); /* warmest first */
+            w->spare_count++;
+        } else {
+            peri_arena_done(&r->arena);
+            peri_free(r);
+        }
+    }
+}
+
+/* ---- The loop's turn ---- */
+
+void peri_worker_refresh(struct peri_worker *w) {
+    uint64_t version = atomic_load_explicit(&w->runtime->fleet_version, memory_order_acquire);
+    if (version == w->fleet_seen) return;
+    struct peri_fleet *fleet = peri_runtime_fleet(w->runtime);
+    peri_fleet_unref(w->fleet);
+    peri_config_unref(w->config);
+    w->fleet = fleet;
+    w->config = peri_config_ref(fleet->config);
+    w->fleet_seen = version;
+}
+
+static void end_when_idle(struct peri_worker *w) {
+    if (!w->is_draining || w->request_count > 0) return;
+    for (size_t i = 0; i < w->server_count; i++)
+        if (peri_server_exchanges(w->servers[i]) > 0) return;
+    peri_loop_stop(w->loop);
+}
+
+static void on_turn(void *arg) {
+    struct peri_worker *w = arg;
+    if (!peri_list_is_empty(&w->ended)) free_ended(w);
+    peri_worker_refresh(w);
+    end_when_idle(w);
+    peri_log_flush(&w->log);
+}
+
+static void on_drain_over(void *arg) {
+    struct peri_worker *w = arg;
+    struct peri_list *at, *spare;
+    peri_list_each(at, spare, &w->requests)
+        peri_request_fail(peri_list_entry(at, struct peri_request, link), PERI_ESTOPPING, 503, NULL,
+                          "the router is stopping");
+}
+
+void peri_worker_drain(struct peri_worker *w) {
+    if (w->is_draining) return;
+    w->is_draining = true;
+    for (size_t i = 0; i < w->server_count; i++) peri_server_drain(w->servers[i]);
+    peri_timer_start(&w->drain, w->config->drain_ms);
+}
+
+/* ---- Life ---- */
+
+static void on_request(void *arg, struct peri_exchange *x) { peri_api_request(arg, x); }
+
+static void on_gone(void *arg, struct peri_exchange *x) {
+    (void)arg;
+    struct peri_request *r = peri_exchange_user(x);
+    if (r != NULL) peri_request_abandon(r, PERI_ECANCELED);
+}
+
+static void on_drain(void *arg, struct peri_exchange *x) {
+    (void)arg;
+    struct peri_request *r = peri_exchange_user(x);
+    if (r != NULL) peri_request_drained(r);
+}
+
+static const struct peri_server_ops server_ops = { on_request, on_gone, on_drain };
+
+enum peri_err peri_worker_listen(struct peri_worker *w, struct peri_fault *fault) {
+    for (size_t i = 0; i < w->config->listen_count; i++) {
+        if (w->server_count == PERI_LISTEN_MAX)
+            return peri_fault_set(fault, PERI_ECONFIG, "more than %d addresses to listen on",
+                                  PERI_LISTEN_MAX);
+        enum peri_err err = peri_server_open(&w->servers[w->server_count], w->loop,
+                                             w->config->listen[i], w->runtime->worker_count > 1,
+                                             &w->config->limits, &server_ops, w, fault);
+        if (err != PERI_OK) return err;
+        w->server_count++;
+    }
+    return PERI_OK;
+}
+
+enum peri_err peri_worker_new(struct peri_worker **out, struct peri_runtime *rt, unsigned index,
+                              struct peri_fault *fault) {
+    struct peri_worker *w = peri_calloc(1, sizeof *w);
+    if (w == NULL) return peri_fault_set(fault, PERI_ENOMEM, "out of memory");
+    w->runtime = rt;
+    w->index = index;
+    peri_list_init(&w->requests);
+    peri_list_init(&w->ended);
+    peri_list_init(&w->spare_requests);
+    peri_list_init(&w->queue);
+    int level = peri_log_level_by_name(rt->config->log_level);
+    peri_log_init(&w->log, rt->log_fd, (enum peri_log_level)level, rt->clock);
+    if (rt->config->seed != 0)
+        peri_rand_seed(&w->rand, rt->config->seed + index);
+    else
+        peri_rand_seed_os(&w->rand);
+    enum peri_err err = peri_loop_new(&w->loop);
+    if (err == PERI_OK) err = peri_client_new(&w->client, w->loop, NULL);
+    if (err != PERI_OK) {
+        peri_worker_free(w);
+        return peri_fault_set(fault, err, "a worker could not start: %s", peri_err_text(err));
+    }
+    peri_loop_on_turn(w->loop, &w->turn, on_turn, w);
+    peri_timer_init(&w->drain, w->loop, on_drain_over, w);
+    peri_worker_refresh(w);
+    *out = w;
+    return PERI_OK;
+}
+
+void peri_worker_free(struct peri_worker *w) {
+    if (w == NULL) return;
+    struct peri_list *at, *spare;
+    for (size_t i = 0; i < w->server_count; i++) peri_server_close(w->servers[i]);
+    peri_list_each(at, spare, &w->requests)
+        peri_request_abandon(peri_list_entry(at, struct peri_request, link), PERI_ESTOPPING);
+    free_ended(w);
+    peri_policy_unref(w->policy);
+    peri_client_free(w->client);
+    peri_list_each(at, spare, &w->spare_requests) {
+        struct peri_request *r = peri_list_entry(at, struct peri_request, link);
+        peri_arena_done(&r->arena);
+        peri_free(r);
+    }
+    peri_fleet_unref(w->fleet);
+    peri_config_unref(w->config);
+    peri_loop_free(w->loop);
+    peri_log_done(&w->log);
+    peri_free(w);
+}

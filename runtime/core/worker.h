@@ -1,0 +1,58 @@
+/* One worker: a loop, its listeners, its upstream client, its policies, the requests that live and die here. No
+ * locks: other threads speak to a worker only through peri_loop_post.
+ */
+#ifndef PERI_CORE_WORKER_H
+#define PERI_CORE_WORKER_H
+
+#include <pthread.h>
+
+#include "base/log.h"
+#include "core/request.h"
+
+struct peri_runtime;
+
+#define PERI_LISTEN_MAX 8
+
+struct peri_worker {
+    struct peri_runtime *runtime;
+    unsigned index;
+    pthread_t thread;
+    bool has_thread;
+    struct peri_loop *loop;
+    struct peri_client *client;
+    struct peri_server *servers[PERI_LISTEN_MAX];
+    size_t server_count;
+    struct peri_log log;
+    struct peri_rand rand;
+    struct peri_turn turn;      /* end of a loop turn: flush the log, pick up a fleet */
+    struct peri_fleet *fleet;   /* this worker's reference to the current snapshot */
+    struct peri_config *config; /* and to the configuration it was made of */
+    uint64_t fleet_seen;        /* version picked up last */
+    struct peri_policy *policy; /* current generation; NULL: none */
+    struct peri_list requests;  /* alive */
+    struct peri_list ended; /* over, but their memory may still be in use further down the stack */
+    struct peri_list spare_requests;
+    size_t request_count, spare_count;
+    struct peri_list queue; /* requests waiting for a slot, first come first served */
+    size_t queued;
+    bool is_draining, is_woken;
+    struct peri_timer drain;
+    void *script; /* of the script layer: nothing here looks at it */
+};
+
+PERI_MUST_USE enum peri_err peri_worker_new(struct peri_worker **out, struct peri_runtime *rt,
+                                            unsigned index, struct peri_fault *fault);
+/* On the worker's own thread, or before and after it runs. Takes NULL. */
+void peri_worker_free(struct peri_worker *w);
+/* Open every listener of the configuration. */
+PERI_MUST_USE enum peri_err peri_worker_listen(struct peri_worker *w, struct peri_fault *fault);
+/* Stop accepting; when the last request has ended, or the drain time is over, the loop stops. */
+void peri_worker_drain(struct peri_worker *w);
+/* Pick up a newer fleet and configuration now. */
+void peri_worker_refresh(struct peri_worker *w);
+/* A blank request, from the spare ones when there are any. NULL: memory ran out. */
+struct peri_request *peri_worker_request(struct peri_worker *w);
+/* It ended: its memory goes at the end of the turn. */
+void peri_worker_forget(struct peri_worker *w, struct peri_request *r);
+
+#endif
