@@ -1,0 +1,34 @@
+/* What a policy can reach: an exact list of names, all of them frozen.
+ *
+ *   globals     _G _VERSION assert error getmetatable ipairs next pairs pcall print rawequal rawget rawlen
+ *               require select setmetatable tonumber tostring type xpcall
+ *   coroutine   create isyieldable resume running status wrap yield
+ *   math        all but randomseed
+ *   os          clock date difftime time
+ *   string      byte char find format gmatch gsub len lower match rep reverse sub upper
+ *   table       concat insert move pack remove sort unpack
+ *   utf8        all
+ *
+ * Nothing of it can be changed: libraries and globals are read through empty tables whose metatable is sealed,
+ * and rawset is not offered. Scripts get no finalisers, closers or weak tables, no byte code, no debug library,
+ * no files. C loops (patterns, sort, concat, …) charge the budget.
+ */
+#ifndef PERI_SCRIPT_SANDBOX_H
+#define PERI_SCRIPT_SANDBOX_H
+
+#include "script/state.h"
+
+/* Fill a fresh state. */
+PERI_RAISES void peri_sandbox_open(lua_State *L, struct peri_state *s);
+
+/* Replace the table on the top by a read-only view of it. `name` is for messages: "string". Not deep. */
+PERI_RAISES void peri_sandbox_freeze(lua_State *L, const char *name);
+
+/* Parts of the sandbox, each adding functions to the table on the top. */
+PERI_RAISES void peri_strings_open(lua_State *L, struct peri_state *s);
+PERI_RAISES void peri_tables_open(lua_State *L, struct peri_state *s);
+PERI_RAISES void peri_guard_open(lua_State *L, struct peri_state *s); /* pcall … */
+PERI_RAISES void peri_guard_open_coroutine(lua_State *L, struct peri_state *s);
+PERI_RAISES void peri_require_open(lua_State *L, struct peri_state *s);
+
+#endif

@@ -1,0 +1,110 @@
+#include "script/sandbox.h"
+
+#include "script/testing.h"
+
+TEST(a_policy_sees_exactly_the_names_on_the_list) {
+    struct peri_state *s;
+    CHECK_EQ(peri_state_new(&s, &script_options), PERI_OK);
+    CHECK_STR(script_says(s, "local all = {}\n"
+                             "for name, value in pairs(_G) do\n"
+                             "  all[#all + 1] = name\n"
+                             "  if type(value) == 'table' and name ~= '_G' then\n"
+                             "    for k in pairs(value) do all[#all + 1] = name .. '.' .. k end\n"
+                             "  end\n"
+                             "end\n"
+                             "table.sort(all)\n"
+                             "return #all .. ' ' .. table.concat(all, ' '):gsub('math%.%w+ ', '')"),
+              "89 _G _VERSION assert coroutine coroutine.create coroutine.isyieldable "
+              "coroutine.resume coroutine.running coroutine.status coroutine.wrap coroutine.yield "
+              "error getmetatable ipairs math next os os.clock os.date os.difftime os.time pairs "
+              "pcall print rawequal rawget rawlen require select setmetatable string string.byte "
+              "string.char string.find string.format string.gmatch string.gsub string.len "
+              "string.lower string.match string.rep string.reverse string.sub string.upper table "
+              "table.concat table.insert table.move table.pack table.remove table.sort "
+              "table.unpack tonumber tostring type utf8 utf8.char utf8.charpattern "
+              "utf8.codepoint utf8.codes utf8.len utf8.offset xpcall");
+    CHECK_STR(script_says(s, "local all = {}\n"
+                             "for k in pairs(math) do all[#all + 1] = k end\n"
+                             "table.sort(all) return table.concat(all, ' ')"),
+              "abs acos asin atan ceil cos deg exp floor fmod huge log max maxinteger min "
+              "mininteger modf pi rad random sin sqrt tan tointeger type ult");
+    peri_state_free(s);
+}
+
+TEST(globals_and_libraries_cannot_be_changed) {
+    static const char *const attempts[][2] = {
+        { "leak = 1", "!test.lua:1: cannot set global 'leak': globals are read-only, use a local" },
+        { "\n_G.leak = 1",
+          "!test.lua:2: cannot set global 'leak': globals are read-only, use a local" },
+        { "_ENV.pcall = nil",
+          "!test.lua:1: cannot set global 'pcall': globals are read-only, use a local" },
+        { "string.find = nil", "!test.lua:1: cannot set 'string.find': it is read-only" },
+        { "table.insert(table, 1)", "!cannot set 'table.number': it is read-only" },
+        { "setmetatable(string, {})", "!test.lua:1: cannot change a protected metatable" },
+        { "setmetatable(_G, nil)", "!test.lua:1: cannot change a protected metatable" },
+        { "getmetatable('').__index = nil", "!test.lua:1: attempt to index a boolean value" },
+        { "return next(string)", "nil" },
+        { "for _, v in pairs(_G) do if v == string then return 'same' end end", "same" },
+        { "require('perilune').rand = nil",
+          "!test.lua:1: cannot set 'perilune.rand': it is read-only" },
+        { "require('perilune').log.info = nil",
+          "!test.lua:1: cannot set 'log.info': it is read-only" },
+    };
+    struct peri_state *s;
+    CHECK_EQ(peri_state_new(&s, &script_options), PERI_OK);
+    for (size_t i = 0; i < sizeof attempts / sizeof *attempts; i++)
+        CHECK_STR(script_says(s, attempts[i][0]), attempts[i][1]);
+    peri_state_free(s);
+}
+
+TEST(a_metatable_cannot_bring_finalisers_closers_or_weak_tables) {
+    struct peri_state *s;
+    CHECK_EQ(peri_state_new(&s, &script_options), PERI_OK);
+    CHECK_STR(script_says(s, "setmetatable({}, {__gc = print})"),
+              "!test.lua:1: a policy's metatable cannot have '__gc'");
+    CHECK_STR(script_says(s, "setmetatable({}, {__close = print})"),
+              "!test.lua:1: a policy's metatable cannot have '__close'");
+    CHECK_STR(script_says(s, "setmetatable({}, {__mode = 'k'})"),
+              "!test.lua:1: a policy's metatable cannot have '__mode'");
+    CHECK_STR(script_says(s, "local x <close> = setmetatable({}, {})"),
+              "!test.lua:1: variable 'x' got a non-closable value");
+    CHECK_STR(
+        script_says(s, "return setmetatable({}, {__index = function(t, k) return k end}).some"),
+        "some");
+    peri_state_free(s);
+}
+
+TEST(only_text_is_loaded) {
+    struct peri_state *s;
+    struct peri_fault fault;
+    int ref;
+    CHECK_EQ(peri_state_new(&s, &script_options), PERI_OK);
+    CHECK_EQ(peri_state_load(s, &ref, "p.lua", PERI_STR("\x1bLua"), &fault), PERI_EPOLICY);
+    CHECK_STR(peri_str_of(fault.text), "p.lua: byte code is not loaded, only text");
+    CHECK_EQ(peri_state_load(s, &ref, "p.lua", PERI_STR("\nreturn = 2"), &fault), PERI_EPOLICY);
+    CHECK_STR(peri_str_of(fault.text), "p.lua:2: unexpected symbol near '='");
+    static char large[PERI_SOURCE_MAX + 1];
+    memset(large, ' ', sizeof large);
+    CHECK_EQ(peri_state_load(s, &ref, "p.lua", (struct peri_str){ large, sizeof large }, &fault),
+             PERI_ETOOBIG);
+    CHECK_EQ(peri_state_load(s, &ref, "p.lua", PERI_STR("return { 1 }"), &fault), PERI_OK);
+    CHECK(ref != LUA_NOREF);
+    peri_state_free(s);
+}
+
+TEST(time_and_chance_come_from_the_state) {
+    struct peri_state *s, *again;
+    CHECK_EQ(peri_state_new(&s, &script_options), PERI_OK);
+    CHECK_EQ(peri_state_new(&again, &script_options), PERI_OK);
+    const char *draw = "return math.random(1000) .. ' ' .. require('perilune').rand_below(1000)";
+    struct script one, other;
+    CHECK_EQ(script_run(s, &one, draw), PERI_TASK_DONE);
+    CHECK_EQ(script_run(again, &other, draw), PERI_TASK_DONE);
+    CHECK_STR(peri_str_of(one.result), other.result);
+    CHECK_STR(script_says(s, "return math.random(5, 5)"), "5");
+    CHECK_STR(script_says(s, "return os.date('!%Y', 0) .. type(os.time())"), "1970number");
+    CHECK_STR(script_says(s, "return math.random(2, 1)"),
+              "!test.lua:1: bad argument #2 to 'random' (interval is empty)");
+    peri_state_free(s);
+    peri_state_free(again);
+}

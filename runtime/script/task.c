@@ -1,0 +1,217 @@
+/* States of a task: idle (in the pool) → running ⇄ waiting → idle. Its coroutine runs task_main, a C function
+ * that lets the owner push the function, calls it and lets the owner take the results: so everything that may
+ * raise happens inside the coroutine, and one lua_resume is the only way in. */
+#include "script/task.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+
+struct peri_task {
+    struct peri_list link; /* in its state's `idle` or `waiting`; stays first */
+    struct peri_state *state;
+    lua_State *co;
+    int ref;
+    bool is_waiting;
+    const struct peri_task_ops *ops;
+    void *arg;
+    void (*cancel)(void *work);
+    void *work;
+};
+
+lua_State *peri_task_thread(const struct peri_task *t) { return t->co; }
+struct peri_state *peri_task_state(const struct peri_task *t) {
+    return t->state;
+}
+void *peri_task_arg(const struct peri_task *t) { return t->arg; }
+const struct peri_task_ops *peri_task_ops(const struct peri_task *t) { return t->ops; }
+
+/* The pool. */
+
+static int make_coroutine(lua_State *L) { /* protected */
+    struct peri_task *t = lua_touserdata(L, 1);
+    lua_State *co = lua_newthread(L);
+    t->ref = luaL_ref(L, LUA_REGISTRYINDEX); /* an anchor first, then the pointer it keeps alive */
+    t->co = co;
+    return 0;
+}
+
+static struct peri_task *task_new(struct peri_state *s) {
+    struct peri_task *t = peri_calloc(1, sizeof *t);
+    if (t == NULL) return NULL;
+    t->state = s;
+    peri_list_init(&t->link);
+    if (peri_state_call(s, make_coroutine, t, NULL) == PERI_OK) return t;
+    peri_free(t);
+    return NULL;
+}
+
+static struct peri_task *acquire(struct peri_state *s) {
+    if (s->idle_count == 0) return task_new(s);
+    struct peri_task *t = peri_list_entry(s->idle.prev, struct peri_task, link);
+    peri_list_remove(&t->link);
+    s->idle_count--;
+    return t;
+}
+
+static void stop_waiting(struct peri_task *t) {
+    if (t->is_waiting) t->state->waiting_count--;
+    t->is_waiting = false;
+    peri_list_remove(&t->link);
+}
+
+/* Back to the pool, when it returned and there is room. A coroutine that failed or was cancelled is left to the
+ * collector: one stopped by a hook keeps its hooks switched off, and closing it would run what a script has put
+ * into a __close where nothing can stop it. A trusted script's closers do run. */
+static void release(struct peri_task *t, bool has_returned) {
+    struct peri_state *s = t->state;
+    stop_waiting(t);
+    t->ops = NULL;
+    t->arg = t->work = NULL;
+    t->cancel = NULL;
+    if (has_returned && s->idle_count < PERI_TASK_POOL_MAX) {
+        peri_list_insert(&s->idle, &t->link);
+        s->idle_count++;
+        return;
+    }
+    if (!has_returned && s->options.is_trusted) lua_resetthread(t->co);
+    if (lua_checkstack(s->L, 3)) luaL_unref(s->L, LUA_REGISTRYINDEX, t->ref);
+    peri_free(t);
+}
+
+/* Running. */
+
+static int task_end(lua_State *L, int status, lua_KContext context) {
+    struct peri_task *t =
+        (struct peri_task *)context; /* NOLINT: Lua's own way to carry a pointer */
+    (void)status;
+    if (t->ops->take != NULL) t->ops->take(L, lua_gettop(L), t->arg);
+    lua_settop(L, 0);
+    return 0;
+}
+
+static int task_main(lua_State *L) {
+    struct peri_task *t = lua_touserdata(L, 1);
+    lua_settop(L, 0);
+    int count = t->ops->push(L, t->arg);
+    lua_callk(L, count, LUA_MULTRET, (lua_KContext)t, task_end);
+    return task_end(L, LUA_OK, (lua_KContext)t);
+}
+
+static int write_trace(lua_State *L) { /* protected */
+    struct peri_task *t = lua_touserdata(L, 1);
+    luaL_traceback(L, t->co, NULL, 0);
+    snprintf(t->state->trace, sizeof t->state->trace, "%s", lua_tostring(L, -1));
+    return 0;
+}
+
+static void keep_trace(struct peri_task *t) {
+    lua_State *L = t->state->L;
+    t->state->trace[0] = '\0';
+    if (!lua_checkstack(L, 3)) return;
+    lua_pushcfunction(L, write_trace);
+    lua_pushlightuserdata(L, t);
+    if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_pop(L, 1);
+}
+
+/* One entry has ended with `status`, and not by waiting. Still inside the budget, as an error value may have a
+ * __tostring. */
+static enum peri_err conclude(struct peri_task *t, int status, struct peri_fault *fault) {
+    struct peri_state *s = t->state;
+    enum peri_err err = PERI_OK;
+    if (status == LUA_YIELD && !t->is_waiting)
+        err = peri_fault_set(fault, PERI_EPOLICY, "yielded where nothing resumes it");
+    else if (status != LUA_OK || peri_budget_end(&s->budget) != PERI_BUDGET_LEFT)
+        err = peri_state_explain(s, t->co, status, fault);
+    if (err == PERI_OK) return PERI_OK;
+    keep_trace(t);
+    if (t->is_waiting && t->cancel != NULL) t->cancel(t->work);
+    return err;
+}
+
+static enum peri_task_status run(struct peri_task *t, int count, struct peri_fault *fault) {
+    struct peri_state *s = t->state;
+    int results = 0;
+    s->task = t;
+    s->is_over_cap = false;
+    s->budget.limits = s->options.entry;
+    peri_budget_enter(&s->budget, t->co);
+    int status = lua_resume(t->co, s->L, count, &results);
+    enum peri_err err = PERI_OK;
+    bool is_waiting =
+        status == LUA_YIELD && t->is_waiting && peri_budget_end(&s->budget) == PERI_BUDGET_LEFT;
+    if (!is_waiting) err = conclude(t, status, fault);
+    peri_budget_leave(&s->budget);
+    s->task = NULL;
+    if (is_waiting) return PERI_TASK_WAITING;
+    release(t, err == PERI_OK);
+    return err == PERI_OK ? PERI_TASK_DONE : PERI_TASK_FAILED;
+}
+
+enum peri_task_status peri_task_start(struct peri_task **out, struct peri_state *s,
+                                      const struct peri_task_ops *ops, void *arg,
+                                      struct peri_fault *fault) {
+    if (out != NULL) *out = NULL;
+    if (s->task != NULL) peri_bug("Lua is entered from the loop, not from inside Lua");
+    struct peri_task *t = acquire(s);
+    if (t == NULL || !lua_checkstack(t->co, 3)) {
+        if (t != NULL) release(t, true);
+        peri_fault_set(fault, PERI_ENOMEM, "out of memory");
+        return PERI_TASK_FAILED;
+    }
+    t->ops = ops;
+    t->arg = arg;
+    lua_pushcfunction(t->co, task_main);
+    lua_pushlightuserdata(t->co, t);
+    enum peri_task_status status = run(t, 1, fault);
+    if (status == PERI_TASK_WAITING && out != NULL) *out = t;
+    return status;
+}
+
+void peri_task_resume(struct peri_task *t) {
+    if (!t->is_waiting || t->state->task != NULL)
+        peri_bug("only a waiting task is resumed, from the loop");
+    const struct peri_task_ops *ops = t->ops;
+    void *arg = t->arg;
+    struct peri_fault fault = { PERI_OK, "" };
+    stop_waiting(t);
+    t->cancel = NULL;
+    if (run(t, 0, &fault) != PERI_TASK_WAITING && ops->done != NULL)
+        ops->done(arg, fault.err, &fault);
+}
+
+void peri_task_cancel(struct peri_task *t) {
+    if (!t->is_waiting || t->state->task != NULL)
+        peri_bug("only a waiting task is cancelled, from the loop");
+    stop_waiting(t);
+    if (t->cancel != NULL) t->cancel(t->work);
+    release(t, false);
+}
+
+void peri_state_cancel_all(struct peri_state *s) {
+    while (!peri_list_is_empty(&s->waiting))
+        peri_task_cancel(peri_list_entry(s->waiting.next, struct peri_task, link));
+}
+
+/* Waiting. */
+
+struct peri_task *peri_task_of(lua_State *L) {
+    struct peri_state *s = peri_state_of(L);
+    struct peri_task *t = s->task;
+    if (t == NULL) luaL_error(L, "nothing can wait here: this does not run in a task");
+    if (t->co != L) luaL_error(L, "nothing can wait inside a coroutine of the script's own");
+    if (!lua_isyieldable(L)) luaL_error(L, "nothing can wait below a function that does not yield");
+    return t;
+}
+
+int peri_task_wait(lua_State *L, struct peri_task *t, void (*cancel)(void *work), void *work,
+                   lua_KFunction next) {
+    t->cancel = cancel;
+    t->work = work;
+    t->is_waiting = true;
+    t->state->waiting_count++;
+    peri_list_insert(&t->state->waiting, &t->link);
+    return lua_yieldk(L, 0, (lua_KContext)work, next);
+}
