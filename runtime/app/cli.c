@@ -7,6 +7,14 @@
 #define CONFIG_VARIABLE "PERILUNE_CONFIG"
 
 const struct peri_command peri_commands[] = {
+    { "serve", "run the router",
+      "perilune serve [configuration flags]\n"
+      "\n"
+      "Listens until SIGTERM or SIGINT, which lets requests under way finish; a second one ends at "
+      "once.\n"
+      "SIGHUP reads the configuration and the policies again; changed policy files are noticed "
+      "anyway.\n",
+      peri_cmd_serve },
     { "check", "look at a configuration without running it",
       "perilune check [configuration flags] [--dump[=json] | --schema | --reference | --stub]\n"
       "\n"

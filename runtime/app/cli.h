@@ -62,6 +62,7 @@ int peri_cli_config_load(const struct peri_cli_config *c, struct peri_config **o
                          struct peri_dump *dump);
 
 /* The verbs. */
+int peri_cmd_serve(int argc, char **argv);
 int peri_cmd_check(int argc, char **argv);
 int peri_cmd_version(int argc, char **argv);
 

@@ -200,8 +200,9 @@ void peri_request_begin(struct peri_worker *w, struct peri_exchange *x, enum per
     if (parse_body(r, peri_exchange_body(x), true) && resolve_model(r)) run(r);
 }
 
-void peri_request_begin_direct(struct peri_request **out, struct peri_worker *w, enum peri_endpoint endpoint,
-                               struct peri_str body, struct peri_sink sink, void (*release)(void *self)) {
+void peri_request_begin_direct(struct peri_request **out, struct peri_worker *w,
+                               enum peri_endpoint endpoint, struct peri_str body,
+                               struct peri_sink sink, void (*release)(void *self)) {
     *out = NULL;
     struct peri_request *r = new_request(w, endpoint, sink);
     if (r == NULL) {

@@ -78,8 +78,9 @@ void peri_request_begin(struct peri_worker *w, struct peri_exchange *x, enum per
 /* The same for a request made from C: `sink` gets the answer.
  *   out      the request, unless it ended at once (then NULL)
  *   body     must stay valid until `release(sink.self)` is called, which is the last thing that happens */
-void peri_request_begin_direct(struct peri_request **out, struct peri_worker *w, enum peri_endpoint endpoint,
-                               struct peri_str body, struct peri_sink sink, void (*release)(void *self));
+void peri_request_begin_direct(struct peri_request **out, struct peri_worker *w,
+                               enum peri_endpoint endpoint, struct peri_str body,
+                               struct peri_sink sink, void (*release)(void *self));
 
 /* The client left, or the router stops: cancel everything. r is gone afterwards. */
 void peri_request_abandon(struct peri_request *r, enum peri_err why);

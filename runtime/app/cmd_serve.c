@@ -1,0 +1,181 @@
+/* `perilune serve`: workers on their threads, and this thread for what is not urgent: signals, changed files, reload.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "app/cli.h"
+#include "base/mem.h"
+#include "net/file_watch.h"
+#include "script/router.h"
+
+struct serve {
+    struct peri_cli_config cli;
+    struct peri_router *router;
+    struct peri_loop *loop;
+    struct peri_file_watch *watch;
+    struct peri_timer look; /* for the workers' end */
+    unsigned stops;
+};
+
+/* ---- Reload ---- */
+
+static void watch_files(struct serve *s);
+
+static void say_reload(struct serve *s, enum peri_err err, uint64_t generation,
+                       const struct peri_fault *fault) {
+    struct peri_log *log = &s->router->runtime->log;
+    bool is_on = err == PERI_OK ? peri_log_begin(log, PERI_LOG_INFO, "reloaded")
+                                : peri_log_begin(log, PERI_LOG_ERROR,
+                                                 "reload refused, the old generation stays");
+    if (is_on) {
+        if (err == PERI_OK)
+            peri_log_int(log, "generation", (int64_t)generation);
+        else
+            peri_log_str(log, "error", peri_str_of(fault->text));
+        peri_log_end(log);
+    }
+    peri_log_flush(log);
+}
+
+static void on_files_changed(void *arg) {
+    struct serve *s = arg;
+    struct peri_fault fault;
+    uint64_t generation = 0;
+    enum peri_err err = peri_runtime_reload_policies(s->router->runtime, &generation, &fault);
+    say_reload(s, err, generation, &fault);
+}
+
+static void reload_all(struct serve *s) {
+    struct peri_config *config;
+    struct peri_fault fault = { PERI_ECONFIG, "the configuration is wrong, see above" };
+    uint64_t generation = 0;
+    enum peri_err err =
+        peri_cli_config_load(&s->cli, &config, NULL) == PERI_EXIT_OK ? PERI_OK : PERI_ECONFIG;
+    if (err == PERI_OK) {
+        err = peri_router_reconfigure(s->router, config, &generation, &fault);
+        peri_config_unref(config);
+    }
+    say_reload(s, err, generation, &fault);
+    watch_files(s);
+}
+
+static void watch_files(struct serve *s) {
+    struct peri_config *c = s->router->home.config;
+    struct peri_str paths[64];
+    size_t count = 0;
+    peri_file_watch_close(s->watch);
+    s->watch = NULL;
+    if (!c->watch_policies) return;
+    for (size_t i = 0; i < c->policy_count && count < 64; i++) paths[count++] = c->policies[i].path;
+    if (count == 0) return;
+    if (peri_file_watch_open(&s->watch, s->loop, paths, count, on_files_changed, s) != PERI_OK)
+        peri_log_say(&s->router->runtime->log, PERI_LOG_WARN,
+                     "policy files can not be watched: reload them with SIGHUP");
+}
+
+/* ---- Signals ---- */
+
+static void on_signal(int signum, void *arg) {
+    struct serve *s = arg;
+    if (signum == SIGHUP) {
+        reload_all(s);
+        return;
+    }
+    if (s->stops++ > 0) _exit(PERI_EXIT_FAILED); /* asked twice: at once */
+    peri_router_stop(s->router);
+}
+
+static void on_look(void *arg) {
+    struct serve *s = arg;
+    if (atomic_load(&s->router->runtime->running) == 0)
+        peri_loop_stop(s->loop);
+    else
+        peri_timer_start(&s->look, 20);
+}
+
+/* ---- Start ---- */
+
+/* Credentials are in this process: no core file may hold them, and nobody of the same user may read it. */
+static void harden(void) {
+    struct rlimit none = { 0, 0 };
+    setrlimit(RLIMIT_CORE, &none);
+    prctl(PR_SET_DUMPABLE, 0);
+    signal(SIGPIPE, SIG_IGN);
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
+static void say_ready(struct serve *s) {
+    struct peri_runtime *rt = s->router->runtime;
+    struct peri_log *log = &rt->log;
+    for (size_t i = 0; i < rt->config->listen_count; i++) {
+        if (!peri_log_begin(log, PERI_LOG_INFO, "listening")) continue;
+        peri_log_str(log, "address", rt->config->listen[i]);
+        peri_log_int(log, "port", peri_router_port(s->router, i));
+        peri_log_int(log, "workers", rt->worker_count);
+        peri_log_int(log, "providers", (int64_t)rt->fleet->provider_count);
+        peri_log_int(log, "policies", (int64_t)rt->config->policy_count);
+        peri_log_end(log);
+    }
+    if (rt->config->key_count == 0)
+        peri_log_say(
+            log, PERI_LOG_WARN,
+            "no client keys are configured: anyone who reaches this address may use the providers");
+    peri_log_flush(log);
+}
+
+static int serve(struct serve *s) {
+    struct peri_config *config;
+    int code = peri_cli_config_load(&s->cli, &config, NULL);
+    if (code != PERI_EXIT_OK) return code;
+    struct peri_fault fault;
+    enum peri_err err = peri_router_new_with(&s->router, config, NULL, &fault);
+    peri_config_unref(config);
+    if (err == PERI_OK && (err = peri_loop_new(&s->loop)) != PERI_OK)
+        snprintf(fault.text, sizeof fault.text, "%s", peri_err_text(err));
+    if (err == PERI_OK) err = peri_router_start(s->router, &fault);
+    if (err != PERI_OK) {
+        fprintf(stderr, "perilune serve: %s\n", fault.text);
+        return err == PERI_ECONFIG || err == PERI_EPOLICY || err == PERI_EBUDGET ||
+                       err == PERI_ENOTFOUND
+                   ? PERI_EXIT_CONFIG
+                   : PERI_EXIT_FAILED;
+    }
+    static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
+    for (size_t i = 0; i < 3 && err == PERI_OK; i++)
+        err = peri_loop_on_signal(s->loop, signals[i], on_signal, s);
+    say_ready(s);
+    watch_files(s);
+    peri_timer_init(&s->look, s->loop, on_look, s);
+    peri_timer_start(&s->look, 20);
+    peri_loop_run(s->loop);
+    peri_router_join(s->router);
+    return PERI_EXIT_OK;
+}
+
+int peri_cmd_serve(int argc, char **argv) {
+    struct serve s = { .stops = 0 };
+    harden();
+    if (peri_cli_config_init(&s.cli) != PERI_OK) return PERI_EXIT_FAILED;
+    int code = PERI_EXIT_OK;
+    for (int i = 1; i < argc && code == PERI_EXIT_OK;) {
+        int taken = peri_cli_config_take(&s.cli, argc, argv, &i);
+        if (taken < 0)
+            code = PERI_EXIT_USAGE;
+        else if (taken == 0)
+            code = peri_cli_usage("serve", "unknown argument '%s'", argv[i]);
+    }
+    if (code == PERI_EXIT_OK) code = serve(&s);
+    peri_file_watch_close(s.watch);
+    peri_loop_free(s.loop);
+    peri_router_free(s.router);
+    peri_cli_config_done(&s.cli);
+    return code;
+}

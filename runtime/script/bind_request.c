@@ -1,0 +1,364 @@
+/* The `req` object. `req:try` is where a policy waits; task.h tells how. */
+#include "script/bind_request.h"
+
+#include "base/json_text.h"
+#include "core/error.h"
+#include "core/worker.h"
+#include "script/bind_json.h"
+#include "script/bind_provider.h"
+#include "script/policy_lua.h"
+
+#define REQUEST "perilune.request"
+#define ANSWER  "perilune.answer"
+
+/* What `req:try` gives on success; only `route`'s return value makes use of it. */
+struct answer {
+    struct peri_attempt *attempt;
+    struct peri_lua_request *owner;
+    int status;
+};
+
+static const char objects; /* its address names the registry table of `req` objects */
+
+static struct peri_lua_request *check_request(lua_State *L) {
+    struct peri_lua_request **box = luaL_checkudata(L, 1, REQUEST);
+    if (*box == NULL || (*box)->request->phase == PERI_ENDED) luaL_error(L, "request is finished");
+    return *box;
+}
+
+static struct peri_str check_str(lua_State *L, int arg) {
+    struct peri_str s;
+    s.p = luaL_checklstring(L, arg, &s.n);
+    return s;
+}
+
+static int push_str(lua_State *L, struct peri_str s) {
+    if (s.p == NULL) return 0;
+    lua_pushlstring(L, s.p, s.n);
+    return 1;
+}
+
+/* ---- Fields ---- */
+
+#define FIELD(name) static int get_##name(lua_State *L, struct peri_lua_request *r)
+
+FIELD(id) { return push_str(L, peri_request_id(r->request)); }
+FIELD(model) { return push_str(L, r->request->model); }
+
+FIELD(stream) {
+    lua_pushboolean(L, r->request->is_stream);
+    return 1;
+}
+
+FIELD(endpoint) {
+    static const char *const names[] = { "chat", "completions", "embeddings" };
+    lua_pushstring(L, names[r->request->endpoint]);
+    return 1;
+}
+
+FIELD(attempts) {
+    lua_pushinteger(L, r->request->attempt_count);
+    return 1;
+}
+
+FIELD(elapsed_ms) {
+    lua_pushnumber(
+        L, (double)(peri_loop_clock_ns(r->request->worker->loop) - r->request->began_ns) / 1e6);
+    return 1;
+}
+
+FIELD(key) { return r->request->key == NULL ? 0 : push_str(L, r->request->key->id); }
+
+FIELD(body) {
+    if (lua_getiuservalue(L, 1, 1) == LUA_TUSERDATA) return 1;
+    peri_bind_json_push(L, r->request->body);
+    lua_pushvalue(L, -1);
+    lua_setiuservalue(L, 1, 1);
+    return 1;
+}
+
+static int headers_index(lua_State *L) {
+    struct peri_lua_request **box = lua_touserdata(L, lua_upvalueindex(2));
+    if (*box == NULL) return luaL_error(L, "request is finished");
+    return push_str(L, peri_request_header((*box)->request, check_str(L, 2)));
+}
+
+/* A table that looks names up when asked: most policies read one header or none. */
+FIELD(headers) {
+    (void)r;
+    lua_newtable(L);
+    lua_createtable(L, 0, 2);
+    peri_state_push(L, peri_state_of(L));
+    lua_pushvalue(L, 1);
+    lua_pushcclosure(L, headers_index, 2);
+    lua_setfield(L, -2, "__index");
+    lua_pushliteral(L, "headers");
+    lua_setfield(L, -2, "__metatable");
+    lua_setmetatable(L, -2);
+    return 1;
+}
+
+static const struct {
+    const char *name;
+    int (*get)(lua_State *L, struct peri_lua_request *r);
+} fields[] = {
+    { "body", get_body },         { "model", get_model },       { "id", get_id },
+    { "stream", get_stream },     { "headers", get_headers },   { "key", get_key },
+    { "endpoint", get_endpoint }, { "attempts", get_attempts }, { "elapsed_ms", get_elapsed_ms },
+};
+
+/* Methods first: they stand in the table that is upvalue 2. */
+static int request_index(lua_State *L) {
+    lua_pushvalue(L, 2);
+    if (lua_rawget(L, lua_upvalueindex(2)) != LUA_TNIL) return 1;
+    struct peri_lua_request *r = check_request(L);
+    const char *key = luaL_checkstring(L, 2);
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        if (strcmp(key, fields[i].name) == 0) return fields[i].get(L, r);
+    return luaL_error(L, "a request has no '%s'", key);
+}
+
+static int request_newindex(lua_State *L) {
+    return luaL_error(L, "'%s' of a request can not be set: edit req.body, or use a method",
+                      luaL_tolstring(L, 2, NULL));
+}
+
+static int request_tostring(lua_State *L) {
+    struct peri_lua_request **box = luaL_checkudata(L, 1, REQUEST);
+    if (*box == NULL)
+        lua_pushliteral(L, "request (finished)");
+    else
+        push_str(L, peri_request_id((*box)->request));
+    return 1;
+}
+
+/* ---- Choosing ---- */
+
+static int request_providers(lua_State *L) {
+    struct peri_lua_request *r = check_request(L);
+    struct peri_candidates c = r->request->candidates;
+    lua_createtable(L, (int)c.count, 0);
+    for (size_t i = 0; i < c.count; i++) {
+        peri_bind_provider_push(L, r->request->fleet, c.at[i].provider);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    return 1;
+}
+
+static int request_pick(lua_State *L) {
+    struct peri_lua_request *r = check_request(L);
+    struct peri_request *q = r->request;
+    bool overflow = q->config->overflow;
+    if (!lua_isnoneornil(L, 2)) {
+        luaL_checktype(L, 2, LUA_TTABLE);
+        if (lua_getfield(L, 2, "overflow") != LUA_TNIL) overflow = lua_toboolean(L, -1);
+        lua_pop(L, 1);
+    }
+    struct peri_route_report report;
+    struct peri_candidate pick =
+        peri_route_pick(q->candidates, q->tried, overflow, peri_loop_now_ms(q->worker->loop),
+                        &q->worker->rand, &report);
+    if (pick.provider == NULL)
+        return peri_push_failure(L, report.full > 0 ? PERI_EFULL : PERI_ENOPROVIDER);
+    peri_bind_provider_push(L, q->fleet, pick.provider);
+    return 1;
+}
+
+/* ---- Trying ---- */
+
+static void on_tried(void *arg, struct peri_attempt *a, enum peri_err err) {
+    struct peri_lua_request *r = arg;
+    r->tried = err;
+    r->trying = a;
+    peri_request_wait_ends(r->request);
+    peri_task_resume(r->task);
+}
+
+static void cancel_try(void *work) {
+    struct peri_lua_request *r = work;
+    peri_attempt_cancel(r->trying, PERI_ECANCELED);
+}
+
+static int try_done(lua_State *L, int status, lua_KContext ctx) {
+    struct peri_lua_request *r = (struct peri_lua_request *)ctx;
+    struct peri_attempt *a = r->trying;
+    (void)status;
+    if (r->tried == PERI_OK) {
+        struct answer *answer = lua_newuserdatauv(L, sizeof *answer, 0);
+        *answer = (struct answer){ a, r, a->status };
+        luaL_setmetatable(L, ANSWER);
+        return 1;
+    }
+    lua_pushnil(L);
+    lua_pushfstring(L, "provider %s %s", a->candidate.provider->id.p, a->detail);
+    lua_pushstring(L, peri_err_name(r->tried));
+    lua_pushinteger(L, a->status);
+    return 4;
+}
+
+static uint64_t opt_ms(lua_State *L, int table, const char *name) {
+    lua_Integer ms = 0;
+    if (lua_getfield(L, table, name) != LUA_TNIL) {
+        int is_integer;
+        ms = lua_tointegerx(L, -1, &is_integer);
+        if (!is_integer || ms <= 0)
+            luaL_error(L, "'%s' must be a positive integer of milliseconds", name);
+    }
+    lua_pop(L, 1);
+    return (uint64_t)ms;
+}
+
+static int request_try(lua_State *L) {
+    struct peri_lua_request *r = check_request(L);
+    struct peri_task *t = peri_task_of(L);
+    const struct peri_provider *p = peri_bind_provider_check(L, 2, r->request->fleet);
+    struct peri_try_options options = { 0 };
+    if (!lua_isnoneornil(L, 3)) {
+        luaL_checktype(L, 3, LUA_TTABLE);
+        options.first_token_ms = opt_ms(L, 3, "first_token_ms");
+        options.total_ms = opt_ms(L, 3, "total_ms");
+    }
+    struct peri_candidate c = { .provider = NULL };
+    if (p != NULL) c = peri_fleet_candidate(r->request->fleet, p, r->request->model);
+    if (c.provider == NULL) return peri_push_failure(L, PERI_ENOMODEL);
+    peri_request_wait_begins(r->request);
+    r->set->hooking = L; /* the `attempt` hooks run here, inside this coroutine */
+    enum peri_err err = peri_attempt_start(&r->trying, r->request, c, &options, on_tried, r);
+    r->set->hooking = NULL;
+    if (err != PERI_OK) {
+        peri_request_wait_ends(r->request);
+        return peri_push_failure(L, err);
+    }
+    r->task = t;
+    return peri_task_wait(L, t, cancel_try, r, try_done);
+}
+
+/* ---- Answering ---- */
+
+static int check_status(lua_State *L, int arg) {
+    lua_Integer status = luaL_checkinteger(L, arg);
+    luaL_argcheck(L, status >= 200 && status <= 599, arg, "a status from 200 to 599 expected");
+    return (int)status;
+}
+
+static int decide_reply(lua_State *L, struct peri_lua_request *r, int status,
+                        struct peri_str json) {
+    r->reply = peri_arena_dup(&r->request->arena, json);
+    if (r->reply.p == NULL) return luaL_error(L, "out of memory");
+    r->status = status;
+    r->decision = PERI_REPLY;
+    return 0;
+}
+
+static int request_reply(lua_State *L) {
+    struct peri_lua_request *r = check_request(L);
+    int status = check_status(L, 2);
+    if (lua_type(L, 3) != LUA_TSTRING) {
+        luaL_checkany(L, 3);
+        peri_bind_json_encode(L, 3);
+        lua_replace(L, 3);
+    }
+    struct peri_str text = check_str(L, 3);
+    if (peri_json_scan(NULL, text, NULL, 0, NULL) != PERI_OK)
+        return luaL_argerror(L, 3, "a table, or the text of valid JSON, expected");
+    return decide_reply(L, r, status, text);
+}
+
+static int request_fail(lua_State *L) {
+    struct peri_lua_request *r = check_request(L);
+    int status = check_status(L, 2);
+    struct peri_str message = check_str(L, 3), code = { NULL, 0 }, param = { NULL, 0 };
+    if (!lua_isnoneornil(L, 4)) code = check_str(L, 4);
+    if (!lua_isnoneornil(L, 5)) param = check_str(L, 5);
+    luaL_argcheck(L, message.n <= 8192, 3, "a message of at most 8192 bytes expected");
+    struct peri_str json = peri_request_error_json(r->request, status, message, param, code);
+    if (json.p == NULL) return luaL_error(L, "out of memory");
+    return decide_reply(L, r, status, json);
+}
+
+static int request_set_header(lua_State *L) {
+    struct peri_lua_request *r = check_request(L);
+    enum peri_err err = peri_request_set_header(r->request, check_str(L, 2), check_str(L, 3));
+    if (err == PERI_EINVAL) return luaL_error(L, "a header may not hold that character");
+    if (err != PERI_OK) return luaL_error(L, "header: %s", peri_err_text(err));
+    return 0;
+}
+
+static int request_header(lua_State *L) {
+    return push_str(L, peri_request_header(check_request(L)->request, check_str(L, 2)));
+}
+
+static int answer_index(lua_State *L) {
+    struct answer *a = luaL_checkudata(L, 1, ANSWER);
+    const char *key = luaL_checkstring(L, 2);
+    if (strcmp(key, "status") != 0)
+        return luaL_error(L, "what a try gives has no '%s': return it from route", key);
+    lua_pushinteger(L, a->status);
+    return 1;
+}
+
+struct peri_attempt *peri_bind_answer_attempt(lua_State *L, int index,
+                                              const struct peri_request *r) {
+    struct answer *a = luaL_testudata(L, index, ANSWER);
+    return a != NULL && a->owner == r->task ? a->attempt : NULL;
+}
+
+/* ---- Life ---- */
+
+void peri_bind_request_open(lua_State *L, struct peri_state *s) {
+    static const luaL_Reg methods[] = {
+        { "try", request_try },
+        { "providers", request_providers },
+        { "pick", request_pick },
+        { "reply", request_reply },
+        { "fail", request_fail },
+        { "header", request_header },
+        { "set_header", request_set_header },
+        { NULL, NULL },
+    };
+    static const luaL_Reg meta[] = { { "__newindex", request_newindex },
+                                     { "__tostring", request_tostring },
+                                     { NULL, NULL } };
+    static const luaL_Reg answer_meta[] = { { "__index", answer_index }, { NULL, NULL } };
+    luaL_newmetatable(L, REQUEST);
+    peri_state_set_functions(L, s, meta);
+    peri_state_push(L, s);
+    lua_newtable(L);
+    peri_state_set_functions(L, s, methods);
+    lua_pushcclosure(L, request_index, 2);
+    lua_setfield(L, -2, "__index");
+    lua_pushliteral(L, "request");
+    lua_setfield(L, -2, "__metatable");
+    luaL_newmetatable(L, ANSWER);
+    peri_state_set_functions(L, s, answer_meta);
+    lua_pushliteral(L, "answer");
+    lua_setfield(L, -2, "__metatable");
+    lua_pop(L, 2);
+    lua_newtable(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &objects);
+}
+
+void peri_bind_request_push(lua_State *L, struct peri_lua_request *r) {
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &objects);
+    if (lua_rawgetp(L, -1, r) == LUA_TUSERDATA) {
+        lua_remove(L, -2);
+        return;
+    }
+    lua_pop(L, 1);
+    struct peri_lua_request **box = lua_newuserdatauv(L, sizeof *box, 1);
+    *box = r;
+    luaL_setmetatable(L, REQUEST);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, -3, r);
+    lua_remove(L, -2);
+}
+
+void peri_bind_request_forget(lua_State *L, struct peri_lua_request *r) {
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &objects);
+    if (lua_rawgetp(L, -1, r) == LUA_TUSERDATA) {
+        *(struct peri_lua_request **)lua_touserdata(L, -1) = NULL;
+        lua_pushnil(L);
+        lua_rawsetp(L, -3, r);
+    }
+    lua_pop(L, 2);
+}

@@ -1,0 +1,44 @@
+/* What a policy sees of a request: the `req` object and what its methods give.
+ *
+ * Each is a full userdata holding one pointer. The C object clears it when it ends, so a policy that kept one gets
+ * "request is finished" and never a dangling pointer.
+ */
+#ifndef PERI_SCRIPT_BIND_REQUEST_H
+#define PERI_SCRIPT_BIND_REQUEST_H
+
+#include "core/attempt.h"
+#include "script/task.h"
+
+struct peri_policy_lua;
+
+enum peri_decision {
+    PERI_UNDECIDED, /* no route took it: the built-in one serves */
+    PERI_SERVE,
+    PERI_REPLY,
+};
+
+/* The Lua side of one request, in its arena. */
+struct peri_lua_request {
+    struct peri_policy_lua *set;
+    struct peri_request *request;
+    struct peri_task *task; /* while its route waits */
+    enum peri_decision decision;
+    struct peri_attempt *serve;
+    int status;
+    struct peri_str reply;
+    size_t routed_by;            /* place in the chain of the policy that decided */
+    struct peri_attempt *trying; /* and how that try ended: */
+    enum peri_err tried;
+};
+
+/* Create the metatables; once a state. */
+PERI_RAISES void peri_bind_request_open(lua_State *L, struct peri_state *s);
+/* Push the `req` object of a request: the same one each time. */
+PERI_RAISES void peri_bind_request_push(lua_State *L, struct peri_lua_request *r);
+/* The request ended: its object is finished. */
+PERI_RAISES void peri_bind_request_forget(lua_State *L, struct peri_lua_request *r);
+/* The attempt behind what `req:try` gave; NULL when the value is anything else, or of another request. */
+struct peri_attempt *peri_bind_answer_attempt(lua_State *L, int index,
+                                              const struct peri_request *r);
+
+#endif

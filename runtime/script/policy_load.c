@@ -1,0 +1,192 @@
+#include "script/policy_load.h"
+
+#include <string.h>
+
+#include "base/err.h"
+#include "script/bind_json.h"
+
+static const char *const hooks[PERI_HOOK_COUNT] = { "request", "route", "attempt", "event",
+                                                    "answer",  "done",  "epoch" };
+/* What else a policy's table may say. */
+static const char *const others[] = { "name", "options", "check", "doc" };
+
+struct load {
+    struct peri_policy_lua *set;
+    const struct peri_config *config;
+    const struct peri_policy_file *file;
+    struct peri_link *link;
+    int ref; /* the policy's table */
+};
+
+static const char *nearest(const char *word, const char *const *names, size_t count,
+                           unsigned *best) {
+    const char *found = NULL;
+    for (size_t i = 0; i < count; i++) {
+        unsigned d = peri_str_distance(peri_str_of(word), peri_str_of(names[i]), 3);
+        if (d < *best) *best = d, found = names[i];
+    }
+    return found;
+}
+
+/* A misspelt hook would never run, and nobody would notice. Members that are no functions are the policy's own. */
+static void check_names(lua_State *L, const struct load *l, int policy) {
+    lua_pushnil(L);
+    while (lua_next(L, policy) != 0) {
+        bool is_hook = lua_isfunction(L, -1);
+        lua_pop(L, 1);
+        if (!is_hook || lua_type(L, -1) != LUA_TSTRING) continue;
+        const char *key = lua_tostring(L, -1);
+        bool is_known = false;
+        for (size_t i = 0; i < PERI_HOOK_COUNT; i++) is_known |= strcmp(key, hooks[i]) == 0;
+        for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+            is_known |= strcmp(key, others[i]) == 0;
+        if (is_known) continue;
+        unsigned best = 3;
+        const char *hint = nearest(key, hooks, PERI_HOOK_COUNT, &best);
+        const char *other = nearest(key, others, sizeof others / sizeof *others, &best);
+        if (other != NULL) hint = other;
+        if (hint != NULL)
+            luaL_error(L, "%s: a policy has no hook '%s', did you mean '%s'?", l->file->name.p, key,
+                       hint);
+    }
+}
+
+static void check_option(lua_State *L, const struct load *l, const char *key, int given,
+                         int declared) {
+    /* declared: the option's own table, with `default` and perhaps `doc` */
+    lua_getfield(L, declared, "default");
+    int want = lua_type(L, -1), got = lua_type(L, given);
+    lua_pop(L, 1);
+    if (want != LUA_TNIL && want != got)
+        luaL_error(L, "%s: option '%s' must be a %s, got a %s", l->file->name.p, key,
+                   lua_typename(L, want), lua_typename(L, got));
+}
+
+/* policy.options: from declarations to values. What the configuration gives wins over `default`. */
+static void settle_options(lua_State *L, const struct load *l, int policy) {
+    lua_getfield(L, policy, "options");
+    int declared = lua_gettop(L);
+    if (lua_isnil(L, declared)) {
+        lua_newtable(L);
+        lua_replace(L, declared);
+    }
+    if (!lua_istable(L, declared))
+        luaL_error(L, "%s: 'options' must be a table of { default = …, doc = … }, got a %s",
+                   l->file->name.p, luaL_typename(L, declared));
+    lua_newtable(L);
+    int values = lua_gettop(L);
+    lua_pushnil(L);
+    while (lua_next(L, declared) != 0) { /* key, declaration */
+        if (lua_type(L, -2) != LUA_TSTRING || !lua_istable(L, -1))
+            luaL_error(L, "%s: option '%s' must be declared as { default = …, doc = … }",
+                       l->file->name.p, luaL_tolstring(L, -2, NULL));
+        lua_pushvalue(L, -2);
+        lua_getfield(L, -2, "default");
+        lua_rawset(L, values);
+        lua_pop(L, 1);
+    }
+    struct peri_fault fault;
+    if (peri_bind_json_decode(L, l->file->options, &fault) != PERI_OK)
+        luaL_error(L, "%s: options: %s", l->file->name.p, fault.text);
+    int given = lua_gettop(L);
+    lua_pushnil(L);
+    while (lua_next(L, given) != 0) { /* key, value */
+        const char *key = luaL_tolstring(L, -2, NULL);
+        lua_pop(L, 1);
+        if (lua_getfield(L, declared, key) != LUA_TTABLE)
+            luaL_error(L,
+                       "%s: the configuration gives option '%s', which this policy does not have",
+                       l->file->name.p, key);
+        check_option(L, l, key, lua_gettop(L) - 1, lua_gettop(L));
+        lua_pop(L, 1);
+        lua_pushvalue(L, -2);
+        lua_insert(L, -2);
+        lua_rawset(L, values);
+    }
+    lua_pushvalue(L, values);
+    lua_setfield(L, policy, "options");
+    lua_settop(L, policy);
+}
+
+/* policy.check(config): the policy's own word on its options and on the providers there are. */
+static void run_check(lua_State *L, const struct load *l, int policy) {
+    if (lua_getfield(L, policy, "check") == LUA_TNIL) return;
+    lua_newtable(L);
+    lua_getfield(L, policy, "options");
+    lua_setfield(L, -2, "options");
+    lua_newtable(L);
+    for (size_t i = 0; i < l->config->provider_count; i++) {
+        const struct peri_config_provider *p = &l->config->providers[i];
+        lua_newtable(L);
+        lua_pushlstring(L, p->id.p, p->id.n);
+        lua_setfield(L, -2, "id");
+        lua_pushinteger(L, p->tier);
+        lua_setfield(L, -2, "tier");
+        lua_pushinteger(L, p->weight);
+        lua_setfield(L, -2, "weight");
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    lua_setfield(L, -2, "providers");
+    lua_call(L, 1, 2);
+    /* `return nil, "sentence"` refuses as well as error() does */
+    if (!lua_toboolean(L, -2) && lua_isstring(L, -1))
+        luaL_error(L, "%s: %s", l->file->name.p, lua_tostring(L, -1));
+    lua_settop(L, policy);
+}
+
+static int take_policy(lua_State *L) {
+    struct load *l = lua_touserdata(L, 1);
+    struct peri_link *link = l->link;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, l->ref);
+    int policy = lua_gettop(L);
+    if (!lua_istable(L, policy))
+        return luaL_error(L, "%s: a policy file must return its table, got %s", l->file->name.p,
+                          luaL_typename(L, policy));
+    check_names(L, l, policy);
+    link->name = l->file->name;
+    if (lua_getfield(L, policy, "name") == LUA_TSTRING) {
+        struct peri_str name = { .p = lua_tolstring(L, -1, &name.n) };
+        struct peri_str copy = peri_arena_dup(&l->set->arena, name);
+        if (copy.p == NULL) return luaL_error(L, "out of memory");
+        if (copy.n > 0 && copy.n <= 64) link->name = copy;
+    } else if (!lua_isnil(L, -1)) {
+        return luaL_error(L, "%s: 'name' must be a string, got a %s", l->file->name.p,
+                          luaL_typename(L, -1));
+    }
+    lua_pop(L, 1);
+    settle_options(L, l, policy);
+    for (int i = 0; i < PERI_HOOK_COUNT; i++) {
+        int type = lua_getfield(L, policy, hooks[i]);
+        if (type == LUA_TFUNCTION) {
+            link->hooks[i] = luaL_ref(L, LUA_REGISTRYINDEX);
+            continue;
+        }
+        if (type != LUA_TNIL)
+            return luaL_error(L, "%s: '%s' must be a function, got a %s", l->file->name.p, hooks[i],
+                              luaL_typename(L, -1));
+        lua_pop(L, 1);
+    }
+    run_check(L, l, policy);
+    return 0;
+}
+
+enum peri_err peri_policy_load(struct peri_policy_lua *set,
+                               const struct peri_policy_program *program,
+                               const struct peri_config *config, struct peri_fault *fault) {
+    set->links = peri_arena_zalloc(&set->arena, program->count * sizeof *set->links);
+    if (set->links == NULL) return peri_fault_set(fault, PERI_ENOMEM, "out of memory");
+    for (size_t i = 0; i < program->count; i++) {
+        struct load l = { .set = set,
+                          .config = config,
+                          .file = &program->files[i],
+                          .link = &set->links[i],
+                          .ref = LUA_NOREF };
+        for (int h = 0; h < PERI_HOOK_COUNT; h++) l.link->hooks[h] = LUA_NOREF;
+        enum peri_err err =
+            peri_state_load(set->state, &l.ref, l.file->name.p, l.file->source, fault);
+        if (err == PERI_OK) err = peri_state_call(set->state, take_policy, &l, fault);
+        if (err != PERI_OK) return err;
+        set->count++;
+    }
+    return PERI_OK;
+}

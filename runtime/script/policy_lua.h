@@ -1,0 +1,60 @@
+/* Lua policies: one sandboxed state a worker and generation, holding the chain of configured policies. Implements
+ * struct peri_policy_ops with coroutines.
+ *
+ * Order: every policy's `request` hook in the order configured; then `route` hooks until one returns an answer; then,
+ * if none did, the built-in route. `attempt`, `event`, `answer` and `done` run through all of the chain. A hook that
+ * fails or overruns its budget is logged with file and line, the request is marked policy_error and goes on without
+ * it.
+ */
+#ifndef PERI_SCRIPT_POLICY_LUA_H
+#define PERI_SCRIPT_POLICY_LUA_H
+
+#include "core/policy.h"
+#include "core/runtime.h"
+#include "script/policy_program.h"
+#include "script/state.h"
+
+enum peri_hook {
+    PERI_ON_REQUEST,
+    PERI_ON_ROUTE,
+    PERI_ON_ATTEMPT,
+    PERI_ON_EVENT,
+    PERI_ON_ANSWER,
+    PERI_ON_DONE,
+    PERI_ON_EPOCH,
+    PERI_HOOK_COUNT
+};
+
+/* One policy of the chain. */
+struct peri_link {
+    struct peri_str name;       /* the policy's own, or its file's */
+    int hooks[PERI_HOOK_COUNT]; /* registry references; LUA_NOREF: absent */
+};
+
+struct peri_policy_lua {
+    struct peri_policy policy;  /* ops, counting */
+    struct peri_policy_ops ops; /* only the hooks that some policy of the chain has */
+    struct peri_worker *worker;
+    struct peri_state *state;
+    struct peri_arena arena;
+    struct peri_link *links;
+    size_t count;
+    lua_State *
+        hooking; /* where `attempt` hooks run when a `req:try` starts the attempt; NULL otherwise */
+};
+
+/* What a set of policies is made with; must outlive the runtime. */
+struct peri_policy_home {
+    struct peri_config *config;
+    struct peri_shared *shared; /* what policies remember */
+    const char *lua_dir;        /* where `require "perilune.…"` looks */
+};
+
+/* The source that a runtime loads its policies from. */
+struct peri_policy_source peri_policy_lua_source(struct peri_policy_home *home);
+
+/* Load, check and throw away: `perilune check`. */
+PERI_MUST_USE enum peri_err peri_policy_lua_check(struct peri_policy_home *home,
+                                                  struct peri_fault *fault);
+
+#endif

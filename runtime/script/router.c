@@ -1,0 +1,238 @@
+#include "script/router.h"
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "script/config_load.h"
+
+/* ---- A policy written in C ---- */
+
+static enum peri_err c_load(void *arg, void **out, struct peri_fault *fault) {
+    (void)fault;
+    *out = arg; /* the router itself: there is nothing to read */
+    return PERI_OK;
+}
+
+static enum peri_err c_open(void *arg, struct peri_policy **out, void *program,
+                            struct peri_worker *w, uint64_t generation, struct peri_fault *fault) {
+    struct peri_router *r = arg;
+    (void)program, (void)w;
+    struct peri_policy *p = peri_malloc(sizeof *p);
+    if (p == NULL) return peri_fault_set(fault, PERI_ENOMEM, "out of memory");
+    *p = r->c_policy;
+    p->generation = generation;
+    p->refs = 1;
+    *out = p;
+    return PERI_OK;
+}
+
+static void c_drop(void *arg, void *program) { (void)arg, (void)program; }
+
+/* ---- Life ---- */
+
+enum peri_err peri_router_new_with(struct peri_router **out, struct peri_config *config,
+                                   const struct peri_router_options *options,
+                                   struct peri_fault *fault) {
+    static const struct peri_router_options none = { 0 };
+    if (options == NULL) options = &none;
+    struct peri_router *r = peri_calloc(1, sizeof *r);
+    if (r == NULL) return peri_fault_set(fault, PERI_ENOMEM, "out of memory");
+    r->home.config = peri_config_ref(config);
+    r->home.lua_dir = options->lua_dir != NULL ? options->lua_dir : PERI_LUA_DIR;
+    enum peri_err err;
+    r->home.shared = r->shared;
+    struct peri_policy_source source = peri_policy_lua_source(&r->home);
+    if (options->policy != NULL) {
+        r->c_policy = (struct peri_policy){ .ops = options->policy,
+                                            .self = options->policy_self,
+                                            .name = PERI_STR("c") };
+        source = (struct peri_policy_source){ c_load, c_open, c_drop, r };
+    }
+    err = peri_runtime_new(&r->runtime, config, &source, options->workers, fault);
+    if (err != PERI_OK) {
+        peri_router_free(r);
+        return err;
+    }
+    *out = r;
+    return PERI_OK;
+}
+
+static enum peri_err load_config(struct peri_config **out, const struct peri_router_options *o,
+                                 struct peri_fault *fault) {
+    struct peri_fault_list *faults = peri_calloc(1, sizeof *faults);
+    struct peri_secret_box *box = peri_secret_box_new(NULL);
+    enum peri_err err = PERI_ENOMEM;
+    if (faults != NULL && box != NULL && o != NULL && o->config_json != NULL) {
+        err = peri_config_load_json(out, peri_str_of(o->config_json), PERI_STR("config_json"), box,
+                                    faults);
+    } else if (faults != NULL && box != NULL) {
+        struct peri_config_source source = { .box = box };
+        if (o != NULL) source.file = peri_str_of(o->config_file);
+        err = peri_config_load(out, &source, faults);
+    }
+    if (err != PERI_OK)
+        peri_fault_set(fault, err, "%s",
+                       faults != NULL && faults->count > 0 ? faults->faults[0].text
+                                                           : peri_err_text(err));
+    peri_free(faults);
+    peri_secret_box_free(box);
+    return err;
+}
+
+enum peri_err peri_router_new(struct peri_router **out, const struct peri_router_options *options,
+                              struct peri_fault *fault) {
+    struct peri_config *config;
+    enum peri_err err = load_config(&config, options, fault);
+    if (err != PERI_OK) return err;
+    err = peri_router_new_with(out, config, options, fault);
+    peri_config_unref(config);
+    return err;
+}
+
+void peri_router_free(struct peri_router *r) {
+    if (r == NULL) return;
+    peri_runtime_free(r->runtime);
+    peri_config_unref(r->home.config);
+    peri_free(r);
+}
+
+/* ---- Running ---- */
+
+enum peri_err peri_router_start(struct peri_router *r, struct peri_fault *fault) {
+    enum peri_err err = peri_runtime_start(r->runtime, fault);
+    if (err != PERI_OK) {
+        peri_runtime_stop(r->runtime);
+        peri_runtime_join(r->runtime);
+    }
+    return err;
+}
+
+void peri_router_join(struct peri_router *r) { peri_runtime_join(r->runtime); }
+
+enum peri_err peri_router_run(struct peri_router *r, struct peri_fault *fault) {
+    enum peri_err err = peri_router_start(r, fault);
+    if (err == PERI_OK) peri_router_join(r);
+    return err;
+}
+
+void peri_router_stop(struct peri_router *r) { peri_runtime_stop(r->runtime); }
+
+enum peri_err peri_router_open(struct peri_router *r, struct peri_fault *fault) {
+    if (r->runtime->worker_count != 1)
+        return peri_fault_set(
+            fault, PERI_EINVAL,
+            "a router that the host turns has one worker, got %u: set workers = 1",
+            r->runtime->worker_count);
+    r->is_open = true;
+    return peri_worker_listen(r->runtime->workers[0], fault);
+}
+
+int peri_router_fd(const struct peri_router *r) {
+    return peri_loop_fd(r->runtime->workers[0]->loop);
+}
+int peri_router_wait_ms(struct peri_router *r) {
+    return peri_loop_wait_ms(r->runtime->workers[0]->loop);
+}
+
+bool peri_router_step(struct peri_router *r, bool may_wait) {
+    struct peri_worker *w = r->runtime->workers[0];
+    peri_loop_step(w->loop, may_wait);
+    return !(w->is_draining && w->request_count == 0);
+}
+
+unsigned peri_router_port(const struct peri_router *r, size_t i) {
+    const struct peri_worker *w = r->runtime->workers[0];
+    return i < w->server_count ? peri_server_port(w->servers[i]) : 0;
+}
+
+enum peri_err peri_router_reload(struct peri_router *r, struct peri_fault *fault) {
+    return peri_runtime_reload_policies(r->runtime, NULL, fault);
+}
+
+enum peri_err peri_router_reconfigure(struct peri_router *r, struct peri_config *config,
+                                      uint64_t *generation, struct peri_fault *fault) {
+    struct peri_runtime *rt = r->runtime;
+    struct peri_fleet *fleet, *old = peri_runtime_fleet(rt);
+    enum peri_err err = peri_fleet_new(&fleet, config, rt->vitals, old->generation + 1, fault);
+    peri_fleet_unref(old);
+    if (err != PERI_OK) return err;
+    struct peri_config *before = r->home.config;
+    r->home.config = config;
+    err = peri_runtime_reload_policies(rt, generation, fault);
+    if (err != PERI_OK) {
+        r->home.config = before;
+        peri_fleet_unref(fleet);
+        return err;
+    }
+    peri_config_ref(config);
+    peri_config_unref(before);
+    peri_runtime_publish(rt, fleet);
+    return PERI_OK;
+}
+
+/* ---- One request from C ---- */
+
+struct sending {
+    struct peri_router *router;
+    const struct peri_answer_ops *ops;
+    void *arg;
+    enum peri_endpoint endpoint;
+    struct peri_request *request;
+    bool is_cut;
+    size_t n;
+    char body[];
+};
+
+static void send_head(void *self, int status, const struct peri_header *headers, size_t count,
+                      uint64_t length) {
+    struct sending *s = self;
+    (void)length;
+    if (s->ops->head != NULL) s->ops->head(s->arg, status, headers, count);
+}
+
+static enum peri_err send_bytes(void *self, struct peri_str bytes) {
+    struct sending *s = self;
+    if (s->ops->bytes != NULL) s->ops->bytes(s->arg, bytes);
+    return PERI_OK;
+}
+
+static void send_flush(void *self) { (void)self; }
+
+static void send_over(void *self, enum peri_err err) {
+    struct sending *s = self;
+    if (s->ops->end != NULL) s->ops->end(s->arg, err);
+    /* The body is read until the request is freed, at the end of the turn: it goes with the request. */
+}
+
+static void send_end(void *self) { send_over(self, PERI_OK); }
+static void send_abort(void *self) { send_over(self, PERI_ETRUNCATED); }
+
+static const struct peri_sink_ops send_ops = { send_head, send_bytes, send_flush, send_end,
+                                               send_abort };
+
+static void send_now(void *arg) {
+    struct sending *s = arg;
+    struct peri_worker *w = s->router->runtime->workers[0];
+    peri_request_begin_direct(&s->request, w, s->endpoint, (struct peri_str){ s->body, s->n },
+                              (struct peri_sink){ &send_ops, s }, peri_free);
+}
+
+enum peri_err peri_router_send(struct peri_router *r, const char *path, struct peri_str body,
+                               const struct peri_answer_ops *ops, void *arg) {
+    static const char *const paths[] = { "/v1/chat/completions", "/v1/completions",
+                                         "/v1/embeddings" };
+    size_t endpoint = 0;
+    while (endpoint < PERI_ENDPOINT_COUNT && strcmp(paths[endpoint], path) != 0) endpoint++;
+    if (endpoint == PERI_ENDPOINT_COUNT) return PERI_ENOTFOUND;
+    struct sending *s = peri_malloc(sizeof *s + body.n);
+    if (s == NULL) return PERI_ENOMEM;
+    *s = (struct sending){ r, ops, arg, (enum peri_endpoint)endpoint, NULL, false, body.n };
+    memcpy(s->body, body.p, body.n);
+    struct peri_worker *w = r->runtime->workers[0];
+    if (!w->has_thread) {
+        send_now(s);
+        return PERI_OK;
+    }
+    enum peri_err err = peri_loop_post(w->loop, send_now, s);
+    if (err != PERI_OK) peri_free(s);
+    return err;
+}
