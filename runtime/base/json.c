@@ -64,46 +64,47 @@ void peri_json_free(struct peri_json *j) {
         w->on_end(w);
     }
     peri_arena_done(&j->arena);
-    peri_free(j->lists);
-    peri_free(j->pieces);
     peri_free(j->cells);
     peri_free(j->kept);
     peri_free(j);
 }
 
-static void *copy(const void *p, size_t n) {
-    void *twin = peri_malloc(n);
+/* `n` bytes of p in the arena; NULL when memory ran out. */
+static void *copy(struct peri_arena *a, const void *p, size_t n) {
+    void *twin = peri_arena_alloc(a, n);
     if (twin != NULL && n > 0) memcpy(twin, p, n);
     return twin;
 }
 
-enum peri_err peri_json_fork(struct peri_json **out, const struct peri_json *j) {
-    struct peri_json *f = copy(j, sizeof *j);
-    if (f == NULL) return PERI_ENOMEM;
-    f->kept = NULL;
-    f->cap = j->count + 8;
+static bool copy_edits(struct peri_json *f, const struct peri_json *j) {
+    f->lists = copy(&f->arena, j->lists, j->list_count * sizeof *j->lists);
+    f->pieces = copy(&f->arena, j->pieces, j->piece_count * sizeof *j->pieces);
     f->list_cap = j->list_count;
     f->piece_cap = j->piece_count;
+    if (f->lists == NULL || f->pieces == NULL) return false;
+    for (uint32_t i = 0; i < f->list_count; i++) {
+        struct peri_json_list *list = &f->lists[i];
+        list->cap = list->count;
+        list->entries = copy(&f->arena, list->entries, list->count * sizeof *list->entries);
+        if (list->entries == NULL) return false;
+    }
+    return true;
+}
+
+enum peri_err peri_json_fork(struct peri_json **out, const struct peri_json *j) {
+    struct peri_json *f = peri_malloc(sizeof *f);
+    if (f == NULL) return PERI_ENOMEM;
+    *f = *j;
+    f->kept = NULL;
+    f->cap = j->count + 8;
     peri_list_init(&f->watches);
     peri_arena_init(&f->arena, j->arena.max);
     f->cells = peri_malloc(f->cap * sizeof *f->cells);
-    f->lists = copy(j->lists, j->list_count * sizeof *j->lists);
-    f->pieces = copy(j->pieces, j->piece_count * sizeof *j->pieces);
-    bool is_whole = f->cells != NULL && f->lists != NULL && f->pieces != NULL;
-    if (is_whole) memcpy(f->cells, j->cells, j->count * sizeof *j->cells);
-    for (uint32_t i = 0; is_whole && i < f->list_count; i++) {
-        struct peri_json_list *list = &f->lists[i];
-        struct peri_json_entry *theirs = list->entries;
-        list->cap = list->count;
-        list->entries = peri_arena_alloc(&f->arena, list->count * sizeof *theirs);
-        is_whole = list->entries != NULL;
-        if (is_whole && list->count > 0)
-            memcpy(list->entries, theirs, list->count * sizeof *theirs);
-    }
-    if (!is_whole) {
+    if (f->cells == NULL || (j->is_edited && !copy_edits(f, j))) {
         peri_json_free(f);
         return PERI_ENOMEM;
     }
+    memcpy(f->cells, j->cells, j->count * sizeof *j->cells);
     *out = f;
     return PERI_OK;
 }
@@ -115,8 +116,7 @@ void peri_json_watch(struct peri_json *j, struct peri_json_watch *watch) {
 bool peri_json_has_odd(const struct peri_json *j) { return (j->flags & PERI_JSON_ODD) != 0; }
 
 size_t peri_json_memory(const struct peri_json *j) {
-    return sizeof *j + j->cap * sizeof *j->cells + j->list_cap * sizeof *j->lists +
-           j->piece_cap * sizeof *j->pieces + j->arena.used +
+    return sizeof *j + j->cap * sizeof *j->cells + j->arena.used +
            (j->kept == NULL ? 0 : j->text.n + PERI_JSON_PADDING);
 }
 

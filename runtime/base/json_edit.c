@@ -1,29 +1,35 @@
 #include "base/json_edit.h"
 
-#include <stdio.h>
-
 #include "base/err.h"
 #include "base/json_tape.h"
 #include "base/json_text.h"
 #include "base/mem.h"
 
 /* Offsets of edits stay clear of the 32 bits they are kept in. */
-#define BASE_MAX    0xF0000000u
-#define LISTS_MAX   16000000u
-#define ENTRIES_MAX 32000000u
+#define BASE_MAX 0xF0000000u
+/* More than there can be nodes. */
+#define COUNT_MAX 32000000u
 
 static bool is_space(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
 
+/* Room for one more in an array of the arena: it doubles, what it outgrows stays behind. */
+static bool has_room(struct peri_json *j, void **array, uint32_t *cap, uint32_t count,
+                     size_t size) {
+    if (count < *cap) return true;
+    if (count >= COUNT_MAX) return false;
+    uint32_t more = *cap == 0 ? 4 : *cap * 2;
+    void *p = peri_arena_alloc(&j->arena, more * size);
+    if (p == NULL) return false;
+    if (count > 0) memcpy(p, *array, count * size);
+    *array = p;
+    *cap = more;
+    return true;
+}
+
 static struct peri_json_entry *add_entry(struct peri_json *j, struct peri_json_list *list) {
-    if (list->count == list->cap) {
-        uint32_t cap = list->cap == 0 ? 8 : list->cap * 2;
-        if (list->cap >= ENTRIES_MAX) return NULL;
-        struct peri_json_entry *more = peri_arena_alloc(&j->arena, cap * sizeof *more);
-        if (more == NULL) return NULL;
-        if (list->count > 0) memcpy(more, list->entries, list->count * sizeof *more);
-        list->entries = more;
-        list->cap = cap;
-    }
+    void *entries = list->entries;
+    if (!has_room(j, &entries, &list->cap, list->count, sizeof *list->entries)) return NULL;
+    list->entries = entries;
     return &list->entries[list->count++];
 }
 
@@ -40,8 +46,7 @@ static struct peri_json_list *open_list(struct peri_json *j, uint32_t node) {
     struct peri_json_list *list = peri_json_list_of(j, node);
     if (list != NULL) return list;
     void *lists = j->lists;
-    if (peri_json_grow(&lists, &j->list_cap, j->list_count, LISTS_MAX, sizeof *list) != PERI_OK)
-        return NULL;
+    if (!has_room(j, &lists, &j->list_cap, j->list_count, sizeof *list)) return NULL;
     j->lists = lists;
     list = &j->lists[j->list_count];
     *list = (struct peri_json_list){ .after = j->cells[node].link };
@@ -100,10 +105,9 @@ static enum peri_err say(struct peri_fault *fault, enum peri_err err) {
 static enum peri_err add_piece(struct peri_json *j, uint32_t *base, struct peri_str *text) {
     if (text->n >= BASE_MAX - j->next_base) return PERI_ETOOBIG;
     void *pieces = j->pieces;
-    enum peri_err err =
-        peri_json_grow(&pieces, &j->piece_cap, j->piece_count, LISTS_MAX, sizeof *j->pieces);
+    if (!has_room(j, &pieces, &j->piece_cap, j->piece_count, sizeof *j->pieces))
+        return no_room(j, 0);
     j->pieces = pieces;
-    if (err != PERI_OK) return err;
     struct peri_str twin = peri_arena_dup(&j->arena, *text);
     if (twin.p == NULL) return no_room(j, text->n);
     *base = j->next_base;
@@ -202,9 +206,8 @@ enum peri_err peri_json_set_string(struct peri_json *j, uint32_t object, struct 
 
 enum peri_err peri_json_set_int(struct peri_json *j, uint32_t object, struct peri_str name,
                                 int64_t value) {
-    char text[24];
-    int n = snprintf(text, sizeof text, "%lld", (long long)value);
-    return peri_json_set(j, object, name, (struct peri_str){ text, (size_t)n }, NULL);
+    char text[PERI_JSON_INT_MAX];
+    return peri_json_set(j, object, name, peri_json_int_text(text, value), NULL);
 }
 
 enum peri_err peri_json_unset(struct peri_json *j, uint32_t object, struct peri_str name) {
@@ -284,9 +287,34 @@ enum peri_err peri_json_remove(struct peri_json *j, uint32_t node) {
 
 bool peri_json_is_edited(const struct peri_json *j) { return j->is_edited; }
 
-static void add_value(struct peri_buf *out, const struct peri_json *j, uint32_t node);
+/* Bytes on their way out: ranges that follow each other in memory leave as one. */
+struct splice {
+    struct peri_buf *out;
+    struct peri_str run;
+};
 
-/* White space in front of a child that stood here from the beginning, and the byte before it. */
+static void put(struct splice *s, struct peri_str bytes) {
+    if (bytes.n == 0) return;
+    if (s->run.n > 0 && s->run.p + s->run.n == bytes.p) {
+        s->run.n += bytes.n;
+        return;
+    }
+    if (s->run.n > 0) peri_buf_add(s->out, s->run);
+    s->run = bytes;
+}
+
+/* After a child. One more byte can always be looked at: inside a container at least the bracket follows, and a
+ * NUL follows the text of an edit. */
+static void put_comma(struct splice *s) {
+    if (s->run.p[s->run.n] == ',')
+        s->run.n++;
+    else
+        put(s, PERI_STR(","));
+}
+
+static void put_value(struct splice *s, const struct peri_json *j, uint32_t node);
+
+/* White space in front of a child that stood here from the beginning. */
 static struct peri_str space_before(const char *start) {
     const char *p = start;
     while (is_space(p[-1])) p--;
@@ -301,51 +329,49 @@ static struct peri_str space_after(const char *end) {
 
 /* One child with what surrounds it. The white space next to the brackets belongs to the brackets, all other to
  * the child: so whatever is removed, first, last or all between, what stays keeps its look. */
-static void add_child(struct peri_buf *out, const struct peri_json *j,
-                      const struct peri_json_entry *e, bool is_first, bool is_last) {
-    const struct peri_json_cell *slot = e->slot == PERI_JSON_NONE ? NULL : &j->cells[e->slot];
+static void put_child(struct splice *s, const struct peri_json *j, const struct peri_json_entry *e,
+                      bool is_first, bool is_last) {
     struct peri_str name = { NULL, 0 };
     if (e->name != PERI_JSON_NONE) name = peri_json_cell_text(j, &j->cells[e->name]);
-    if (slot == NULL) {
-        peri_buf_add(out, name);
-        if (name.p != NULL) peri_buf_add_char(out, ':');
-        add_value(out, j, e->value);
+    if (e->slot == PERI_JSON_NONE) {
+        put(s, name);
+        if (name.p != NULL) put(s, PERI_STR(":"));
+        put_value(s, j, e->value);
         return;
     }
-    struct peri_str old = peri_json_cell_text(j, slot);
+    struct peri_str old = peri_json_cell_text(j, &j->cells[e->slot]);
     const char *start = name.p != NULL ? name.p : old.p;
     struct peri_str before = space_before(start), after = space_after(old.p + old.n);
-    if (!is_first && before.p[-1] == ',') peri_buf_add(out, before);
-    peri_buf_add(out, (struct peri_str){ start, (size_t)(old.p - start) });
-    add_value(out, j, e->value);
-    if (!is_last && after.p[after.n] == ',') peri_buf_add(out, after);
+    if (!is_first && before.p[-1] == ',') put(s, before);
+    put(s, (struct peri_str){ start, (size_t)(old.p - start) });
+    put_value(s, j, e->value);
+    if (!is_last && after.p[after.n] == ',') put(s, after);
 }
 
-/* White space behind the opening bracket, in front of the closing one. */
-static void add_open(struct peri_buf *out, const struct peri_json *j,
-                     const struct peri_json_cell *c, const struct peri_json_list *list) {
-    struct peri_str text = peri_json_cell_text(j, c);
-    uint32_t left = list->live, node = (uint32_t)(c - j->cells);
+static void put_open(struct splice *s, const struct peri_json *j, uint32_t node) {
+    const struct peri_json_list *list = peri_json_list_of(j, node);
+    struct peri_str text = peri_json_cell_text(j, &j->cells[node]);
+    uint32_t left = list->live;
     bool is_first = true, was_empty = list->after == node + 1;
     if (left == 0 && was_empty) {
-        peri_buf_add(out, text);
+        put(s, text);
         return;
     }
-    peri_buf_add_char(out, text.p[0]);
-    if (left > 0) peri_buf_add(out, space_after(text.p + 1));
+    put(s, (struct peri_str){ text.p, 1 });
+    if (left > 0) put(s, space_after(text.p + 1));
     for (uint32_t i = 0; i < list->count; i++) {
         const struct peri_json_entry *e = &list->entries[i];
         if (e->value == PERI_JSON_NONE) continue;
-        if (!is_first) peri_buf_add_char(out, ',');
-        add_child(out, j, e, is_first, --left == 0);
+        if (!is_first) put_comma(s);
+        put_child(s, j, e, is_first, --left == 0);
         is_first = false;
     }
-    if (!is_first) peri_buf_add(out, space_before(text.p + text.n - 1));
-    peri_buf_add_char(out, text.p[text.n - 1]);
+    if (!is_first) put(s, space_before(text.p + text.n - 1));
+    put(s, (struct peri_str){ text.p + text.n - 1, 1 });
 }
 
 /* Children still on the tape: ranges between those that changed. */
-static void add_dirty(struct peri_buf *out, const struct peri_json *j, uint32_t node) {
+static void put_dirty(struct splice *s, const struct peri_json *j, uint32_t node) {
     const struct peri_json_cell *c = &j->cells[node];
     struct peri_str text = peri_json_cell_text(j, c);
     uint32_t end = peri_json_after(j, node), from = c->start;
@@ -354,39 +380,42 @@ static void add_dirty(struct peri_buf *out, const struct peri_json *j, uint32_t 
         if (is_object) at++;
         const struct peri_json_cell *child = &j->cells[at];
         if (!(child->meta & PERI_JSON_DIRTY)) continue;
-        peri_buf_add(out, (struct peri_str){ text.p + (from - c->start), child->start - from });
-        add_value(out, j, at);
+        put(s, (struct peri_str){ text.p + (from - c->start), child->start - from });
+        put_value(s, j, at);
         from = child->end;
     }
-    peri_buf_add(out, (struct peri_str){ text.p + (from - c->start), c->end - from });
+    put(s, (struct peri_str){ text.p + (from - c->start), c->end - from });
 }
 
-static void add_value(struct peri_buf *out, const struct peri_json *j, uint32_t node) {
+static void put_value(struct splice *s, const struct peri_json *j, uint32_t node) {
     const struct peri_json_cell *c = &j->cells[node];
     if (c->meta & PERI_JSON_OPEN)
-        add_open(out, j, c, &j->lists[c->link]);
+        put_open(s, j, node);
     else if (c->meta & PERI_JSON_DIRTY)
-        add_dirty(out, j, node);
+        put_dirty(s, j, node);
     else
-        peri_buf_add(out, peri_json_cell_text(j, c));
+        put(s, peri_json_cell_text(j, c));
 }
 
 enum peri_err peri_json_add_node(struct peri_buf *out, const struct peri_json *j, uint32_t node) {
+    struct splice s = { .out = out };
     if (!peri_json_is_live(j, node)) return PERI_ENOTFOUND;
-    add_value(out, j, node);
-    return out->err;
+    put_value(&s, j, node);
+    return peri_buf_add(out, s.run);
 }
 
 struct peri_str peri_json_text(const struct peri_json *j, struct peri_buf *out) {
     if (!j->is_edited) return j->text;
-    const struct peri_json_cell *first =
-        &j->cells[0]; /* where the root stood: space may surround it */
+    /* where the root stood from the beginning: space may surround it */
+    const struct peri_json_cell *first = &j->cells[0];
+    struct splice s = { .out = out };
     peri_buf_clear(out);
     /* One allocation in nearly every case: edits that grow a text a lot are rare. */
     if (peri_buf_reserve(out, j->text.n + 256) != PERI_OK) peri_buf_clear(out);
-    peri_buf_add(out, (struct peri_str){ j->text.p, first->start });
-    add_value(out, j, j->root);
-    peri_buf_add(out, peri_str_from(j->text, first->end));
+    put(&s, (struct peri_str){ j->text.p, first->start });
+    put_value(&s, j, j->root);
+    put(&s, peri_str_from(j->text, first->end));
+    peri_buf_add(out, s.run);
     if (out->err != PERI_OK) return (struct peri_str){ NULL, 0 };
     return peri_buf_str(out);
 }

@@ -524,33 +524,49 @@ TEST(json_edit_agrees_with_a_naive_model) {
 }
 
 TEST(json_edit_happens_completely_or_not_at_all) {
+    static const char *const edits[] = {
+        "set 1 c [1]",     "insert 1.a 1 {\"x\":1}",
+        "unset 1 b",       "insert 0 0 [0,0,0,0,0,0,0,0,0,0,0,0,0]",
+        "replace 1.a.0 7", "set 1.a.1 y 2",
+        "remove 1.a.0",    "replace 1 []"
+    };
+    static const char *const after[] = {
+        "{ \"a\" : [ 1 , 2 ] , \"b\" : { } }",
+        "{ \"a\" : [ 1 , 2 ] , \"b\" : { },\"c\":[1] }",
+        "{ \"a\" : [ 1 ,{\"x\":1}, 2 ] , \"b\" : { },\"c\":[1] }",
+        "{ \"a\" : [ 1 ,{\"x\":1}, 2 ] ,\"c\":[1] }",
+        "{ \"a\" : [ 1 ,{\"x\":1}, 2 ] ,\"c\":[1] }",
+        "{ \"a\" : [ 7 ,{\"x\":1}, 2 ] ,\"c\":[1] }",
+        "{ \"a\" : [ 7 ,{\"x\":1,\"y\":2}, 2 ] ,\"c\":[1] }",
+        "{ \"a\" : [ {\"x\":1,\"y\":2}, 2 ] ,\"c\":[1] }",
+        "[]",
+    };
+    enum { EDITS = sizeof edits / sizeof edits[0] };
+    /* a list long enough for several blocks of memory, and the document proper */
+    struct peri_buf text, now;
+    peri_buf_init(&text, 0);
+    peri_buf_init(&now, 0);
+    peri_buf_add(&text, PERI_STR("[[0"));
+    for (int i = 1; i < 1000; i++) peri_buf_add(&text, PERI_STR(",0"));
+    peri_buf_addf(&text, "], %s]", after[0]);
     int failed = 0;
-    static const char text[] = "{ \"a\" : [ 1 , 2 ] , \"b\" : { } }";
     TEST_EACH_FAILING_ALLOCATION {
         long fail_from = test_fail_from;
-        static const char *const edits[] = { "set - c [1]",   "insert a 1 {\"x\":1}", "unset - b",
-                                             "replace a.0 7", "set a.1 y 2",          "remove a.0",
-                                             "replace - []" };
-        static const char *const after[] = {
-            text,
-            "{ \"a\" : [ 1 , 2 ] , \"b\" : { },\"c\":[1] }",
-            "{ \"a\" : [ 1 ,{\"x\":1}, 2 ] , \"b\" : { },\"c\":[1] }",
-            "{ \"a\" : [ 1 ,{\"x\":1}, 2 ] ,\"c\":[1] }",
-            "{ \"a\" : [ 7 ,{\"x\":1}, 2 ] ,\"c\":[1] }",
-            "{ \"a\" : [ 7 ,{\"x\":1,\"y\":2}, 2 ] ,\"c\":[1] }",
-            "{ \"a\" : [ {\"x\":1,\"y\":2}, 2 ] ,\"c\":[1] }",
-            "[]",
-        };
         test_fail_from = -1;
-        struct peri_json *j = parse(peri_str_of(text));
+        struct peri_json *j = parse(peri_buf_str(&text));
         test_fail_from = fail_from;
         size_t done = 0;
-        while (done < 7 && apply(j, peri_str_of(edits[done])) == PERI_OK) done++;
+        while (done < EDITS && apply(j, peri_str_of(edits[done])) == PERI_OK) done++;
         test_fail_from = -1;
-        failed += done < 7;
-        check_text(j, after[done]);
+        failed += done < EDITS;
+        CHECK_EQ(peri_json_count(j, walk(j, "0")), done > 3 ? 1001 : 1000);
+        peri_buf_clear(&now);
+        CHECK_EQ(peri_json_add_node(&now, j, walk(j, "1")), PERI_OK);
+        CHECK_STR(peri_buf_str(&now), after[done]);
         peri_json_free(j);
         test_fail_from = fail_from;
     }
     CHECK(failed >= 3);
+    peri_buf_done(&text);
+    peri_buf_done(&now);
 }

@@ -32,24 +32,22 @@ enum peri_err peri_json_fault(struct peri_fault *fault, enum peri_err err, struc
                           why);
 }
 
-enum peri_err peri_json_grow(void **array, uint32_t *cap, uint32_t count, uint32_t max,
-                             size_t size) {
-    if (count < *cap) return PERI_OK;
-    if (count >= max) return PERI_ETOOBIG;
-    uint32_t more = *cap == 0 ? 8 : *cap > max / 2 ? max : *cap * 2;
-    void *p = peri_realloc(*array, (size_t)more * size);
-    if (p == NULL) return PERI_ENOMEM;
-    *array = p;
-    *cap = more;
-    return PERI_OK;
-}
-
 static PERI_JSON_NOINLINE bool grow(struct builder *b, const char *at) {
-    void *cells = b->j->cells;
-    b->err = peri_json_grow(&cells, &b->j->cap, b->j->count, b->j->max, sizeof *b->j->cells);
-    b->j->cells = cells;
-    if (b->err == PERI_ETOOBIG) peri_json_refuse(&b->s, at, "more values than are allowed");
-    return b->err == PERI_OK;
+    struct peri_json *j = b->j;
+    if (j->count >= j->max) {
+        b->err = PERI_ETOOBIG;
+        peri_json_refuse(&b->s, at, "more values than are allowed");
+        return false;
+    }
+    uint32_t cap = j->cap > j->max / 2 ? j->max : j->cap * 2;
+    void *cells = peri_realloc(j->cells, cap * sizeof *j->cells);
+    if (cells == NULL) {
+        b->err = PERI_ENOMEM;
+        return false;
+    }
+    j->cells = cells;
+    j->cap = cap;
+    return true;
 }
 
 /* A cell for what begins at p; NULL when there is no room. */
@@ -68,7 +66,9 @@ PERI_JSON_INLINE struct peri_json_cell *add(struct builder *b, const char *p, ui
 static bool is_second(struct builder *b, struct peri_str inner, bool is_escaped) {
     size_t n = b->options->routed_count < ROUTED_MAX ? b->options->routed_count : ROUTED_MAX;
     for (size_t i = 0; i < n; i++) {
-        if (!peri_json_inner_is(inner, is_escaped, b->options->routed[i])) continue;
+        struct peri_str routed = b->options->routed[i];
+        if (!is_escaped && routed.n != inner.n) continue; /* nearly always */
+        if (!peri_json_inner_is(inner, is_escaped, routed)) continue;
         bool is_seen = (b->routed_seen >> i & 1) != 0;
         b->routed_seen |= (uint64_t)1 << i;
         return is_seen;

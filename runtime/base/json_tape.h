@@ -62,7 +62,7 @@ struct peri_json {
     struct peri_json_piece *pieces;
     uint32_t piece_count, piece_cap;
     uint32_t next_base;
-    struct peri_arena arena; /* texts of edits, lists' entries */
+    struct peri_arena arena; /* texts of edits, lists and their entries, pieces */
     struct peri_list watches;
 };
 
@@ -113,9 +113,5 @@ enum peri_err peri_json_scan_onto(uint32_t *out, struct peri_json *j, struct per
                                   uint32_t base, uint32_t parent, uint32_t depth_left,
                                   const struct peri_json_options *options,
                                   struct peri_fault *fault);
-
-/* Room for one more element in an array that doubles. */
-enum peri_err peri_json_grow(void **array, uint32_t *cap, uint32_t count, uint32_t max,
-                             size_t size);
 
 #endif

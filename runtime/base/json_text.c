@@ -172,6 +172,17 @@ enum peri_err peri_json_raw_double(double *out, struct peri_str raw) {
     return isinf(*out) ? PERI_ETOOBIG : PERI_OK;
 }
 
+struct peri_str peri_json_int_text(char room[PERI_JSON_INT_MAX], int64_t value) {
+    char *end = room + PERI_JSON_INT_MAX, *p = end;
+    uint64_t left = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    do {
+        *--p = (char)('0' + left % 10);
+        left /= 10;
+    } while (left > 0);
+    if (value < 0) *--p = '-';
+    return (struct peri_str){ p, (size_t)(end - p) };
+}
+
 static void separate(struct peri_buf *b) {
     if (b->n == 0 || b->err != PERI_OK) return;
     char last = b->p[b->n - 1];
@@ -204,8 +215,9 @@ void peri_json_put_string(struct peri_buf *b, struct peri_str text) {
 }
 
 void peri_json_put_int(struct peri_buf *b, int64_t value) {
+    char room[PERI_JSON_INT_MAX];
     separate(b);
-    peri_buf_addf(b, "%lld", (long long)value);
+    peri_buf_add(b, peri_json_int_text(room, value));
 }
 
 void peri_json_put_double(struct peri_buf *b, double value) {

@@ -44,6 +44,10 @@ PERI_MUST_USE enum peri_err peri_json_raw_double(double *out, struct peri_str ra
  *   gives   the bytes written */
 size_t peri_json_unescape(char *out, struct peri_str inner);
 
+/* An integer's text, written to the end of `room`. */
+#define PERI_JSON_INT_MAX 20
+struct peri_str peri_json_int_text(char room[PERI_JSON_INT_MAX], int64_t value);
+
 /* Writing. A comma is put in front where the bytes before end a value, so members and elements are written
  * one after the other with no state kept; errors stick to the buffer.
  *   peri_json_put_open(b, '{'); peri_json_put_name(b, "a"); peri_json_put_int(b, 1); peri_json_put_close(b, '}'); */

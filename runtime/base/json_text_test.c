@@ -212,6 +212,15 @@ TEST(json_raw_double_rounds_as_the_c_library_does) {
     peri_buf_done(&b);
 }
 
+TEST(json_int_text_reads_back_the_same) {
+    static const int64_t values[] = { 0, 1, -1, 9, 10, -4096, INT64_MAX, INT64_MIN };
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+        char room[PERI_JSON_INT_MAX], want[32];
+        snprintf(want, sizeof want, "%lld", (long long)values[i]);
+        CHECK_STR(peri_json_int_text(room, values[i]), want);
+    }
+}
+
 static void check_double(double value, const char *want) {
     struct peri_buf b;
     peri_buf_init(&b, 0);

@@ -100,25 +100,21 @@ PERI_JSON_INLINE int peri_json_hex4(const char *p) {
     return code;
 }
 
-/* p at the backslash. */
+/* What may follow a backslash alone: every escape but \u. */
+static inline bool peri_json_is_short_escape(char c) {
+    static const bool is_short[256] = { ['"'] = true, ['\\'] = true, ['/'] = true, ['b'] = true,
+                                        ['f'] = true, ['n'] = true,  ['r'] = true, ['t'] = true };
+    return is_short[(unsigned char)c];
+}
+
+/* p at the backslash of an escape that is not a short one. */
 static inline const char *peri_json_skip_escape(struct peri_json_scanner *s, const char *p,
                                                 unsigned *flags) {
-    *flags |= PERI_JSON_ESCAPED;
     if (s->end - p < 2) return peri_json_refuse(s, s->end, "");
-    switch (p[1]) {
-    case '"':
-    case '\\':
-    case '/':
-    case 'b':
-    case 'f':
-    case 'n':
-    case 'r':
-    case 't': return p + 2;
-    case 'u': break;
-    default: return peri_json_refuse(s, p, "this escape does not exist");
-    }
+    if (p[1] != 'u') return peri_json_refuse(s, p, "this escape does not exist");
     int code = s->end - p < 6 ? -1 : peri_json_hex4(p + 2);
     if (code < 0) return peri_json_refuse(s, p, "'\\u' needs four hexadecimal digits");
+    *flags |= PERI_JSON_ESCAPED;
     p += 6;
     if (code == 0) *flags |= PERI_JSON_ODD;
     if ((code & 0xF800) != 0xD800) return p;
@@ -130,6 +126,32 @@ static inline const char *peri_json_skip_escape(struct peri_json_scanner *s, con
     return p;
 }
 
+/* Length of the UTF-8 sequence at p, a byte beyond ASCII: the two and three bytes of most scripts in line, the
+ * rest asked of utf8.c. 0 when it is not well formed. */
+PERI_JSON_INLINE size_t peri_json_utf8_length(const char *text, const char *end) {
+    const unsigned char *p = (const unsigned char *)text;
+    if (end - text >= 3 && (p[1] & 0xC0) == 0x80) {
+        if (p[0] >= 0xC2 && p[0] < 0xE0) return 2;
+        if (p[0] > 0xE0 && p[0] < 0xF0 && p[0] != 0xED && (p[2] & 0xC0) == 0x80) return 3;
+    }
+    return peri_utf8_length((struct peri_str){ text, (size_t)(end - text) });
+}
+
+/* p at a byte beyond ASCII. Text that is not English comes in runs of them, with single bytes of ASCII between;
+ * the run is left at the first byte of anything else. */
+PERI_JSON_INLINE const char *peri_json_skip_utf8(struct peri_json_scanner *s, const char *p) {
+    for (;;) {
+        size_t step = peri_json_utf8_length(p, s->end);
+        if (step == 0) return peri_json_refuse(s, p, "these bytes are not UTF-8");
+        p += step;
+        if (s->end - p < 2) return p;
+        if ((unsigned char)p[0] < 0x80) {
+            if (p[0] != ' ' || (unsigned char)p[1] < 0x80) return p;
+            p++;
+        }
+    }
+}
+
 /* p after the opening quote; gives the closing quote. */
 PERI_JSON_INLINE const char *peri_json_skip_string(struct peri_json_scanner *s, const char *p,
                                                    unsigned *flags) {
@@ -139,18 +161,18 @@ PERI_JSON_INLINE const char *peri_json_skip_string(struct peri_json_scanner *s, 
         unsigned char c = (unsigned char)*p;
         if (c == '"') return p;
         if (c == '\\') {
-            if ((p = peri_json_skip_escape(s, p, flags)) == NULL) return NULL;
+            if (s->end - p >= 2 && peri_json_is_short_escape(p[1])) {
+                *flags |= PERI_JSON_ESCAPED;
+                p += 2;
+            } else if ((p = peri_json_skip_escape(s, p, flags)) == NULL) {
+                return NULL;
+            }
         } else if (c < 0x20) {
             return peri_json_refuse(s, p, "a control character in a string must be escaped");
         } else if (c < 0x80 || s->is_lenient) {
             p++;
-        } else {
-            /* text that is not English comes in runs */
-            do {
-                size_t step = peri_utf8_length((struct peri_str){ p, (size_t)(s->end - p) });
-                if (step == 0) return peri_json_refuse(s, p, "these bytes are not UTF-8");
-                p += step;
-            } while (p < s->end && (unsigned char)*p >= 0x80);
+        } else if ((p = peri_json_skip_utf8(s, p)) == NULL) {
+            return NULL;
         }
     }
 }

@@ -1,7 +1,5 @@
 #include "script/bind_json.h"
 
-#include <stdio.h>
-
 #include "base/json_edit.h"
 #include "script/json_value.h"
 
@@ -183,7 +181,7 @@ static void push_child(lua_State *L, int arg, struct peri_json *j, uint32_t at) 
 struct written {
     struct peri_str json;
     struct peri_buf buf;
-    char room[40];
+    char room[PERI_JSON_INT_MAX];
 };
 
 static void write_value(lua_State *L, int index, struct written *w) {
@@ -194,8 +192,7 @@ static void write_value(lua_State *L, int index, struct written *w) {
     if (type == LUA_TSTRING) {
         peri_buf_add_json(&w->buf, to_str(L, index));
     } else if (lua_isinteger(L, index)) {
-        int n = snprintf(w->room, sizeof w->room, "%lld", (long long)lua_tointeger(L, index));
-        w->json = (struct peri_str){ w->room, (size_t)n };
+        w->json = peri_json_int_text(w->room, lua_tointeger(L, index));
         return;
     } else if (type == LUA_TUSERDATA && peri_bind_json_test(L, index, &j, &node)) {
         peri_json_add_node(&w->buf, j, node);
