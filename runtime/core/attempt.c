@@ -122,6 +122,7 @@ void peri_attempt_fail(struct peri_attempt *a, enum peri_err err, const char *fo
         peri_request_complete(r, err);
         return;
     }
+    peri_request_wait_ends(r);
     a->tried(a->arg, a, err);
 }
 
@@ -133,6 +134,7 @@ void peri_attempt_ready(struct peri_attempt *a) {
     peri_vitals_well(v);
     a->is_probe = false;
     peri_vitals_saw_first_token(v, (a->first_token_ns - a->started_ns) / 1000);
+    peri_request_wait_ends(a->request);
     a->tried(a->arg, a, PERI_OK);
 }
 
@@ -332,6 +334,7 @@ enum peri_err peri_attempt_start(struct peri_attempt **out, struct peri_request 
     }
     if (r->tried != NULL) r->tried[p->index] = true;
     r->attempt_count++;
+    peri_request_wait_begins(r);
     if (a->options.first_token_ms > 0) peri_timer_start(&a->first_token, a->options.first_token_ms);
     *out = a;
     return PERI_OK;

@@ -12,7 +12,6 @@ static void step(struct peri_request *r);
 
 static void on_tried(void *arg, struct peri_attempt *a, enum peri_err err) {
     struct peri_request *r = arg;
-    peri_request_wait_ends(r);
     if (err == PERI_OK)
         peri_request_serve(r, a);
     else
@@ -37,11 +36,9 @@ static bool try_one(struct peri_request *r, struct peri_route_report *report) {
                                                      peri_loop_now_ms(w->loop), &w->rand, report);
         if (pick.provider == NULL) return false;
         struct peri_attempt *a;
-        peri_request_wait_begins(r);
         enum peri_err err = peri_attempt_start(&a, r, pick, NULL, on_tried, r);
         if (err == PERI_OK) return true;
-        peri_request_wait_ends(r);
-        if (r->phase == PERI_ENDED) return true;
+            if (r->phase == PERI_ENDED) return true;
         if (err == PERI_ENOMEM) {
             peri_request_fail(r, err, 503, NULL, "out of memory");
             return true;

@@ -170,7 +170,6 @@ static void on_tried(void *arg, struct peri_attempt *a, enum peri_err err) {
     struct peri_lua_request *r = arg;
     r->tried = err;
     r->trying = a;
-    peri_request_wait_ends(r->request);
     peri_task_resume(r->task);
 }
 
@@ -221,13 +220,11 @@ static int request_try(lua_State *L) {
     struct peri_candidate c = { .provider = NULL };
     if (p != NULL) c = peri_fleet_candidate(r->request->fleet, p, r->request->model);
     if (c.provider == NULL) return peri_push_failure(L, PERI_ENOMODEL);
-    peri_request_wait_begins(r->request);
     r->set->hooking = L; /* the `attempt` hooks run here, inside this coroutine */
     enum peri_err err = peri_attempt_start(&r->trying, r->request, c, &options, on_tried, r);
     r->set->hooking = NULL;
     if (err != PERI_OK) {
-        peri_request_wait_ends(r->request);
-        return peri_push_failure(L, err);
+            return peri_push_failure(L, err);
     }
     r->task = t;
     return peri_task_wait(L, t, cancel_try, r, try_done);

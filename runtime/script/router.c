@@ -59,7 +59,7 @@ enum peri_err peri_router_new_with(struct peri_router **out, struct peri_config 
 static enum peri_err load_config(struct peri_config **out, const struct peri_router_options *o,
                                  struct peri_fault *fault) {
     struct peri_fault_list *faults = peri_calloc(1, sizeof *faults);
-    struct peri_secret_box *box = peri_secret_box_new(NULL);
+    struct peri_secret_box *box = peri_secret_box_new(&peri_env_process_kept);
     enum peri_err err = PERI_ENOMEM;
     if (faults != NULL && box != NULL && o != NULL && o->config_json != NULL) {
         err = peri_config_load_json(out, peri_str_of(o->config_json), PERI_STR("config_json"), box,
