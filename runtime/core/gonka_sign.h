@@ -1,0 +1,108 @@
+/* Signing one request to a Gonka node, in the classic scheme: exact body bytes, a time stamp nobody used before
+ * and the account of the node that is called, under one signature.
+ *
+ * The body is hashed as it goes on the wire: sign last, and send those bytes. The signature becomes the inference's
+ * id at the node, so every attempt (a retry, another node) takes a new stamp and a new signature.
+ *
+ * Source: gonka-ai/gonka inference-chain/x/inference/calculations/signature_validate.go and
+ * decentralized-api/internal/server/public/utils.go, as of v0.2.6 to v0.2.13.
+ */
+#ifndef PERI_CORE_GONKA_SIGN_H
+#define PERI_CORE_GONKA_SIGN_H
+
+#include <stdatomic.h>
+
+#include "base/clock.h"
+#include "crypto/address.h"
+#include "crypto/sign.h"
+#include "net/server.h"
+
+/* What the signature covers. A node accepts one of them only. */
+enum peri_gonka_scheme {
+    PERI_GONKA_HASHED,   /* hex(SHA-256(body)), stamp, node account: nodes since v0.2.6 */
+    PERI_GONKA_RAW_BODY, /* body, stamp, node account: July 2025 to v0.2.5 */
+    PERI_GONKA_BODY_ONLY /* body: the clients of May 2025 */
+};
+
+/* The account that pays. Built once, then only read. */
+struct peri_gonka_wallet {
+    const struct peri_key *key;
+    unsigned char public_key[PERI_PUBLIC_BYTES];
+    char address[PERI_ADDRESS_MAX]; /* sent as X-Requester-Address */
+    bool is_foreign;                /* the configured address is not the key's own */
+};
+
+/*   key      borrowed: its ring outlives the wallet
+ *   address  what to send instead of the key's own address (GONKA_ADDRESS); empty: none
+ *   gives    PERI_OK · PERI_EINVAL the address is none of Gonka's (fault) · PERI_ECRYPTO */
+PERI_MUST_USE enum peri_err
+peri_gonka_wallet_init(struct peri_gonka_wallet *w, struct peri_hasher *h,
+                       const struct peri_signer *s, const struct peri_key *key,
+                       struct peri_str address, struct peri_fault *fault);
+
+/* Time stamps that are never given twice, one object for all threads of the process.
+ *
+ * A stamp is wall-clock nanoseconds whose lowest ten bits are the era. Within an era each is greater than the one
+ * before, however often and from however many threads it is asked. When the wall clock is set back by less than
+ * PERI_GONKA_STAMP_LEAD_NS the stamps run on; when by more, running on would make nodes refuse every request as "in the
+ * future" (they allow 30 s), so stamps follow the clock and a new era begins: the low bits differ from
+ * every stamp of the old era, so none can repeat. A restart begins a new era for the same reason: hand `init`
+ * the last stamp of the previous run when it was kept, else a random number, which leaves a repetition to the
+ * clock being set back, to the same microsecond and to one chance in 1024 at once. */
+struct peri_gonka_stamps {
+    _Atomic uint64_t last;
+};
+
+#define PERI_GONKA_STAMP_LEAD_NS UINT64_C(20000000000)
+
+void peri_gonka_stamps_init(struct peri_gonka_stamps *stamps, uint64_t last_or_random);
+/* Any thread. */
+uint64_t peri_gonka_stamp(struct peri_gonka_stamps *stamps, const struct peri_clock *clock);
+/* The last one given: what to keep over a restart. Any thread. */
+uint64_t peri_gonka_stamps_last(const struct peri_gonka_stamps *stamps);
+
+/* The signed values of one attempt. */
+struct peri_gonka_signed {
+    char authorization[89]; /* base64 of 64 bytes, NUL */
+    char stamp[21];         /* decimal nanoseconds, NUL */
+};
+
+/* Sign one attempt.
+ *
+ *   body      the exact bytes that will be sent; may be empty
+ *   stamp_ns  of peri_gonka_stamp, fresh for this attempt
+ *   node      the account (`index`) of the node that is called
+ *   gives     PERI_OK · PERI_ECRYPTO */
+PERI_MUST_USE enum peri_err peri_gonka_sign(struct peri_gonka_signed *out, struct peri_hasher *h,
+                                            const struct peri_signer *s,
+                                            const struct peri_gonka_wallet *w,
+                                            enum peri_gonka_scheme scheme, struct peri_str body,
+                                            uint64_t stamp_ns, struct peri_str node);
+
+/* The headers to send beside Content-Type; views of `values` and `w`. The signature stands alone in
+ * Authorization, without a scheme word. */
+#define PERI_GONKA_HEADERS 3
+void peri_gonka_headers(struct peri_header out[PERI_GONKA_HEADERS],
+                        const struct peri_gonka_signed *values, const struct peri_gonka_wallet *w);
+
+/* The node's side: whether a signature is one a node would accept for this body, stamp and account. Simulated
+ * networks and tests ask it.
+ *
+ *   authorization  base64 text as received
+ *   stamp          the text of X-Timestamp
+ *   public_key     the payer's, 33 or 65 bytes */
+PERI_MUST_USE bool peri_gonka_check(struct peri_hasher *h, enum peri_gonka_scheme scheme,
+                                    struct peri_str authorization, struct peri_str body,
+                                    struct peri_str stamp, struct peri_str node,
+                                    struct peri_str public_key);
+
+/* The header of the devshard protocol: 130 hex digits (r, s, recovery number) and NUL, over
+ * SHA-256(SHA-256(escrow, body, seconds as 8 bytes big endian)).
+ *   gives   PERI_OK · PERI_ECRYPTO */
+PERI_MUST_USE enum peri_err peri_gonka_sign_devshard(char out[131], struct peri_hasher *h,
+                                                     const struct peri_signer *s,
+                                                     const struct peri_key *key,
+                                                     struct peri_str escrow, struct peri_str body,
+                                                     int64_t seconds);
+
+#endif
