@@ -3,12 +3,15 @@
 #include "base/json_edit.h"
 #include "script/json_value.h"
 
-/* What all documents made by scripts of one state may hold, beside Lua's own heap: the collector does not see
- * their memory, so without a cap a script could hoard it. */
+/* What all documents made by scripts of one state may hold, beside Lua's own heap: as much again as that may, or
+ * this where that has no cap. The collector does not see their memory, so a script could hoard it. */
 #define LEDGER_MAX 67108864
+/* A Lua instruction takes about as long as 32 bytes take to be scanned, decoded or written. */
+#define BYTES_PER_STEP 32
 
 struct ledger {
     size_t held, max;
+    struct peri_state *state; /* NULL: nothing is charged */
 };
 
 /* One a document and state. j is NULL once either side has let go. */
@@ -25,6 +28,19 @@ struct node {
     struct box *box;
     uint32_t at;
 };
+
+static struct ledger *ledger_of(lua_State *L) {
+    peri_json_push_kept(L, PERI_JSON_KEY_LEDGER);
+    struct ledger *ledger = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return ledger;
+}
+
+/* Take a text's worth of work off the budget. May raise: call it while nothing is held. */
+static void charge(lua_State *L, size_t bytes) {
+    struct peri_state *s = ledger_of(L)->state;
+    if (s != NULL) peri_budget_charge(&s->budget, L, 1 + bytes / BYTES_PER_STEP);
+}
 
 static void on_document_end(struct peri_json_watch *watch) {
     struct box *box = peri_list_entry(watch, struct box, watch);
@@ -52,10 +68,7 @@ static int box_gc(lua_State *L) {
 /* An empty box on the top. */
 static struct box *push_box(lua_State *L) {
     struct box *box = lua_newuserdatauv(L, sizeof *box, 0);
-    *box = (struct box){ .watch.on_end = on_document_end };
-    peri_json_push_kept(L, PERI_JSON_KEY_LEDGER);
-    box->ledger = lua_touserdata(L, -1);
-    lua_pop(L, 1);
+    *box = (struct box){ .watch.on_end = on_document_end, .ledger = ledger_of(L) };
     peri_json_push_kept(L, PERI_JSON_KEY_BOX);
     lua_setmetatable(L, -2);
     return box;
@@ -211,6 +224,7 @@ static void finish(lua_State *L, const struct node *n, struct written *w, enum p
     if (err == PERI_ETOOBIG) luaL_error(L, "the document would outgrow its limits");
     if (err != PERI_OK) luaL_error(L, "%s", peri_err_text(err));
     account(L, n->box);
+    charge(L, w->json.n);
 }
 
 static void set_member(lua_State *L, struct peri_json *j, struct node *n) {
@@ -274,6 +288,7 @@ static int json_text(lua_State *L) {
         text = peri_buf_str(b);
     }
     if (b->err != PERI_OK) return luaL_error(L, "%s", peri_err_text(b->err));
+    charge(L, text.n);
     lua_pushlstring(L, text.p, text.n);
     peri_buf_done(b);
     return 1;
@@ -369,6 +384,7 @@ static enum peri_err push_document(lua_State *L, struct peri_str text, bool keep
                                    struct peri_fault *fault) {
     const struct peri_json_options options = { .keeps_text = keeps_text, .edit_bytes = 16777216 };
     struct peri_json *j;
+    charge(L, text.n);
     struct box *box = push_box(L);
     enum peri_err err = peri_json_parse(&j, text, &options, fault);
     if (err == PERI_ENOMEM) { /* what the collector has not looked at may be a lot */
@@ -436,6 +452,7 @@ void peri_bind_json_encode(lua_State *L, int index) {
     index = lua_absindex(L, index);
     struct peri_buf *b = peri_json_push_buf(L);
     peri_json_add_value(L, index, b);
+    charge(L, b->n);
     lua_pushlstring(L, b->p, b->n);
     peri_buf_done(b);
     lua_remove(L, -2);
@@ -447,9 +464,16 @@ static int json_encode(lua_State *L) {
     return 1;
 }
 
+/* Bytes of a part, good enough for charging. */
+static size_t length(const struct peri_json *j, uint32_t node) {
+    struct peri_str raw = peri_json_raw(j, node);
+    return raw.p == NULL ? peri_json_memory(j) : raw.n;
+}
+
 static int json_table(lua_State *L) {
     struct peri_json *j;
     struct node *n = check_node(L, 1, &j);
+    charge(L, length(j, n->at));
     peri_json_push_plain(L, j, n->at, check_drops_null(L, 2));
     return 1;
 }
@@ -522,6 +546,7 @@ static int json_same(lua_State *L) {
     struct peri_json *a, *b;
     lua_settop(L, 2);
     uint32_t in_a = as_node(L, 1, &a), in_b = as_node(L, 2, &b);
+    charge(L, length(a, in_a) + length(b, in_b));
     lua_pushboolean(L, peri_json_equal(a, in_a, b, in_b));
     return 1;
 }
@@ -556,7 +581,7 @@ static void keep_sealed(lua_State *L, const char *name, const luaL_Reg *methods,
     lua_rawsetp(L, LUA_REGISTRYINDEX, peri_json_key(key));
 }
 
-void peri_bind_json_open(lua_State *L) {
+void peri_bind_json_open(lua_State *L, struct peri_state *s) {
     static const luaL_Reg node[] = { { "__index", node_index },
                                      { "__newindex", node_newindex },
                                      { "__len", node_len },
@@ -578,7 +603,8 @@ void peri_bind_json_open(lua_State *L) {
     keep_sealed(L, "perilune.json", node, PERI_JSON_KEY_NODE);
     keep_sealed(L, "perilune.json.document", box, PERI_JSON_KEY_BOX);
     struct ledger *ledger = lua_newuserdatauv(L, sizeof *ledger, 0);
-    *ledger = (struct ledger){ 0, LEDGER_MAX };
+    bool has_cap = s != NULL && s->options.heap_max != 0;
+    *ledger = (struct ledger){ 0, has_cap ? s->options.heap_max : LEDGER_MAX, s };
     lua_rawsetp(L, LUA_REGISTRYINDEX, peri_json_key(PERI_JSON_KEY_LEDGER));
     lua_newtable(L);
     lua_createtable(L, 0, 1);

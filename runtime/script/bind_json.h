@@ -9,16 +9,12 @@
 #ifndef PERI_SCRIPT_BIND_JSON_H
 #define PERI_SCRIPT_BIND_JSON_H
 
-#include <lua.h>
-
 #include "base/json.h"
+#include "script/state.h"
 
-#ifndef PERI_RAISES
-#define PERI_RAISES
-#endif
-
-/* Push the table `peri.json`. Once per state, before anything else here. */
-PERI_RAISES void peri_bind_json_open(lua_State *L);
+/* Push the table `peri.json`. Once per state, before anything else here. Functions that read or write whole
+ * texts charge the state's budget a step for 32 bytes; with `s` NULL nothing is charged. */
+PERI_RAISES void peri_bind_json_open(lua_State *L, struct peri_state *s);
 
 /* Push the proxy of a document's root, or of any node. The document stays the caller's: it may end, or be
  * forgotten, at any time. */

@@ -4,7 +4,7 @@
 #include <lualib.h>
 
 #include "base/json_edit.h"
-#include "base/test.h"
+#include "script/testing.h"
 
 /* Lua's memory comes through the injected allocator, too. */
 static void *allocate(void *arg, void *p, size_t old, size_t n) {
@@ -16,7 +16,7 @@ static void *allocate(void *arg, void *p, size_t old, size_t n) {
 
 static int open_json(lua_State *L) {
     luaL_openlibs(L);
-    peri_bind_json_open(L);
+    peri_bind_json_open(L, NULL);
     lua_setglobal(L, "json");
     return 0;
 }
@@ -224,4 +224,46 @@ TEST(bind_json_survives_a_lack_of_memory) {
     }
     CHECK(failed > 20);
     CHECK(rounds > failed);
+}
+
+TEST(bind_json_serves_policies_in_the_sandbox) {
+    struct peri_state *s;
+    CHECK_EQ(peri_state_new(&s, &script_options), PERI_OK);
+    CHECK_STR(script_says(s, "local json = require('perilune').json\n"
+                             "local doc = json.document('{\"a\":[1, 2],\"b\":{}}')\n"
+                             "table.insert(doc.a, 3) doc.b = json.array { json.null }\n"
+                             "for name, part in pairs(doc) do part[1] = name end\n"
+                             "return doc:text()"),
+              "{\"a\":[\"a\", 2,3],\"b\":[\"b\"]}");
+    CHECK_STR(script_says(s, "require('perilune').json.null = 1"),
+              "!test.lua:1: cannot set 'json.null': it is read-only");
+    CHECK_STR(script_says(s, "local json, kept = require('perilune').json, {}\n"
+                             "local text = '[' .. ('1,'):rep(200000) .. '1]'\n"
+                             "for i = 1, 9 do kept[i] = json.document(text) end"),
+              "!test.lua:3: documents hold more than 16777216 bytes");
+    peri_state_free(s);
+}
+
+TEST(bind_json_work_is_charged_to_the_budget) {
+    static const char many[] =
+        "local json, text = require('perilune').json, ('[1,2,3,4,5,6,7]'):rep(200, ',')\n"
+        "for i = 1, 1000 do pcall(json.%s, json and %s) end return 'all'";
+    static const struct {
+        const char *name, *argument, *says;
+    } cases[] = {
+        { "kind", "text", "all" },
+        { "decode", "'[' .. text .. ']'", "!stopped: it used up its budget of 60000 steps" },
+        { "document", "'[' .. text .. ']'", "!stopped: it used up its budget of 60000 steps" },
+        { "encode", "text", "!stopped: it used up its budget of 60000 steps" },
+    };
+    struct peri_state_options options = script_options;
+    options.entry = (struct peri_budget_limits){ .steps = 60000, .is_counted = true };
+    struct peri_state *s;
+    CHECK_EQ(peri_state_new(&s, &options), PERI_OK);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[512];
+        snprintf(text, sizeof text, many, cases[i].name, cases[i].argument);
+        CHECK_STR(script_says(s, text), cases[i].says);
+    }
+    peri_state_free(s);
 }

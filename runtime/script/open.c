@@ -4,15 +4,10 @@
 #include "script/sandbox.h"
 #include "script/task.h"
 
-static void open_json(lua_State *L, struct peri_state *s) {
-    (void)s;
-    peri_bind_json_open(L);
-}
-
 /* Every binding, in the order in which they are opened. */
 static const struct peri_lib libs[] = {
     { NULL, peri_bind_base_open, PERI_LIB_BOTH }, /* sleep, rand, rand_below, clock */
-    { "json", open_json, PERI_LIB_BOTH },
+    { "json", peri_bind_json_open, PERI_LIB_BOTH },
     { "log", peri_bind_log_open, PERI_LIB_BOTH },
     { NULL, peri_bind_run_open, PERI_LIB_TRUSTED }, /* run, spawn */
 };
