@@ -52,13 +52,16 @@ lint_c() {
     xargs -0 clang-format --dry-run --Werror && echo "formatted as .clang-format has it"
 }
 
+fuzz_targets() {
+  local source
+  for source in runtime/*/*_fuzz.c; do basename "$source" .c; done
+}
+
 # Each fuzz target over what it ever stumbled on, or from a fixed seed where nothing was kept yet: the outcome is the
 # same every time.
 replay_corpora() {
-  local source target corpus inputs
-  for source in runtime/*/*_fuzz.c; do
-    [ -e "$source" ] || continue
-    target=$(basename "$source" .c)
+  local target corpus inputs
+  for target in $(fuzz_targets); do
     corpus=spec/vectors/fuzz/${target%_fuzz}
     inputs=(-runs=20000 -seed=1 -max_len=4096)
     [ ! -d "$corpus" ] || inputs=(-runs=0 "$corpus")
@@ -80,7 +83,7 @@ if [ -z "$quick" ]; then
     step "tests under sanitizers" run_tests build-asan
   fi
   if step "build the fuzz targets" env CC=clang cmake -S . -B build-fuzz -G Ninja -DPERI_FUZZ=ON -DPERI_TESTS=OFF &&
-    step "compile the fuzz targets" ninja -C build-fuzz; then
+    step "compile the fuzz targets" ninja -C build-fuzz $(fuzz_targets); then
     step "fuzz corpora" replay_corpora
   fi
 fi

@@ -124,11 +124,12 @@ launch() {
 }
 
 start_gateway() {
-  local name=$1
-  "write_$name" >"$work/$name.conf"
+  local name=$1 config=$work/$1.conf
+  [ "$name" != perilune ] || config=$work/perilune.lua
+  "write_$name" >"$config"
   case "$name" in
-    nginx | nginx-lua) launch "$name" nginx -p "$work" -e "$work/$name.log" -c "$work/$name.conf" ;;
-    haproxy) launch "$name" haproxy -db -f "$work/haproxy.conf" ;;
-    perilune) launch "$name" "$build/perilune" serve "$work/perilune.conf" ;;
+    nginx | nginx-lua) launch "$name" nginx -p "$work" -e "$work/$name.log" -c "$config" ;;
+    haproxy) launch "$name" haproxy -db -f "$config" ;;
+    perilune) launch "$name" "$build/perilune" serve --config "$config" ;;
   esac
 }

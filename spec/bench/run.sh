@@ -129,10 +129,10 @@ wait_for "$upstream_port" 0 >/dev/null
 # difference is the requests alone.
 count_instructions() {
   local kind=$1 few=$2 many=$3 totals=() count
-  write_perilune >"$work/perilune.conf"
+  write_perilune >"$work/perilune.lua"
   for count in "$few" "$many"; do
     valgrind --tool=callgrind --callgrind-out-file="$work/callgrind.$kind.$count" \
-      "$build/perilune" serve "$work/perilune.conf" >"$work/perilune.out" 2>&1 </dev/null &
+      "$build/perilune" serve --config "$work/perilune.lua" >"$work/perilune.out" 2>&1 </dev/null &
     pid=$!
     started+=("$pid")
     wait_for "${port_of[perilune]}" 0 >/dev/null
