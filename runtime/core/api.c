@@ -6,20 +6,26 @@
 #include "core/error.h"
 #include "core/runtime.h"
 
-static const struct peri_header json_type[] = { { PERI_STR_INIT("content-type"),
-                                                  PERI_STR_INIT("application/json") } };
-
-static void answer(struct peri_exchange *x, int status, struct peri_buf *body) {
-    peri_exchange_answer(x, status, json_type, 1, peri_buf_str(body));
+/* `allow` NULL: no such header. Every answer can be named, those that no request comes to be of as well. */
+static void answer(struct peri_worker *w, struct peri_exchange *x, int status, const char *allow,
+                   struct peri_buf *body) {
+    char id[PERI_REQUEST_ID_BYTES];
+    peri_request_make_id(id, &w->rand);
+    struct peri_header headers[] = {
+        { PERI_STR("content-type"), PERI_STR("application/json") },
+        { PERI_STR("x-request-id"), { id, sizeof id } },
+        { PERI_STR("allow"), peri_str_of(allow) },
+    };
+    peri_exchange_answer(x, status, headers, allow != NULL ? 3 : 2, peri_buf_str(body));
     peri_buf_done(body);
 }
 
-static void refuse(struct peri_exchange *x, int status, struct peri_str type, struct peri_str code,
-                   struct peri_str message) {
+static void refuse(struct peri_worker *w, struct peri_exchange *x, int status, struct peri_str type,
+                   struct peri_str code, struct peri_str message) {
     struct peri_buf body;
     peri_buf_init(&body, 65536);
     peri_error_body(&body, message, type, (struct peri_str){ NULL, 0 }, code);
-    answer(x, status, &body);
+    answer(w, x, status, NULL, &body);
 }
 
 /* ---- Keys ---- */
@@ -47,7 +53,7 @@ static bool admit(struct peri_worker *w, struct peri_exchange *x,
             if (is_same_secret(given, &c->keys[i].secret)) *key = &c->keys[i];
     }
     if (*key != NULL) return true;
-    refuse(x, 401, PERI_STR("invalid_request_error"), PERI_STR("invalid_api_key"),
+    refuse(w, x, 401, PERI_STR("invalid_request_error"), PERI_STR("invalid_api_key"),
            has_bearer ? PERI_STR("the API key is not valid")
                       : PERI_STR("no API key was given: send 'Authorization: Bearer KEY'"));
     return false;
@@ -86,7 +92,7 @@ static void list_models(struct peri_worker *w, struct peri_exchange *x) {
         put_model(&b, w->fleet, w->fleet->models[i], owner_of(w->fleet, w->fleet->models[i]));
     peri_json_put_close(&b, ']');
     peri_json_put_close(&b, '}');
-    answer(x, 200, &b);
+    answer(w, x, 200, NULL, &b);
 }
 
 static void show_model(struct peri_worker *w, struct peri_exchange *x, struct peri_str id) {
@@ -95,23 +101,23 @@ static void show_model(struct peri_worker *w, struct peri_exchange *x, struct pe
         char text[300];
         int n = snprintf(text, sizeof text, "the model '%.*s' does not exist here",
                          (int)(id.n < 200 ? id.n : 200), id.p);
-        refuse(x, 404, PERI_STR("invalid_request_error"), PERI_STR("model_not_found"),
+        refuse(w, x, 404, PERI_STR("invalid_request_error"), PERI_STR("model_not_found"),
                (struct peri_str){ text, (size_t)n });
         return;
     }
     struct peri_buf b;
     peri_buf_init(&b, 0);
     put_model(&b, w->fleet, c.model, owner_of(w->fleet, c.model));
-    answer(x, 200, &b);
+    answer(w, x, 200, NULL, &b);
 }
 
 /* ---- Health ---- */
 
-static void say(struct peri_exchange *x, int status, const char *word) {
+static void say(struct peri_worker *w, struct peri_exchange *x, int status, const char *word) {
     struct peri_buf b;
     peri_buf_init(&b, 256);
     peri_buf_addf(&b, "{\"status\":\"%s\"}", word);
-    answer(x, status, &b);
+    answer(w, x, status, NULL, &b);
 }
 
 static void health(struct peri_worker *w, struct peri_exchange *x) {
@@ -125,21 +131,18 @@ static void health(struct peri_worker *w, struct peri_exchange *x) {
         &b,
         "{\"status\":\"ok\",\"models\":%zu,\"api_keys\":%zu,\"providers\":%zu,\"available\":%zu}",
         w->fleet->model_count, w->config->key_count, w->fleet->provider_count, open);
-    answer(x, 200, &b);
+    answer(w, x, 200, NULL, &b);
 }
 
-static void live(struct peri_worker *w, struct peri_exchange *x) {
-    (void)w;
-    say(x, 200, "ok");
-}
+static void live(struct peri_worker *w, struct peri_exchange *x) { say(w, x, 200, "ok"); }
 
 static void ready(struct peri_worker *w, struct peri_exchange *x) {
     if (w->is_draining)
-        say(x, 503, "stopping");
+        say(w, x, 503, "stopping");
     else if (w->fleet->provider_count == 0)
-        say(x, 503, "no providers");
+        say(w, x, 503, "no providers");
     else
-        say(x, 200, "ok");
+        say(w, x, 200, "ok");
 }
 
 /* ---- Paths ---- */
@@ -161,16 +164,14 @@ static const struct path paths[] = {
     { PERI_STR_INIT("/readyz"), ready, -1, false },
 };
 
-static void wrong_method(struct peri_exchange *x, const char *allowed) {
-    struct peri_header headers[] = { json_type[0], { PERI_STR("allow"), peri_str_of(allowed) } };
+static void wrong_method(struct peri_worker *w, struct peri_exchange *x, const char *allowed) {
     struct peri_buf body;
     peri_buf_init(&body, 1024);
     char text[64];
     int n = snprintf(text, sizeof text, "this path takes %s only", allowed);
     peri_error_body(&body, (struct peri_str){ text, (size_t)n }, PERI_STR("invalid_request_error"),
                     (struct peri_str){ NULL, 0 }, PERI_STR("method_not_allowed"));
-    peri_exchange_answer(x, 405, headers, 2, peri_buf_str(&body));
-    peri_buf_done(&body);
+    answer(w, x, 405, allowed, &body);
 }
 
 void peri_api_request(struct peri_worker *w, struct peri_exchange *x) {
@@ -186,13 +187,13 @@ void peri_api_request(struct peri_worker *w, struct peri_exchange *x) {
         else if (paths[i].get != NULL && is_get)
             paths[i].get(w, x);
         else
-            wrong_method(x, paths[i].get != NULL ? "GET" : "POST");
+            wrong_method(w, x, paths[i].get != NULL ? "GET" : "POST");
         return;
     }
     if (is_get && peri_str_has_prefix(path, PERI_STR("/v1/models/"))) {
         if (admit(w, x, &key)) show_model(w, x, peri_str_from(path, 11));
         return;
     }
-    refuse(x, 404, PERI_STR("invalid_request_error"), PERI_STR("not_found"),
+    refuse(w, x, 404, PERI_STR("invalid_request_error"), PERI_STR("not_found"),
            PERI_STR("there is nothing on this path"));
 }

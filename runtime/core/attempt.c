@@ -94,7 +94,7 @@ static void release_slot(struct peri_attempt *a) {
 static void over(struct peri_attempt *a, enum peri_err err) {
     a->state = PERI_OVER;
     a->err = err;
-    peri_timer_stop(&a->first_token);
+    peri_timer_stop(&a->patience);
     release_slot(a);
 }
 
@@ -130,7 +130,7 @@ void peri_attempt_ready(struct peri_attempt *a) {
     struct peri_vitals *v = a->candidate.provider->vitals;
     a->state = PERI_READY;
     a->first_token_ns = now_ns(a);
-    peri_timer_stop(&a->first_token);
+    peri_timer_stop(&a->patience);
     peri_vitals_well(v);
     a->is_probe = false;
     peri_vitals_saw_first_token(v, (a->first_token_ns - a->started_ns) / 1000);
@@ -313,7 +313,7 @@ enum peri_err peri_attempt_start(struct peri_attempt **out, struct peri_request 
     peri_buf_init(&a->held, HELD_MAX);
     peri_buf_init(&a->scratch, PERI_SSE_MAX);
     peri_sse_init(&a->sse, 0, &a->scratch);
-    peri_timer_init(&a->first_token, r->worker->loop, on_first_token_late, a);
+    peri_timer_init(&a->patience, r->worker->loop, on_first_token_late, a);
 
     if (!peri_vitals_enter(p->vitals, peri_loop_now_ms(r->worker->loop), &a->is_probe))
         return PERI_ENOPROVIDER;
@@ -335,7 +335,7 @@ enum peri_err peri_attempt_start(struct peri_attempt **out, struct peri_request 
     if (r->tried != NULL) r->tried[p->index] = true;
     r->attempt_count++;
     peri_request_wait_begins(r);
-    if (a->options.first_token_ms > 0) peri_timer_start(&a->first_token, a->options.first_token_ms);
+    if (a->options.first_token_ms > 0) peri_timer_start(&a->patience, a->options.first_token_ms);
     *out = a;
     return PERI_OK;
 }

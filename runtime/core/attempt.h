@@ -33,9 +33,10 @@ struct peri_attempt {
     size_t header_count;
 
     struct peri_call *call;
-    struct peri_timer first_token; /* later: how long to wait for the provider's end after [DONE] */
+    struct peri_timer
+        patience; /* to the first token; then to the next event; after [DONE] to the end */
     int status;
-    bool is_sse, is_json, has_slot, is_probe, is_paused, is_feeding;
+    bool is_sse, is_json, has_slot, is_probe, is_paused, is_feeding, is_ending;
     bool is_refused; /* by a hook of ours: nothing was sent */
     bool is_cut;     /* the answer ended before it was decided, or its error frame is already out */
     uint64_t hint_ms; /* what retry-after and its kin asked for */

@@ -52,6 +52,7 @@ static enum peri_err build_headers(struct peri_fleet *f, struct peri_provider *p
         h->value = peri_arena_printf(&f->arena, "%s%.*s", is_bearer ? "Bearer " : "", (int)c->key.n,
                                      c->key.p);
         if (h->value.p == NULL) return PERI_ENOMEM;
+        p->credential = h->value;
     }
     p->headers = headers;
     p->header_count = count;

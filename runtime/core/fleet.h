@@ -22,6 +22,7 @@ struct peri_provider {
     struct peri_str url;               /* base, for people */
     const struct peri_header *headers; /* fixed ones, credentials included: never shown */
     size_t header_count;
+    struct peri_str credential; /* the value among them that ends with the key; empty: no key */
     const struct peri_config_model *models;
     size_t model_count;
     uint32_t tier, weight, max_concurrent;

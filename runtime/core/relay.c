@@ -10,9 +10,10 @@
 #include "core/attempt.h"
 #include "core/error.h"
 #include "core/runtime.h"
+#include "core/upstream_error.h"
 
-#define AFTER_DONE_MS                                                                              \
-    250 /* for the provider to end its answer after [DONE], so that the connection can be reused */
+/* For the provider to end its answer after [DONE], so that the connection can be reused. */
+#define AFTER_DONE_MS 250
 
 struct run {
     const char *from; /* untouched frames that were not sent yet */
@@ -80,27 +81,73 @@ static void on_end_overdue(void *arg) {
 
 /* The provider said [DONE]: the answer is whole, whatever happens to its connection. */
 static void expect_end(struct peri_attempt *a) {
-    if (peri_timer_is_armed(&a->first_token)) return;
-    peri_timer_init(&a->first_token, a->request->worker->loop, on_end_overdue, a);
-    peri_timer_start(&a->first_token, AFTER_DONE_MS);
+    if (a->is_ending) return;
+    a->is_ending = true;
+    peri_timer_stop(&a->patience);
+    peri_timer_init(&a->patience, a->request->worker->loop, on_end_overdue, a);
+    peri_timer_start(&a->patience, AFTER_DONE_MS);
 }
 
-/* A frame that must not be taken for content. After the commit point the provider's own error frame is passed on. */
-static void break_off(struct peri_attempt *a, enum peri_stream_kind kind,
-                      const struct peri_sse_event *event) {
-    int length = (int)(event->data.n < 120 ? event->data.n : 120);
-    if (kind == PERI_STREAM_BROKEN) {
-        peri_attempt_fail(a, PERI_EMALFORMED, "sent an event that is not JSON");
-    } else if (kind == PERI_STREAM_RESET) {
-        peri_attempt_fail(a, PERI_ETRUNCATED, "started its answer over");
-    } else if (a->state == PERI_ATTEMPT_SERVING) {
+static void on_no_event(void *arg) {
+    struct peri_attempt *a = arg;
+    uint64_t idle_ms = a->candidate.provider->timeouts.idle_ms;
+    if (a->is_paused)
+        peri_timer_start(&a->patience, idle_ms); /* it is the client who is slow */
+    else
+        peri_attempt_fail(a, PERI_ESTALL, "sent no event for %llu ms", (unsigned long long)idle_ms);
+}
+
+/* Comments are no progress: a provider that sends nothing else has stalled. */
+static void expect_event(struct peri_attempt *a) {
+    uint64_t idle_ms = a->candidate.provider->timeouts.idle_ms;
+    if (!a->is_ending && idle_ms > 0) peri_timer_start(&a->patience, idle_ms);
+}
+
+/* The provider's own error frame is passed on when every client understands it, else written anew: a client that
+ * does not see an error takes half an answer for a whole one. */
+static void put_error(struct peri_attempt *a, const struct peri_sse_event *event,
+                      const struct peri_upstream_error *e) {
+    a->is_cut = true;
+    if (event->name.n == 0 &&
+        peri_upstream_error_is_presentable(event->data, a->candidate.provider->credential)) {
         put(a, event->raw);
-        a->is_cut = true;
-        peri_attempt_fail(a, PERI_EUPSTREAM, "sent an error inside its stream: %.*s", length,
-                          event->data.p);
-    } else {
-        peri_attempt_fail(a, PERI_EUPSTREAM, "sent an error instead of content: %.*s", length,
-                          event->data.p);
+        return;
+    }
+    struct peri_buf frame;
+    peri_buf_init(&frame, 65536);
+    peri_error_frame(&frame, peri_str_of(e->message),
+                     e->type[0] != '\0' ? peri_str_of(e->type) : PERI_STR("server_error"),
+                     peri_str_of(e->param[0] != '\0' ? e->param : NULL),
+                     e->code[0] != '\0' ? peri_str_of(e->code) : PERI_STR("upstream_error"));
+    put(a, peri_buf_str(&frame));
+    peri_buf_done(&frame);
+}
+
+static void take_error(struct peri_attempt *a, const struct peri_sse_event *event) {
+    struct peri_upstream_error e;
+    bool is_serving = a->state == PERI_ATTEMPT_SERVING;
+    peri_upstream_error_read(&e, event->data, a->candidate.provider->credential);
+    if (is_serving) put_error(a, event, &e);
+    peri_attempt_fail(a, PERI_EUPSTREAM, "sent an error %s: %.120s",
+                      is_serving ? "inside its stream" : "instead of content", e.message);
+}
+
+/* A frame that must not be taken for content.
+ *   gives   false when it is none of those */
+static bool break_off(struct peri_attempt *a, enum peri_stream_kind kind,
+                      const struct peri_sse_event *event) {
+    switch (kind) {
+    case PERI_STREAM_BROKEN:
+        peri_attempt_fail(a, PERI_EMALFORMED, "sent an event that is not JSON");
+        return true;
+    case PERI_STREAM_RESET:
+        peri_attempt_fail(a, PERI_ETRUNCATED, "started its answer over");
+        return true;
+    case PERI_STREAM_WHOLE:
+        peri_attempt_fail(a, PERI_EPROTO, "sent a whole completion where a stream was asked for");
+        return true;
+    case PERI_STREAM_ERROR: take_error(a, event); return true;
+    default: return false;
     }
 }
 
@@ -108,6 +155,7 @@ static void break_off(struct peri_attempt *a, enum peri_stream_kind kind,
  *   gives   bytes consumed; a->state tells whether the attempt still lives */
 static size_t take_frames(struct peri_attempt *a, struct peri_str in) {
     size_t used = 0;
+    bool has_event = false;
     struct run run = { in.p, 0 };
     while (used < in.n && a->state != PERI_OVER) {
         struct peri_sse_event event;
@@ -115,7 +163,7 @@ static size_t take_frames(struct peri_attempt *a, struct peri_str in) {
         if (n == 0) break;
         if (n < 0) {
             flush_run(a, &run);
-            peri_attempt_fail(a, n == -PERI_ENOMEM ? PERI_ENOMEM : PERI_EMALFORMED,
+            peri_attempt_fail(a, n == -PERI_ENOMEM ? PERI_ENOMEM : PERI_ETOOBIG,
                               "one event is too large");
             return used;
         }
@@ -125,24 +173,18 @@ static size_t take_frames(struct peri_attempt *a, struct peri_str in) {
             continue;
         }
         enum peri_stream_kind kind = peri_stream_read(&a->stream, event.name, event.data);
-        if (kind == PERI_STREAM_BROKEN || kind == PERI_STREAM_ERROR || kind == PERI_STREAM_RESET) {
-            flush_run(a, &run);
-            break_off(a, kind, &event);
-            return used;
-        }
-        if (kind == PERI_STREAM_EMPTY) {
-            flush_run(a, &run);
-            continue;
-        }
+        bool is_shown = kind <= PERI_STREAM_DONE;
+        if (!is_shown) flush_run(a, &run);
+        if (break_off(a, kind, &event)) return used;
+        if (!is_shown) continue;
+        has_event = true;
         if (a->state == PERI_ASKING && kind == PERI_STREAM_DONE) {
             peri_attempt_fail(a, PERI_ETRUNCATED, "ended its stream without content");
             return used;
         }
-        if (a->state == PERI_ASKING && (kind == PERI_STREAM_CONTENT || kind == PERI_STREAM_FINISH ||
-                                        kind == PERI_STREAM_WHOLE)) {
-            flush_run(a, &run);
-            run.from = event.raw.p;
-            run.n = event.raw.n;
+        if (a->state == PERI_ASKING &&
+            (kind == PERI_STREAM_CONTENT || kind == PERI_STREAM_FINISH)) {
+            send_event(a, &run, &event);
             flush_run(a, &run);
             peri_attempt_ready(a); /* may serve, wait, or end the request */
             if (a->state == PERI_READY) return used;
@@ -153,6 +195,7 @@ static size_t take_frames(struct peri_attempt *a, struct peri_str in) {
         if (kind == PERI_STREAM_DONE && a->state == PERI_ATTEMPT_SERVING) expect_end(a);
     }
     if (a->state != PERI_OVER) flush_run(a, &run);
+    if (a->state == PERI_ATTEMPT_SERVING && has_event) expect_event(a);
     return used;
 }
 
@@ -228,7 +271,11 @@ void peri_relay_start(struct peri_attempt *a) {
                               PERI_LENGTH_UNKNOWN, NULL, 0);
     put(a, peri_buf_str(&a->held));
     peri_buf_done(&a->held);
-    if (a->stream.saw_done) expect_end(a);
+    peri_timer_init(&a->patience, r->worker->loop, on_no_event, a);
+    if (a->stream.saw_done)
+        expect_end(a);
+    else
+        expect_event(a);
     if (a->is_feeding) return;
     if (a->in.n > 0) {
         size_t used = feed(a, peri_buf_str(&a->in));

@@ -2,14 +2,13 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "base/json_text.h"
 #include "core/attempt.h"
 #include "core/error.h"
 #include "core/runtime.h"
+#include "core/upstream_error.h"
 
-#define HEADERS_MAX       24
-#define OWN_HEADERS_MAX   12
-#define UPSTREAM_TEXT_MAX 2048 /* bytes of a provider's error that is not JSON */
+#define HEADERS_MAX     24
+#define OWN_HEADERS_MAX 12
 
 enum peri_err peri_request_set_header(struct peri_request *r, struct peri_str name,
                                       struct peri_str value) {
@@ -191,21 +190,19 @@ static void fail_unasked(struct peri_request *r, const struct peri_route_report 
     }
 }
 
-/* The provider refused the request itself: its status and its words, as they came. */
+/* The provider refused the request itself: its status and its words, as they came if that is an error of our shape. */
 static void pass_refusal(struct peri_request *r, struct peri_attempt *a) {
-    struct peri_str body = peri_buf_str(&a->in);
-    if (a->is_json && !a->is_cut && peri_json_scan(NULL, body, NULL, 0, NULL) == PERI_OK &&
-        !r->has_head) {
+    struct peri_str body = peri_buf_str(&a->in), secret = a->candidate.provider->credential;
+    if (!a->is_cut && !r->has_head && peri_upstream_error_is_presentable(body, secret)) {
         peri_request_answer(r, a->status, no_retry, 1, body);
         peri_request_ended(r, PERI_EREJECTED);
         return;
     }
-    if (body.n > UPSTREAM_TEXT_MAX) body.n = UPSTREAM_TEXT_MAX;
-    struct peri_str text =
-        peri_arena_printf(&r->arena, "provider '%.*s' answered %d: %.*s",
-                          PERI_STR_ARGS(a->candidate.provider->id), a->status, PERI_STR_ARGS(body));
-    send_error(r, PERI_EREJECTED, a->status, "invalid_request_error", "upstream_rejected", NULL,
-               text, no_retry, 1);
+    struct peri_upstream_error e;
+    peri_upstream_error_read(&e, body, secret);
+    send_error(r, PERI_EREJECTED, a->status, e.type[0] != '\0' ? e.type : "invalid_request_error",
+               e.code[0] != '\0' ? e.code : "upstream_rejected",
+               e.param[0] != '\0' ? e.param : NULL, peri_str_of(e.message), no_retry, 1);
 }
 
 void peri_request_give_up(struct peri_request *r, const struct peri_route_report *report) {

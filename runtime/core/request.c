@@ -36,12 +36,12 @@ enum peri_err peri_request_defer(struct peri_request *r, void (*run)(void *arg),
     return PERI_OK;
 }
 
-static void make_id(struct peri_request *r) {
+void peri_request_make_id(char id[PERI_REQUEST_ID_BYTES], struct peri_rand *rand) {
     static const char hex[] = "0123456789abcdef";
-    memcpy(r->id, "req_", 4);
+    memcpy(id, "req_", 4);
     for (int half = 0; half < 2; half++) {
-        uint64_t bits = peri_rand_next(&r->worker->rand);
-        for (int i = 0; i < 12; i++, bits >>= 4) r->id[4 + half * 12 + i] = hex[bits & 15];
+        uint64_t bits = peri_rand_next(rand);
+        for (int i = 0; i < 12; i++, bits >>= 4) id[4 + half * 12 + i] = hex[bits & 15];
     }
 }
 
@@ -80,7 +80,7 @@ static struct peri_request *new_request(struct peri_worker *w, enum peri_endpoin
     peri_timer_init(&r->deadline, w->loop, on_deadline, r);
     peri_timer_init(&r->keepalive, w->loop, on_quiet, r);
     peri_timer_init(&r->queue_timer, w->loop, on_queue_overdue, r);
-    make_id(r);
+    peri_request_make_id(r->id, &r->worker->rand);
     return r;
 }
 

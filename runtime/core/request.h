@@ -97,6 +97,9 @@ void peri_request_give_up(struct peri_request *r, const struct peri_route_report
 void peri_request_answer(struct peri_request *r, int status, const struct peri_header *headers,
                          size_t count, struct peri_str body);
 
+/* "req_" and 24 digits, without a NUL. */
+void peri_request_make_id(char id[PERI_REQUEST_ID_BYTES], struct peri_rand *rand);
+
 /* At the end of the loop's turn, when nothing below on the stack can still hold r. */
 void peri_request_free(struct peri_request *r);
 

@@ -37,6 +37,13 @@ static bool is_word(char c) {
     return c > ' ' && c != 0x7F && strchr("\"'`,;:()[]{}<>=", c) == NULL;
 }
 
+/* Of "Bearer KEY" the key. */
+static struct peri_str key_of(struct peri_str secret) {
+    for (size_t i = secret.n; i > 0; i--)
+        if (secret.p[i - 1] == ' ') return peri_str_from(secret, i);
+    return secret;
+}
+
 static bool looks_like_key(struct peri_str word, struct peri_str secret) {
     static const struct peri_str prefixes[] = { PERI_STR_INIT("sk-"), PERI_STR_INIT("gsk_"),
                                                 PERI_STR_INIT("pplx-"), PERI_STR_INIT("xai-") };
@@ -115,6 +122,7 @@ static bool read_json(struct peri_upstream_error *out, struct peri_str body,
 
 void peri_upstream_error_read(struct peri_upstream_error *out, struct peri_str body,
                               struct peri_str secret) {
+    secret = key_of(secret);
     out->message[0] = out->type[0] = out->code[0] = out->param[0] = '\0';
     if (read_json(out, body, secret)) return;
     struct peri_str text = body;
@@ -126,4 +134,20 @@ void peri_upstream_error_read(struct peri_upstream_error *out, struct peri_str b
         write_clean(out->message, sizeof out->message, text, secret);
     if (out->message[0] == '\0')
         snprintf(out->message, sizeof out->message, "the provider gave no reason");
+}
+
+bool peri_upstream_error_is_presentable(struct peri_str body, struct peri_str secret) {
+    struct peri_str found[COUNT];
+    if (peri_json_scan(found, body, paths, COUNT, NULL) != PERI_OK) return false;
+    if (peri_json_raw_kind(found[ERROR_MESSAGE]) != PERI_JSON_STRING ||
+        found[ERROR_TYPE].p == NULL || found[ERROR_PARAM].p == NULL || found[ERROR_CODE].p == NULL)
+        return false;
+    secret = key_of(secret);
+    while (body.n > 0) {
+        size_t length = 0;
+        while (length < body.n && is_word(body.p[length])) length++;
+        if (looks_like_key((struct peri_str){ body.p, length }, secret)) return false;
+        body = peri_str_from(body, length > 0 ? length : 1);
+    }
+    return true;
 }

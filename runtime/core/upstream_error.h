@@ -17,8 +17,12 @@ struct peri_upstream_error {
 };
 
 /* Fill `out` from an error body or the data of an error event, which may be cut or empty.
- *   secret  the key the request was sent with: words that begin or end like it are taken out; may be empty */
+ *   secret  the key the request was sent with, or a header's value that ends with it: words that begin or end like
+ *           the key are taken out; may be empty */
 void peri_upstream_error_read(struct peri_upstream_error *out, struct peri_str body,
                               struct peri_str secret);
+
+/* The body may go to a client as it came: it has all four keys, and no word in it looks like a key. */
+bool peri_upstream_error_is_presentable(struct peri_str body, struct peri_str secret);
 
 #endif

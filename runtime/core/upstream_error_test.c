@@ -65,6 +65,34 @@ TEST(upstream_error_takes_keys_out_of_the_text) {
         CHECK_STR(peri_str_of(read_one(cases[i].body).message), cases[i].message);
 }
 
+TEST(upstream_error_tells_what_may_be_passed_on) {
+    static const struct {
+        bool is_presentable;
+        const char *body;
+    } cases[] = {
+        { true, "{\"error\":{\"message\":\"no\",\"type\":\"x\",\"param\":null,\"code\":null}}" },
+        { true, " {\"error\": "
+                "{\"code\":400,\"message\":\"no\",\"param\":\"p\",\"type\":\"x\"},\"more\":1}\n" },
+        { false, "{\"error\":{\"message\":\"no\",\"type\":\"x\",\"code\":null}}" },
+        { false, "{\"error\":{\"message\":null,\"type\":\"x\",\"param\":null,\"code\":null}}" },
+        { false, "{\"error\":\"no\"}" },
+        { false, "{\"error\":{\"message\":\"no\",\"type\":\"x\",\"param\":null,\"code\":null}" },
+        { false, "" },
+        { false,
+          "{\"error\":{\"message\":\"key uvwxyz\",\"type\":\"x\",\"param\":null,\"code\":null}}" },
+        { false, "{\"error\":{\"message\":\"key "
+                 "sk-abcdef\",\"type\":\"x\",\"param\":null,\"code\":null}}" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        CHECK_EQ(peri_upstream_error_is_presentable(peri_str_of(cases[i].body),
+                                                    PERI_STR("Bearer abcdef-my-own-key-uvwxyz")),
+                 cases[i].is_presentable);
+    struct peri_upstream_error e;
+    peri_upstream_error_read(&e, PERI_STR("a Bearer of news abcdef1"),
+                             PERI_STR("Bearer abcdef-uvwxyz"));
+    CHECK_STR(peri_str_of(e.message), "a Bearer of news [redacted]");
+}
+
 TEST(upstream_error_is_cut_between_characters) {
     char body[8000];
     struct peri_upstream_error e;
