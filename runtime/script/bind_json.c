@@ -6,11 +6,14 @@
 /* What all documents made by scripts of one state may hold, beside Lua's own heap: as much again as that may, or
  * this where that has no cap. The collector does not see their memory, so a script could hoard it. */
 #define LEDGER_MAX 67108864
+/* The collector is told in portions of it. */
+#define SEEN_BYTES 65536
 /* A Lua instruction takes about as long as 32 bytes take to be scanned, decoded or written. */
 #define BYTES_PER_STEP 32
 
 struct ledger {
     size_t held, max;
+    size_t unseen;            /* bytes taken since the collector was last told */
     struct peri_state *state; /* NULL: nothing is charged */
 };
 
@@ -87,11 +90,16 @@ static void account(lua_State *L, struct box *box) {
     box->ledger->held += now - box->held;
     box->held = now;
     /* the collector is to run as if the memory were its own */
-    if (grown >= 4096) lua_gc(L, LUA_GCSTEP, (int)(grown / 1024));
-    if (box->ledger->held <= box->ledger->max) return;
+    struct ledger *ledger = box->ledger;
+    ledger->unseen += grown;
+    if (ledger->unseen >= SEEN_BYTES) {
+        lua_gc(L, LUA_GCSTEP, (int)(ledger->unseen / 1024));
+        ledger->unseen = 0;
+    }
+    if (ledger->held <= ledger->max) return;
     lua_gc(L, LUA_GCCOLLECT);
-    if (box->ledger->held > box->ledger->max)
-        luaL_error(L, "documents hold more than %d bytes", (int)box->ledger->max);
+    if (ledger->held > ledger->max)
+        luaL_error(L, "documents hold more than %I bytes", (lua_Integer)ledger->max);
 }
 
 /* Proxy of a node; the box is at `index`. */
@@ -604,7 +612,7 @@ void peri_bind_json_open(lua_State *L, struct peri_state *s) {
     keep_sealed(L, "perilune.json.document", box, PERI_JSON_KEY_BOX);
     struct ledger *ledger = lua_newuserdatauv(L, sizeof *ledger, 0);
     bool has_cap = s != NULL && s->options.heap_max != 0;
-    *ledger = (struct ledger){ 0, has_cap ? s->options.heap_max : LEDGER_MAX, s };
+    *ledger = (struct ledger){ .max = has_cap ? s->options.heap_max : LEDGER_MAX, .state = s };
     lua_rawsetp(L, LUA_REGISTRYINDEX, peri_json_key(PERI_JSON_KEY_LEDGER));
     lua_newtable(L);
     lua_createtable(L, 0, 1);
