@@ -56,6 +56,7 @@ static bool grow(struct peri_arena *a, size_t n) {
 
 void *peri_arena_alloc(struct peri_arena *a, size_t n) {
     if (n > SIZE_MAX / 2) return NULL;
+    if (n == 0) n = 1; /* nothing is something, too: NULL means failure only */
     n = (n + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
     if (n > (size_t)(a->end - a->at) && !grow(a, n)) return NULL;
     void *p = a->at;
