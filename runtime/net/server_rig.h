@@ -1,4 +1,5 @@
-/* A server under test with raw clients on the same loop: time is fake, and nothing waits. For server*_test.c. */
+/* A server under test with raw clients on the same loop: time is fake, and nothing waits. For the tests of whatever
+ * serves; those with a server of their own set `loop` and `port`. */
 #ifndef PERI_NET_SERVER_RIG_H
 #define PERI_NET_SERVER_RIG_H
 
@@ -19,6 +20,7 @@ enum answer_kind { ANSWER_AT_ONCE, HOLD, STREAM };
 struct rig {
     struct peri_loop *loop;
     struct peri_server *server;
+    unsigned port;
     enum answer_kind kind;
     struct peri_exchange *held; /* the last one handed over and not answered */
     int requests, gone, drains;
@@ -61,10 +63,10 @@ static void on_drain(void *arg, struct peri_exchange *x) {
     r->drains++;
 }
 
-static const struct peri_server_ops ops = { on_request, on_gone, on_drain };
+__attribute__((unused)) static const struct peri_server_ops ops = { on_request, on_gone, on_drain };
 
-static void rig_open(struct rig *r, enum answer_kind kind,
-                     const struct peri_server_limits *limits) {
+__attribute__((unused)) static void rig_open(struct rig *r, enum answer_kind kind,
+                                             const struct peri_server_limits *limits) {
     *r = (struct rig){ .kind = kind };
     if (peri_loop_new(&r->loop) != PERI_OK) abort();
     peri_loop_use_fake_time(r->loop);
@@ -74,9 +76,10 @@ static void rig_open(struct rig *r, enum answer_kind kind,
         fprintf(stderr, "%s\n", fault.text);
         abort();
     }
+    r->port = peri_server_port(r->server);
 }
 
-static void rig_close(struct rig *r) {
+__attribute__((unused)) static void rig_close(struct rig *r) {
     peri_server_close(r->server);
     peri_loop_free(r->loop);
 }
@@ -92,9 +95,8 @@ static void turn(struct rig *r) {
         CHECK(claim);                                                                              \
     } while (0)
 
-static int dial(struct rig *r) {
-    struct sockaddr_in to = { .sin_family = AF_INET,
-                              .sin_port = htons((uint16_t)peri_server_port(r->server)) };
+__attribute__((unused)) static int dial(struct rig *r) {
+    struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)r->port) };
     int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof to) != 0) abort();
@@ -116,7 +118,9 @@ static void say_n(struct rig *r, int fd, const char *p, size_t n) {
     turn(r);
 }
 
-__attribute__((unused)) static void say(struct rig *r, int fd, const char *text) { say_n(r, fd, text, strlen(text)); }
+__attribute__((unused)) static void say(struct rig *r, int fd, const char *text) {
+    say_n(r, fd, text, strlen(text));
+}
 
 static char heard_text[1 << 16];
 static bool heard_end, heard_reset;

@@ -1,6 +1,7 @@
 #include "script/open.h"
 
 #include "script/bind_json.h"
+#include "script/bind_server.h"
 #include "script/sandbox.h"
 #include "script/task.h"
 
@@ -9,7 +10,8 @@ static const struct peri_lib libs[] = {
     { NULL, peri_bind_base_open, PERI_LIB_BOTH }, /* sleep, rand, rand_below, clock */
     { "json", peri_bind_json_open, PERI_LIB_BOTH },
     { "log", peri_bind_log_open, PERI_LIB_BOTH },
-    { NULL, peri_bind_run_open, PERI_LIB_TRUSTED }, /* run, spawn */
+    { NULL, peri_bind_run_open, PERI_LIB_TRUSTED },    /* run, spawn */
+    { NULL, peri_bind_server_open, PERI_LIB_TRUSTED }, /* http.serve */
 };
 
 void peri_open_module(lua_State *L, struct peri_state *s, int where) {
