@@ -256,6 +256,30 @@ TEST(json_edit_of_a_fork_leaves_the_first_alone) {
     peri_json_free(j);
 }
 
+TEST(json_edit_forks_whatever_was_edited_or_fails_cleanly) {
+    static const char *const edits[] = { "replace - [1]", "set - a 1",
+                                         "remove n.0\nunset - model" };
+    int failed = 0;
+    for (size_t i = 0; i < sizeof edits / sizeof edits[0]; i++) {
+        struct peri_json *j = parse(PERI_STR("{\"model\":\"a\",\"n\":[1, 2]}"));
+        struct peri_str all = peri_str_of(edits[i]), edit;
+        while (peri_str_cut(&edit, &all, '\n')) CHECK_EQ(apply(j, edit), PERI_OK);
+        TEST_EACH_FAILING_ALLOCATION {
+            struct peri_json *f = NULL;
+            enum peri_err err = peri_json_fork(&f, j);
+            CHECK_EQ(err, f == NULL ? PERI_ENOMEM : PERI_OK);
+            failed += err != PERI_OK;
+            long fail_from = test_fail_from;
+            test_fail_from = -1;
+            if (f != NULL) CHECK(peri_json_equal(j, peri_json_root(j), f, peri_json_root(f)));
+            peri_json_free(f);
+            test_fail_from = fail_from;
+        }
+        peri_json_free(j);
+    }
+    CHECK(failed >= 9);
+}
+
 /* A long conversation: one edit in the middle moves the bytes behind it and changes none. */
 TEST(json_edit_of_a_long_conversation_is_local) {
     struct peri_buf b, out;
