@@ -215,6 +215,19 @@ TEST(set_diff_names_what_changed) {
     peri_gonka_set_free(after);
 }
 
+TEST(set_diff_takes_sets_in_which_nobody_is_usable) {
+    static const struct entry entries[] = { { "x", "y", 1, NULL } };
+    struct peri_gonka_set *set = SET_OF(entries);
+    struct peri_gonka_diff diff;
+    struct peri_arena a;
+    peri_arena_init(&a, 0);
+    apply(set, &(struct peri_gonka_rules){ 0 });
+    CHECK_EQ(peri_gonka_set_diff(&diff, &a, set, set), PERI_OK);
+    CHECK_EQ(diff.count, 0);
+    peri_arena_done(&a);
+    peri_gonka_set_free(set);
+}
+
 TEST(set_survives_failing_allocations) {
     TEST_EACH_FAILING_ALLOCATION {
         struct peri_gonka_set *set;
