@@ -47,15 +47,25 @@ enum peri_err peri_buf_add_char(struct peri_buf *b, char c) {
     return peri_buf_add(b, (struct peri_str){ &c, 1 });
 }
 
+enum peri_err peri_buf_add_u64(struct peri_buf *b, uint64_t value) {
+    char digits[20];
+    size_t at = sizeof digits;
+    do digits[--at] = (char)('0' + value % 10);
+    while ((value /= 10) > 0);
+    return peri_buf_add(b, (struct peri_str){ digits + at, sizeof digits - at });
+}
+
+/* Into the room there is; only a text that does not fit is formatted a second time. */
 enum peri_err peri_buf_addf(struct peri_buf *b, const char *format, ...) {
     va_list args, again;
     va_start(args, format);
     va_copy(again, args);
-    int need = vsnprintf(NULL, 0, format, args);
+    size_t room = b->cap - b->n;
+    int need = vsnprintf(room > 0 ? b->p + b->n : NULL, room, format, args);
     va_end(args);
     enum peri_err err = need < 0 ? (b->err = PERI_EINVAL) : peri_buf_reserve(b, (size_t)need + 1);
     if (err == PERI_OK) {
-        vsnprintf(b->p + b->n, (size_t)need + 1, format, again);
+        if ((size_t)need >= room) vsnprintf(b->p + b->n, (size_t)need + 1, format, again);
         b->n += (size_t)need;
     }
     va_end(again);

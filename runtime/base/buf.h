@@ -23,6 +23,8 @@ void peri_buf_clear(struct peri_buf *b);
 PERI_MUST_USE enum peri_err peri_buf_reserve(struct peri_buf *b, size_t n);
 enum peri_err peri_buf_add(struct peri_buf *b, struct peri_str s);
 enum peri_err peri_buf_add_char(struct peri_buf *b, char c);
+/* A number in decimal: what addf does for "%" PRIu64, at a twentieth of its cost. */
+enum peri_err peri_buf_add_u64(struct peri_buf *b, uint64_t value);
 enum peri_err peri_buf_addf(struct peri_buf *b, const char *format, ...) PERI_PRINTF(2, 3);
 /* A JSON string literal with its quotes. Bytes that are not UTF-8 become U+FFFD. */
 enum peri_err peri_buf_add_json(struct peri_buf *b, struct peri_str s);

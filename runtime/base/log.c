@@ -45,17 +45,37 @@ void peri_log_flush(struct peri_log *log) {
     peri_buf_clear(&log->out);
 }
 
+/* Nothing here goes through printf: a line a request, it was a fifth of all instructions. */
+static void add_text(struct peri_log *log, const char *text) {
+    peri_buf_add(&log->out, peri_str_of(text));
+}
+
+static void add_thousandths(struct peri_log *log, unsigned value) {
+    char digits[4] = { '.', (char)('0' + value / 100), (char)('0' + value / 10 % 10),
+                       (char)('0' + value % 10) };
+    peri_buf_add(&log->out, (struct peri_str){ digits, sizeof digits });
+}
+
+static void add_time(struct peri_log *log, uint64_t ns) {
+    time_t seconds = (time_t)(ns / 1000000000u);
+    if (log->stamp[0] == '\0' || log->stamp_s != (uint64_t)seconds) {
+        struct tm t;
+        gmtime_r(&seconds, &t);
+        strftime(log->stamp, sizeof log->stamp, "%Y-%m-%dT%H:%M:%S", &t);
+        log->stamp_s = (uint64_t)seconds;
+    }
+    add_text(log, log->stamp);
+    add_thousandths(log, (unsigned)(ns / 1000000u % 1000u));
+}
+
 bool peri_log_begin(struct peri_log *log, enum peri_log_level level, const char *message) {
     if (!peri_log_is_on(log, level)) return false;
-    uint64_t ns = peri_clock_wall_ns(log->clock);
-    time_t seconds = (time_t)(ns / 1000000000u);
-    struct tm t;
-    gmtime_r(&seconds, &t);
     log->is_urgent = level >= PERI_LOG_WARN;
-    peri_buf_addf(&log->out,
-                  "{\"ts\":\"%04d-%02d-%02dT%02d:%02d:%02d.%03uZ\",\"level\":\"%s\",\"msg\":",
-                  t.tm_year + 1900, t.tm_mon + 1, t.tm_mday, t.tm_hour, t.tm_min, t.tm_sec,
-                  (unsigned)(ns / 1000000u % 1000u), level_names[level]);
+    add_text(log, "{\"ts\":\"");
+    add_time(log, peri_clock_wall_ns(log->clock));
+    add_text(log, "Z\",\"level\":\"");
+    add_text(log, level_names[level]);
+    add_text(log, "\",\"msg\":");
     struct peri_str text = peri_str_of(message);
     if (text.n > VALUE_MAX) text.n = VALUE_MAX;
     peri_buf_add_json(&log->out, text);
@@ -63,7 +83,9 @@ bool peri_log_begin(struct peri_log *log, enum peri_log_level level, const char 
 }
 
 static void add_key(struct peri_log *log, const char *key) {
-    peri_buf_addf(&log->out, ",\"%s\":", key);
+    add_text(log, ",\"");
+    add_text(log, key);
+    add_text(log, "\":");
 }
 
 void peri_log_str(struct peri_log *log, const char *key, struct peri_str value) {
@@ -73,17 +95,20 @@ void peri_log_str(struct peri_log *log, const char *key, struct peri_str value) 
 }
 
 void peri_log_int(struct peri_log *log, const char *key, int64_t value) {
-    peri_buf_addf(&log->out, ",\"%s\":%lld", key, (long long)value);
+    add_key(log, key);
+    if (value < 0) peri_buf_add_char(&log->out, '-');
+    peri_buf_add_u64(&log->out, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
 }
 
 void peri_log_ms(struct peri_log *log, const char *key, uint64_t micros) {
-    peri_buf_addf(&log->out, ",\"%s\":%llu.%03u", key, (unsigned long long)(micros / 1000),
-                  (unsigned)(micros % 1000));
+    add_key(log, key);
+    peri_buf_add_u64(&log->out, micros / 1000);
+    add_thousandths(log, (unsigned)(micros % 1000));
 }
 
 void peri_log_bool(struct peri_log *log, const char *key, bool value) {
     add_key(log, key);
-    peri_buf_add(&log->out, value ? PERI_STR("true") : PERI_STR("false"));
+    add_text(log, value ? "true" : "false");
 }
 
 void peri_log_json(struct peri_log *log, const char *key, struct peri_str json) {

@@ -24,6 +24,8 @@ struct peri_log {
     const struct peri_clock *clock;
     struct peri_buf out;
     bool is_urgent;
+    uint64_t stamp_s; /* the second that `stamp` spells */
+    char stamp[24];   /* "2026-01-31T23:59:59" */
 };
 
 /* `clock` is borrowed for the life of the log; `fd` is not closed by it. */
