@@ -5,3 +5,4 @@ codes = true
 cache = false
 exclude_files = { "build*/**", "lua/perilune/_meta/**", "node_modules/**" }
 files["spec"] = { std = "lua54+busted" }
+files["examples/perilune.lua"] = { read_globals = { "env", "file", "secret", "include" } }

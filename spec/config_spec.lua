@@ -1,4 +1,6 @@
 --- `perilune check` seen from outside: what it accepts, what it says, where values come from.
+local cjson = require "cjson"
+
 local build = os.getenv("PERILUNE_BUILD") or "build"
 
 local folder
@@ -43,14 +45,22 @@ local function check(source, env, args)
   return perilune("check " .. (args or ""), env)
 end
 
+local function open_folder()
+  folder = os.tmpname()
+  os.remove(folder)
+  assert(os.execute("mkdir -p " .. folder .. "/policies"))
+  write("policies/weighted.lua", "return {}\n")
+end
+
+local function close_folder() os.execute("rm -rf " .. quote(folder)) end
+
+local wallet = ("1"):rep(64)
+local address = "gonka15wgtkntdf26hqan77g0kdsldcxjddypxvas6v2"
+local canary = "sk-canary-9f86d081884c7d65"
+
 describe("perilune check", function()
-  before_each(function()
-    folder = os.tmpname()
-    os.remove(folder)
-    assert(os.execute("mkdir -p " .. folder .. "/policies"))
-    write("policies/weighted.lua", "return {}\n")
-  end)
-  after_each(function() os.execute("rm -rf " .. quote(folder)) end)
+  before_each(open_folder)
+  after_each(close_folder)
 
   it("accepts a configuration with two providers and a policy", function()
     local code, out = check([[
@@ -64,6 +74,7 @@ describe("perilune check", function()
     assert.equal(0, code)
     assert.equal("perilune.lua: ok, 2 providers, 1 policies\n", out)
   end)
+
 
   it("says every fault at once, with its line and the nearest name", function()
     local code, _, err = check([[
@@ -79,5 +90,658 @@ return {
       "perilune.lua:3: 'workers' must be a whole number from 0 to 1024, got \"four\"",
       "perilune.lua:5: unknown key 'weigth' in 'providers[1]', did you mean 'weight'?",
     }, faults(err))
+  end)
+
+  it("shows where each value came from", function()
+    local source = 'return {\n  workers = 3,\n  log = { level = "warn" },\n  drain = "1m",\n  providers = {},\n}'
+    local code, out = check(source, { PERILUNE_LOG_LEVEL = "debug", PERILUNE_DRAIN = "2m" }, "--dump --set drain=3m")
+    assert.equal(0, code)
+    assert.match('\nworkers = 3 +perilune.lua:2\n', out)
+    assert.match('\nlog.level = "debug" +environment PERILUNE_LOG_LEVEL\n', out)
+    assert.match('\ndrain = 180000 +flag %-%-set\n', out)
+    assert.match('\nqueue.max = 1000 +default\n', out)
+  end)
+end)
+
+--- One fault each: name, source, what is said after "perilune.lua:".
+local refused = {
+  { "a file that is no Lua", "return {",
+    "1: unexpected symbol near <eof>" },
+  { "a file that returns no table", "return 3",
+    "1: the file must return a table, got number" },
+  { "compiled Lua", "\27Lua",
+    " attempt to load a binary chunk (mode is 't')" },
+  { "an unknown name", "return { providers = print }",
+    "1: unknown name 'print', a configuration has env, file, secret and include" },
+  { "a global assignment", "x = 1\nreturn {}",
+    "1: 'x' is assigned without 'local'" },
+  { "a function", "return { providers = {},\n  drain = function() end }",
+    "2: a value is a function, expected plain data" },
+  { "an endless loop", "while true do end",
+    "1: ran for 10000000 instructions, expected plain data" },
+  { "a chunk that eats memory", "local s = \"x\"\nwhile true do s = s .. s end",
+    " needs more than 32 MiB of memory, expected plain data" },
+  { "a bad secret source",
+    "return { providers = { { id = \"a\", url = \"http://h\",\n" ..
+    "  key = secret \"vault:x\" } } }",
+    "2: 'secret' takes \"env:NAME\", \"file:PATH\" or \"cred:NAME\"" },
+  { "a missing include", "return {\n  providers = include \"other.lua\" }",
+    "2: 'include' can not read 'other.lua': No such file or directory" },
+  { "a gap in a list", "return {\n  providers = { [1] = { id = \"a\", url = \"http://h\" }, [3] = 1 } }",
+    "2: a list has an item [3] but ends at 1, expected no gaps" },
+  { "a key given twice", "return { providers = {},\n  drain = 1,\n  drain = 2 }",
+    "3: 'drain' is given twice, first in line 2" },
+  { "no provider at all",
+    "return {\n" ..
+    "}",
+    "1: no provider is configured: expected 'providers', --upstream URL, or an environment variable such " ..
+    "as OPENAI_API_KEY" },
+  { "an unknown key at the top", "return { providers = {},\n  workes = 1 }",
+    "2: unknown key 'workes', did you mean 'workers'?" },
+  { "an unknown key that is near to nothing", "return { providers = {},\n  telemetry = 1 }",
+    "2: unknown key 'telemetry', expected one that `perilune check --reference` lists" },
+  { "an unknown key in a group", "return { providers = {},\n  limits = {\n    body_byte = 1 } }",
+    "3: unknown key 'body_byte' in 'limits', did you mean 'body_bytes'?" },
+  { "an unknown key in a provider of a named table",
+    "local a = { id = \"a\",\n" ..
+    "  ulr = \"http://h\", url = \"http://h\" }\n" ..
+    "return { providers = { a } }",
+    "2: unknown key 'ulr' in 'providers[1]', did you mean 'url'?" },
+  { "an unknown key in a model",
+    "return { providers = { { id = \"a\", url = \"http://h\", models = {\n" ..
+    "  m = { upsteam = \"x\" } } } } }",
+    "2: unknown key 'upsteam' in 'providers[1].models.m', did you mean 'upstream'?" },
+  { "an unknown key in a policy",
+    "return { providers = {},\n" ..
+    "  policies = { { file = \"policies/weighted.lua\", option = {} } } }",
+    "2: 'policies[1]' has an unknown key 'option', expected 'file' and 'options'" },
+  { "a word for a number", "return { providers = {},\n  workers = \"four\" }",
+    "2: 'workers' must be a whole number from 0 to 1024, got \"four\"" },
+  { "a number out of range", "return { providers = {},\n  workers = 1025 }",
+    "2: 'workers' must be a whole number from 0 to 1024, got 1025" },
+  { "a negative number", "return { providers = {},\n  workers = -1 }",
+    "2: 'workers' must be a whole number from 0 to 1024, got -1" },
+  { "a fraction", "return { providers = {},\n  route = { max_attempts = 1.5 } }",
+    "2: 'route.max_attempts' must be a whole number from 1 to 100, got 1.5" },
+  { "zero attempts", "return { providers = {},\n  route = { max_attempts = 0 } }",
+    "2: 'route.max_attempts' must be a whole number from 1 to 100, got 0" },
+  { "a number for a truth", "return { providers = {},\n  route = { overflow = 1 } }",
+    "2: 'route.overflow' must be true or false, got 1" },
+  { "a text for a truth", "return { providers = {},\n  policy = { watch = \"yes\" } }",
+    "2: 'policy.watch' must be true or false, got \"yes\"" },
+  { "a bad duration",
+    "return { providers = {},\n" ..
+    "  timeouts = { idle = \"30 secs\" } }",
+    "2: 'timeouts.idle' must be a duration such as 500 (milliseconds), \"30s\" or \"2m\", at most 86400000 " ..
+    "ms, got \"30 secs\"" },
+  { "a duration of days on end", "return { providers = {},\n  drain = \"2d\" }",
+    "2: 'drain' must be a duration such as 500 (milliseconds), \"30s\" or \"2m\", at most 86400000 ms, got \"2d\"" },
+  { "a bad size",
+    "return { providers = {},\n" ..
+    "  limits = { body_bytes = \"32MB\" } }",
+    "2: 'limits.body_bytes' must be a size from 1024 to 1073741824 bytes such as 65536, \"64KiB\" or " ..
+    "\"32MiB\", got \"32MB\"" },
+  { "an unknown log level", "return { providers = {},\n  log = { level = \"verbose\" } }",
+    "2: 'log.level' must be one of trace, debug, info, warn, error, off, got \"verbose\"" },
+  { "a list where a table belongs", "return { providers = {},\n  log = { \"debug\" } }",
+    "2: 'log' must be a table with named members, got a list" },
+  { "a value where a table belongs", "return { providers = {},\n  log = \"debug\" }",
+    "2: 'log' must be a table with named members, got \"debug\"" },
+  { "a table where a list belongs", "return { providers = { id = \"a\", url = \"http://h\" } }",
+    "1: 'providers' must be a list of tables, got a table with named members" },
+  { "a listen address without a port",
+    "return { providers = {},\n" ..
+    "  listen = \"127.0.0.1\" }",
+    "2: 'listen' must be an IP address and port such as \"127.0.0.1:9000\" or \"[::1]:9000\", or " ..
+    "\"unix:/path\", got \"127.0.0.1\"" },
+  { "a listen address that is a name",
+    "return { providers = {},\n" ..
+    "  listen = { \"127.0.0.1:1\", \"localhost:9000\" } }",
+    "2: 'listen[2]' must be an IP address and port such as \"127.0.0.1:9000\" or \"[::1]:9000\", or " ..
+    "\"unix:/path\", got \"localhost:9000\"" },
+  { "a public address without client keys",
+    "return { providers = {},\n" ..
+    "  listen = \"0.0.0.0:9000\" }",
+    "2: 'listen' is 0.0.0.0:9000, which others can reach, and no client keys are configured: expected " ..
+    "'keys' (a list of secrets), or a loopback address such as 127.0.0.1:9000" },
+  { "a public address with no keys in the list",
+    "return { providers = {}, keys = {},\n" ..
+    "  listen = { \"127.0.0.1:1\", \"[::]:9000\" } }",
+    "2: 'listen' is [::]:9000, which others can reach, and no client keys are configured: expected " ..
+    "'keys' (a list of secrets), or a loopback address such as 127.0.0.1:9000" },
+  { "a provider without an id", "return { providers = {\n  { url = \"http://h\" } } }",
+    "2: 'providers[1]' lacks 'id': its name in policies, logs and headers, one of a kind" },
+  { "a provider without a URL", "return { providers = {\n  { id = \"a\" } } }",
+    "2: 'providers[1]' lacks 'url': base URL such as \"https://api.openai.com/v1\"" },
+  { "a provider id with a space", "return { providers = {\n  { id = \"a b\", url = \"http://h\" } } }",
+    "2: 'providers[1].id' must be 1 to 128 letters, digits or any of . _ : / @ -, got \"a b\"" },
+  { "two providers of one id",
+    "return { providers = { { id = \"a\", url = \"http://h\" },\n" ..
+    "  { id = \"a\", url = \"http://i\" } } }",
+    "2: 'providers[2].id' is 'a' again (first at perilune.lua:1), expected each id once" },
+  { "a URL of another scheme", "return { providers = {\n  { id = \"a\", url = \"ftp://h\" } } }",
+    "2: 'providers[1].url' must be a URL that starts with http:// or https://" },
+  { "a URL with a password",
+    "return { providers = {\n" ..
+    "  { id = \"a\", url = \"http://user:sk-canary-9f86d081884c7d65@h/v1\" } } }",
+    "2: 'providers[1].url' must be a URL without user name and password (credentials belong into 'key')" },
+  { "a URL with a query",
+    "return { providers = {\n" ..
+    "  { id = \"a\", url = \"http://h/v1?key=sk-canary-9f86d081884c7d65\" } } }",
+    "2: 'providers[1].url' must be a URL without query and fragment (credentials belong into 'key' or 'headers')" },
+  { "a weight of zero", "return { providers = {\n  { id = \"a\", url = \"http://h\", weight = 0 } } }",
+    "2: 'providers[1].weight' must be a whole number from 1 to 1000000, got 0" },
+  { "a tier of zero", "return { providers = {\n  { id = \"a\", url = \"http://h\", tier = 0 } } }",
+    "2: 'providers[1].tier' must be a whole number from 1 to 1000, got 0" },
+  { "a key that is no secret", "return { providers = {\n  { id = \"a\", url = \"http://h\", key = 17 } } }",
+    "2: 'providers[1].key' must be a secret such as secret \"env:NAME\", got 17" },
+  { "a key from a variable that is not set",
+    "return { providers = {\n" ..
+    "  { id = \"a\", url = \"http://h\", key = secret \"env:NO_SUCH\" } } }",
+    "2: 'providers[1].key' can not be had: the environment variable NO_SUCH is not set or empty" },
+  { "auth without a key", "return { providers = {\n  { id = \"a\", url = \"http://h\", auth = \"bearer\" } } }",
+    "2: 'providers[1]' lacks 'key': the secret that is to be sent" },
+  { "auth by a header without its name",
+    "return { providers = {\n" ..
+    "  { id = \"a\", url = \"http://h\", key = secret \"env:CANARY\", auth = \"header\" } } }",
+    "2: 'providers[1]' lacks 'auth_header': the header that carries the key" },
+  { "a key that is not sent",
+    "return { providers = {\n" ..
+    "  { id = \"a\", url = \"http://h\", key = secret \"env:CANARY\", auth = \"none\" } } }",
+    "2: 'providers[1]' has a 'key' that 'auth' \"none\" does not send, expected one of them" },
+  { "a header that is ours",
+    "return { providers = { { id = \"a\", url = \"http://h\",\n" ..
+    "  headers = { Host = \"x\" } } } }",
+    "2: 'providers[1].headers.Host' can not be sent, expected a header name that the router does not set itself" },
+  { "a header of two lines",
+    "return { providers = { { id = \"a\", url = \"http://h\",\n" ..
+    "  headers = { [\"x-a\"] = \"b\\r\\nc: d\" } } } }",
+    "2: 'providers[1].headers.x-a' must be one line without control characters" },
+  { "a model twice",
+    "return { providers = { { id = \"a\", url = \"http://h\",\n" ..
+    "  models = { \"m\", n = { aliases = \"m\" } } } } }",
+    "2: 'providers[1].models' names the model 'm' again, expected each public name once" },
+  { "a model name of two models", "return { providers = {},\n  models = { a = \"x\", b = { \"x\" } } }",
+    "2: 'models.b[1]' gives 'x' to a second model, it stands for 'a' already" },
+  { "an unknown network", "return { providers = {\n  { id = \"a\", network = \"bitcoin\" } } }",
+    "2: 'providers[1].network' must be \"gonka\" or \"0g\", got \"bitcoin\"" },
+  { "an option of another network",
+    "return { providers = {\n" ..
+    "  { id = \"a\", url = \"http://h\", verify_proofs = true } } }",
+    "2: 'providers[1].verify_proofs' is an option of network \"gonka\", this provider has no network" },
+  { "a network without hosts",
+    "return { providers = {\n" ..
+    "  { id = \"g\", network = \"gonka\", private_key = \"WALLET\" } } }",
+    "2: 'providers[1]' lacks an endpoint source: 'sources' (URLs of nodes) or 'endpoints' " ..
+    "(\"url;address\")" },
+  { "an endpoint without an address",
+    "return { providers = { { id = \"g\", network = \"gonka\", key = \"WALLET\",\n" ..
+    "  endpoints = \"http://h\" } } }",
+    "2: 'providers[1].endpoints[1]' must be \"url;address\", got \"http://h\"" },
+  { "an endpoint with a broken address",
+    "return { providers = { { id = \"g\", network = \"gonka\", key = \"WALLET\",\n" ..
+    "  endpoints = { \"http://h;gonka15wgtkntdf26hqan77g0kdsldcxjddypxvas6v3\" } } } }",
+    "2: 'providers[1].endpoints[1]' must be \"url;address\" with an address of the network (gonka1…), got " ..
+    "\"http://h;gonka15wgtkntdf26hqan77g0kdsldcxj…\"" },
+  { "no endpoint in the list",
+    "return { providers = { { id = \"g\", network = \"gonka\", key = \"WALLET\",\n" ..
+    "  endpoints = {} } } }",
+    "2: 'providers[1].endpoints' must be a list of \"url;address\", got an empty table" },
+  { "a private key that is none",
+    "return { providers = { { id = \"g\", network = \"gonka\", source = \"http://n\",\n" ..
+    "  private_key = secret \"env:CANARY\" } } }",
+    "2: 'providers[1].private_key' must be a private key: 64 hexadecimal digits (32 bytes), with or " ..
+    "without 0x, from 1 to the order of secp256k1 less 1" },
+  { "a policy that is not there", "return { providers = {},\n  policies = { \"policies/weightd.lua\" } }",
+    "2: 'policies[1]' names the file 'policies/weightd.lua', which can not be read" },
+  { "a secret among a policy's options",
+    "return { providers = {},\n" ..
+    "  policies = { { file = \"policies/weighted.lua\",\n" ..
+    "    options = { key = secret \"env:CANARY\" } } } }",
+    "3: 'policies[1]' must be plain data for the policy (no secrets, no table that is list and named " ..
+    "members at once)" },
+  { "client keys that are no list", "return { providers = {},\n  keys = secret \"env:LONG_KEY\" }",
+    "2: 'keys' must be a list of secrets, got a secret" },
+  { "the same client key twice",
+    "return { providers = {},\n" ..
+    "  keys = { secret \"env:LONG_KEY\", secret \"env:LONG_KEY\" } }",
+    "2: 'keys[2]' is the same secret as that of 'key-1'" },
+  { "two client keys of one id",
+    "return { providers = {},\n" ..
+    "  keys = { { id = \"a\", secret = secret \"env:LONG_KEY\" }, { id = \"a\", secret = secret \"env:CANARY\" } } }",
+    "2: 'keys[2]' has the id 'a' of another key, expected each id once" },
+  { "a client key without a secret", "return { providers = {},\n  keys = { { id = \"a\" } } }",
+    "2: 'keys[1]' lacks 'secret': what the client sends behind \"Bearer \"" },
+}
+
+describe("perilune check refuses", function()
+  before_each(open_folder)
+  after_each(close_folder)
+
+  for _, case in ipairs(refused) do
+    it(case[1], function()
+      local source = case[2]:gsub("WALLET", wallet)
+      local code, out, err = check(source, { CANARY = canary, LONG_KEY = "0123456789abcdef0" })
+      assert.same({ "perilune.lua:" .. case[3] }, faults(err))
+      assert.equal(78, code)
+      assert.equal("", out)
+    end)
+  end
+end)
+
+--- The value of one path in a JSON dump, and its origin; nil when it is not there.
+local function look(out, path)
+  for _, entry in ipairs(cjson.decode(out)) do
+    if entry.path == path then return entry.value, entry.origin end
+  end
+end
+
+--- Load the environment alone and give its dump.
+local function from_environment(env, args)
+  local code, out, err = perilune("check --dump=json " .. (args or ""), env)
+  assert.equal("", table.concat(faults(err), "\n"))
+  assert.equal(0, code)
+  return function(path) return look(out, path) end
+end
+
+describe("the environment alone", function()
+  before_each(open_folder)
+  after_each(close_folder)
+
+  it("is refused when it names no provider", function()
+    local code, _, err = perilune("check", {})
+    assert.equal(78, code)
+    assert.same({ "environment: no provider is configured: expected 'providers', --upstream URL, or an environment " ..
+      "variable such as OPENAI_API_KEY" }, faults(err))
+  end)
+
+  it("makes a provider of OPENAI_API_KEY", function()
+    local at = from_environment { OPENAI_API_KEY = canary }
+    assert.equal("openai", (at "providers[1].id"))
+    assert.equal("https://api.openai.com/v1", (at "providers[1].url"))
+    assert.same({ "secret env:OPENAI_API_KEY", "environment OPENAI_API_KEY" }, { at "providers[1].key" })
+    assert.is_nil((at "providers[2].id"))
+  end)
+
+  it("takes the base URL of an OpenAI-compatible server", function()
+    local at = from_environment { OPENAI_API_KEY = canary, OPENAI_BASE_URL = "http://10.0.0.1:8000/api/v1/" }
+    assert.same({ "http://10.0.0.1:8000/api/v1", "environment OPENAI_BASE_URL" }, { at "providers[1].url" })
+  end)
+
+  it("makes providers of PERILUNE_UPSTREAM, with keys behind semicolons", function()
+    local at = from_environment { PERILUNE_UPSTREAM = "http://a:1, http://b:2/v2;" .. canary .. "," }
+    assert.equal("upstream", (at "providers[1].id"))
+    assert.equal("http://a:1/v1", (at "providers[1].url"))
+    assert.is_nil((at "providers[1].key"))
+    assert.equal("upstream-2", (at "providers[2].id"))
+    assert.equal("http://b:2/v2", (at "providers[2].url"))
+    assert.equal("secret env:PERILUNE_UPSTREAM", (at "providers[2].key"))
+    assert.is_nil((at "providers[3].id"))
+  end)
+
+  it("pairs PROVIDERS with KEYS and adds DIRECT_ENDPOINTS without keys", function()
+    local at = from_environment {
+      PROVIDERS = "fast=https://a/v1,https://b/v1", KEYS = "," .. canary, DIRECT_ENDPOINTS = "http://c:8000",
+    }
+    assert.equal("fast", (at "providers[1].id"))
+    assert.is_nil((at "providers[1].key"))
+    assert.equal("provider-2", (at "providers[2].id"))
+    assert.equal("secret env:KEYS", (at "providers[2].key"))
+    assert.equal("direct", (at "providers[3].id"))
+    assert.equal("http://c:8000/v1", (at "providers[3].url"))
+  end)
+
+  it("refuses more keys than providers", function()
+    local _, _, err = perilune("check", { PROVIDERS = "http://a", KEYS = "k1,k2" })
+    assert.same({ "KEYS: has more items than PROVIDERS, expected one key for each at most" }, faults(err))
+  end)
+
+  it("makes a 0G network of addresses among PROVIDERS", function()
+    local provider = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
+    local at = from_environment {
+      PROVIDERS = provider, ZG_PRIVATE_KEY = wallet, ZG_RPC_ENDPOINT = "https://evmrpc.0g.ai",
+    }
+    assert.equal("0g", (at "providers[1].network"))
+    assert.equal(provider, (at "providers[1].endpoints[1]"))
+    assert.equal("https://evmrpc.0g.ai", (at "providers[1].sources[1]"))
+  end)
+
+  it("makes a Gonka network of a key and a source", function()
+    local at = from_environment {
+      GONKA_PRIVATE_KEY = "0x" .. wallet, GONKA_SOURCE_URL = "http://node1:8000,http://node2:8000",
+      GONKA_VERIFY_PROOF = "YES", GONKA_ADDRESS = address,
+    }
+    assert.equal("gonka", (at "providers[1].network"))
+    assert.same({ "secret env:GONKA_PRIVATE_KEY", "environment GONKA_PRIVATE_KEY" },
+      { at "providers[1].private_key[1]" })
+    assert.equal("http://node2:8000", (at "providers[1].sources[2]"))
+    assert.is_true((at "providers[1].verify_proofs"))
+    assert.equal(address, (at "providers[1].address"))
+  end)
+
+  it("prefers static Gonka endpoints to a source", function()
+    local at = from_environment {
+      GONKA_PRIVATE_KEY = wallet, GONKA_SOURCE_URL = "http://node1:8000",
+      GONKA_ENDPOINTS = " http://a:1 ; " .. address .. " , http://b:2;" .. address .. ",",
+    }
+    assert.equal("http://a:1;" .. address, (at "providers[1].endpoints[1]"))
+    assert.equal("http://b:2;" .. address, (at "providers[1].endpoints[2]"))
+    assert.is_nil((at "providers[1].sources[1]"))
+  end)
+
+  it("pairs GONKA_ENDPOINT with an address, under either name", function()
+    for _, name in ipairs { "GONKA_PROVIDER_ADDRESS", "GONKA_TRANSFER_ADDRESS" } do
+      local at = from_environment { GONKA_PRIVATE_KEY = wallet, GONKA_ENDPOINT = "http://a:1/v1", [name] = address }
+      assert.equal("http://a:1/v1;" .. address, (at "providers[1].endpoints[1]"))
+    end
+  end)
+
+  it("takes several wallets, addresses behind colons left out", function()
+    local at = from_environment {
+      GONKA_WALLETS = wallet .. ":" .. address .. "," .. ("2"):rep(64), GONKA_SOURCE_URL = "http://n",
+    }
+    assert.equal("secret env:GONKA_WALLETS", (at "providers[1].private_key[2]"))
+  end)
+
+  it("says what a Gonka network lacks", function()
+    local _, _, err = perilune("check", { GONKA_SOURCE_URL = "http://n" })
+    assert.match("^GONKA_SOURCE_URL: 'providers%[1%]' lacks 'private_key'", faults(err)[1])
+    _, _, err = perilune("check", { GONKA_PRIVATE_KEY = wallet })
+    assert.match("^GONKA_PRIVATE_KEY: 'providers%[1%]' lacks an endpoint source", faults(err)[1])
+    local env = { GONKA_PRIVATE_KEY = wallet, GONKA_SOURCE_URL = "http://n", GONKA_VERIFY_PROOF = "2" }
+    _, _, err = perilune("check", env)
+    assert.same({ "GONKA_VERIFY_PROOF: must be one of 1, true, yes, 0, false, no" }, faults(err))
+  end)
+
+  it("accepts both spellings of the local server's URL", function()
+    for _, name in ipairs { "GONKA_VLLM_BASE_URL", "GONKA_VLLM_URL" } do
+      local at = from_environment { [name] = "http://localhost:8000" }
+      assert.same({ "http://localhost:8000/v1", "environment " .. name }, { at "providers[1].url" })
+    end
+  end)
+
+  it("listens where GONKA_GATEWAY_HOST and GONKA_GATEWAY_PORT say", function()
+    local at = from_environment { OPENAI_BASE_URL = "http://h", GONKA_GATEWAY_PORT = "9100" }
+    assert.equal("127.0.0.1:9100", (at "listen[1]"))
+    local code, _, err = perilune("check", { OPENAI_BASE_URL = "http://h", GONKA_GATEWAY_HOST = "0.0.0.0" })
+    assert.equal(78, code)
+    assert.match("'listen' is 0%.0%.0%.0:9000, which others can reach", err)
+  end)
+
+  it("says which known variables have no effect", function()
+    local _, _, err = perilune("check", { OPENAI_BASE_URL = "http://h", GONKA_SESSION_TTL = "60" })
+    assert.match("warning: GONKA_SESSION_TTL: has no effect in this version\n", err, 1, true)
+  end)
+
+  it("warns about a variable that is nearly one of ours, and only then", function()
+    local _, _, err = perilune("check", {
+      OPENAI_BASE_URL = "http://h", PERILUNE_WORKER = "2", PERILUNE_SERVICE_HOST = "10.0.0.1",
+    })
+    assert.match("warning: PERILUNE_WORKER: unknown variable, did you mean PERILUNE_WORKERS%?\n", err)
+    assert.not_match("SERVICE_HOST", err)
+  end)
+
+  it("names the variable that holds a wrong value", function()
+    local _, _, err = perilune("check", { OPENAI_BASE_URL = "http://h", PERILUNE_WORKERS = "many" })
+    assert.same({ "PERILUNE_WORKERS: 'workers' must be a whole number from 0 to 1024, got \"many\"" }, faults(err))
+  end)
+end)
+
+describe("precedence", function()
+  before_each(open_folder)
+  after_each(close_folder)
+
+  local function dump(source, env, args)
+    write("perilune.lua", source)
+    return from_environment(env, args)
+  end
+
+  it("keeps other programs' variables out of a file's providers", function()
+    local at = dump('return { providers = { { id = "a", url = "http://a" } } }',
+      { OPENAI_API_KEY = canary, PROVIDERS = "http://b", GONKA_PRIVATE_KEY = wallet, GONKA_SOURCE_URL = "http://n" })
+    assert.equal("a", (at "providers[1].id"))
+    assert.is_nil((at "providers[2].id"))
+  end)
+
+  it("lets PERILUNE_UPSTREAM replace a file's providers, and --upstream both", function()
+    local source = 'return { providers = { { id = "a", url = "http://a" } } }'
+    local at = dump(source, { PERILUNE_UPSTREAM = "http://b" })
+    assert.same({ "http://b/v1", "environment PERILUNE_UPSTREAM" }, { at "providers[1].url" })
+    at = dump(source, { PERILUNE_UPSTREAM = "http://b" }, "--upstream http://c --upstream http://d/v1")
+    assert.same({ "http://c/v1", "flag --upstream" }, { at "providers[1].url" })
+    assert.equal("http://d/v1", (at "providers[2].url"))
+  end)
+
+  it("fills a file's Gonka network from the environment, where the file leaves it open", function()
+    local source = 'return { providers = { { id = "g", network = "gonka", verify_proofs = false } } }'
+    local at = dump(source,
+      { GONKA_PRIVATE_KEY = wallet, GONKA_SOURCE_URL = "http://n", GONKA_VERIFY_PROOF = "1" })
+    assert.same({ "http://n", "environment GONKA_SOURCE_URL" }, { at "providers[1].sources[1]" })
+    assert.same({ false, "perilune.lua:1" }, { at "providers[1].verify_proofs" })
+  end)
+
+  it("keeps a file's static endpoints against a source in the environment", function()
+    local at = dump(('return { providers = { { id = "g", network = "gonka", endpoints = "http://a;%s" } } }')
+      :format(address), { GONKA_PRIVATE_KEY = wallet, GONKA_SOURCE_URL = "http://n" })
+    assert.equal("http://a;" .. address, (at "providers[1].endpoints[1]"))
+    assert.is_nil((at "providers[1].sources[1]"))
+  end)
+end)
+
+describe("a configuration in Lua", function()
+  before_each(open_folder)
+  after_each(close_folder)
+
+  it("names lines in included files, and of tables with names", function()
+    write("more.lua", 'return {\n  { id = "a", url = "http://h",\n    colour = 1 } }\n')
+    local _, _, err = check('local t = {\n  idel = 1 }\nreturn {\n  timeouts = t,\n' ..
+      '  providers = include "more.lua",\n}')
+    assert.same({
+      "more.lua:3: unknown key 'colour' in 'providers[1]', expected one that `perilune check --reference` lists",
+      "perilune.lua:2: unknown key 'idel' in 'timeouts', did you mean 'idle'?",
+    }, faults(err))
+  end)
+
+  it("reads variables and files, relative to its own folder", function()
+    assert(os.execute("mkdir " .. folder .. "/conf"))
+    write("conf/model", "llama\n")
+    write("conf/p.lua", 'return { default_model = file "model", workers = 1 + 1, providers = {},\n' ..
+      'log = { level = env("LEVEL", "error"), file = env "NOT_SET" } }')
+    local at = from_environment({}, "--config conf/p.lua")
+    assert.same({ "llama", "conf/p.lua:1" }, { at "default_model" })
+    assert.equal("error", (at "log.level"))
+    assert.equal("-", (at "log.file"))
+    at = from_environment({ LEVEL = "off" }, "--config=conf/p.lua")
+    assert.equal("off", (at "log.level"))
+    at = from_environment({ PERILUNE_CONFIG = "conf/p.lua" })
+    assert.equal("llama", (at "default_model"))
+  end)
+
+  it("includes no file for ever", function()
+    write("loop.lua", 'return include "loop.lua"')
+    local _, _, err = perilune "check --config loop.lua"
+    assert.same({ "loop.lua:1: files include one another 32 deep" }, faults(err))
+  end)
+
+  it("refuses tables nested for ever", function()
+    local _, _, err = check "local t = {}\nfor _ = 1, 40 do t = { a = t } end\nreturn t"
+    assert.match("tables are nested more than 32 deep", err)
+  end)
+
+  it("takes a secret from a file of mode 0600 and from no other", function()
+    write("key", canary .. "\n", "600")
+    local source = 'return { providers = { { id = "a", url = "http://h", key = secret "file:key" } } }'
+    assert.equal(0, (check(source)))
+    write("key", canary, "644")
+    local _, _, err = check(source)
+    assert.same({ "perilune.lua:1: 'providers[1].key' can not be had: secret file 'key' has mode 0644, others may " ..
+      "reach it, fix: chmod 600 key" }, faults(err))
+  end)
+
+  it("warns about a secret that is written out", function()
+    local code, _, err = check(('return { providers = { { id = "a", url = "http://h",\n key = %q } } }'):format(canary))
+    assert.equal(0, code)
+    assert.match("warning: perilune.lua:2: 'providers[1].key' is written out here", err, 1, true)
+  end)
+end)
+
+describe("a configuration in JSON", function()
+  before_each(open_folder)
+  after_each(close_folder)
+
+  it("takes the same options, with lines", function()
+    write("p.json", '{"providers": [\n {"id": "a", "url": "http://h", "key": "env:CANARY",\n' ..
+      '  "headers": {"x-k": {"secret": "env:CANARY"}}}],\n' ..
+      ' "keys": [{"id": "me", "secret": {"secret": "env:CANARY"}}],\n' ..
+      ' "listen": "0.0.0.0:9000"}')
+    local at = from_environment({ CANARY = canary }, "--config p.json")
+    assert.same({ "secret env:CANARY", "p.json:2" }, { at "providers[1].key" })
+    assert.same({ "secret env:CANARY", "p.json:3" }, { at "providers[1].headers.x-k" })
+    assert.same({ "secret env:CANARY", "p.json:4" }, { at "keys[1]" })
+    assert.same({ "0.0.0.0:9000", "p.json:5" }, { at "listen[1]" })
+  end)
+
+  it("names lines of what is wrong", function()
+    write("p.json", '{"providers": [],\n "lisen": 1,\n "workers": 1.5,\n "log": [], "seed": 1,\n "seed": 2}')
+    local code, _, err = perilune "check --config p.json"
+    assert.equal(78, code)
+    assert.same({
+      "p.json:2: unknown key 'lisen', did you mean 'listen'?",
+      "p.json:3: 'workers' must be a whole number from 0 to 1024, got 1.5",
+      "p.json:4: 'log' must be a table with named members, got an empty list",
+      "p.json:5: 'seed' is given twice, first in line 4",
+    }, faults(err))
+  end)
+
+  it("names the line where it stops to be JSON", function()
+    write("p.json", '{"providers": [],\n]')
+    local _, _, err = perilune "check --config p.json"
+    assert.match("^p.json:2: not JSON: ", faults(err)[1])
+  end)
+end)
+
+describe("secrets", function()
+  before_each(open_folder)
+  after_each(close_folder)
+
+  it("appear nowhere in what check prints, right or wrong", function()
+    write("key", canary, "600")
+    local provider = '{ id = "%s", url = "http://h", key = %s, headers = { ["x-k"] = %s } }'
+    local sources = { 'secret "env:CANARY"', 'secret "file:key"', ("%q"):format(canary) }
+    for _, source in ipairs(sources) do
+      for _, rest in ipairs { "", ", weight = 0", (", tier = %q"):format(canary), (", %s = 1"):format("colour") } do
+        local text = ("return { keys = { %s }, providers = { %s } }"):format(source,
+          provider:format("a", source, 'secret "env:CANARY"'):gsub(" }$", rest .. " }"))
+        for _, args in ipairs { "", "--dump", "--dump=json" } do
+          local _, out, err = check(text, { CANARY = canary, PERILUNE_WORKERS = canary }, args)
+          assert.not_match("canary", out)
+          assert.not_match("canary", err)
+        end
+      end
+    end
+  end)
+
+  it("are refused on the command line", function()
+    local code, _, err = perilune("check --upstream 'http://h;" .. canary .. "'")
+    assert.equal(78, code)
+    assert.not_match("canary", err)
+    assert.match("^%-%-upstream: has a key, which every process could read", faults(err)[1])
+  end)
+end)
+
+describe("the command line", function()
+  before_each(open_folder)
+  after_each(close_folder)
+
+  it("prints its version", function()
+    local code, out = perilune "version"
+    assert.equal(0, code)
+    assert.match("^perilune %d+%.%d+%.%d+\n$", out)
+    assert.equal(out, select(2, perilune "--version"))
+  end)
+
+  it("prints help for everything, and exits with 0", function()
+    for _, args in ipairs { "help", "--help", "help check", "check --help", "help version" } do
+      local code, out, err = perilune(args)
+      assert.same({ 0, "" }, { code, err })
+      assert.match("perilune", out)
+    end
+  end)
+
+  it("exits with 2 for what it does not understand", function()
+    for args, said in pairs {
+      ["chekc"] = "perilune: no verb 'chekc', did you mean 'check'?\n",
+      ["quux"] = "perilune: no verb 'quux', `perilune help` lists them\n",
+      ["check --dumb"] = "perilune check: unknown argument '--dumb', see `perilune help check`\n",
+      ["check --set workers"] = "perilune: --set takes OPTION=VALUE, got 'workers'\n",
+      ["check --config"] = "perilune: --config takes a file\n",
+      ["version now"] = "perilune version: takes nothing, got 'now'\n",
+    } do
+      local code, _, err = perilune(args)
+      assert.same({ 2, said }, { code, err })
+    end
+    assert.equal(2, (perilune ""))
+  end)
+
+  it("exits with 78 for a file that is not there", function()
+    local code, _, err = perilune "check --config none.lua"
+    assert.same({ 78, "none.lua: can not be read: No such file or directory\n" }, { code, err })
+  end)
+
+  it("names the flag that holds a wrong value", function()
+    local _, _, err = perilune "check --upstream ftp://h --workers x --set policies=a --set nothing=1"
+    assert.same({
+      "--set: 'policies' is no option that a flag can set",
+      "--set: 'nothing' is no option that a flag can set",
+      "--upstream: 'providers[1].url' must be a URL that starts with http:// or https://",
+      "--workers: 'workers' must be a whole number from 0 to 1024, got \"x\"",
+    }, faults(err))
+  end)
+end)
+
+describe("what the table of options generates", function()
+  before_each(open_folder)
+  after_each(close_folder)
+
+  it("is the stub in lua/perilune/_meta, as it stands there", function()
+    local f = assert(io.open("lua/perilune/_meta/config.lua"))
+    local stub = f:read("a")
+    f:close()
+    assert.equal(stub, select(2, perilune "check --stub"))
+  end)
+
+  it("is a JSON Schema that names every option", function()
+    local _, out = perilune "check --schema"
+    local schema = cjson.decode(out)
+    assert.equal("#/$defs/config", schema["$ref"])
+    assert.equal(65536 * 512, schema["$defs"].limits.properties.body_bytes.anyOf[1].maximum / 32)
+    local names = 0
+    for reference in out:gmatch '"%$ref":"#/%$defs/([%w_]+)"' do
+      assert.is_table(schema["$defs"][reference], reference)
+      names = names + 1
+    end
+    assert.is_true(names > 10)
+  end)
+
+  it("is a reference page with every option of the example", function()
+    local _, out = perilune "check --reference"
+    for _, name in ipairs { "listen", "providers", "weight", "rate_limit_cooldown", "verify_proofs", "instructions" } do
+      assert.match("| `" .. name .. "` |", out, 1, true)
+    end
+  end)
+end)
+
+describe("examples/perilune.lua", function()
+  before_each(open_folder)
+  after_each(close_folder)
+
+  it("is a configuration that passes", function()
+    write("key", wallet, "600")
+    local f = assert(io.open("examples/perilune.lua"))
+    local text = f:read("a")
+    f:close()
+    local code, _, err = check(text, { OPENAI_API_KEY = canary, GONKA_PRIVATE_KEY = wallet, ROUTER_KEY = canary })
+    assert.equal("", table.concat(faults(err), "\n"))
+    assert.equal(0, code)
   end)
 end)

@@ -55,8 +55,12 @@ static void read_word(struct peri_reader *r, const struct peri_option *o,
             store(o, at, i);
         return;
     }
-    char expected[160];
-    snprintf(expected, sizeof expected, "one of %s", o->words);
+    char expected[160] = "one of";
+    rest = peri_str_of(o->words);
+    for (const char *before = " "; peri_str_cut(&word, &rest, ' '); before = ", ") {
+        size_t n = strlen(expected);
+        snprintf(expected + n, sizeof expected - n, "%s%.*s", before, PERI_STR_ARGS(word));
+    }
     peri_reader_expected(r, node, expected);
 }
 
@@ -332,9 +336,10 @@ static const struct peri_node *value_of(struct peri_reader *r, const struct peri
                             o->name);
     if (n == NULL) n = other;
     if (n != NULL && o->network != NULL && !is_of_network(o, r->network)) {
-        peri_fault_list_add(r->faults, &n->where,
-                            "'%s.%s' is an option of network \"%s\", this provider's is \"%.*s\"",
-                            r->path, o->name, o->network, PERI_STR_ARGS(r->network));
+        peri_fault_list_add(
+            r->faults, &n->where,
+            "'%s.%s' is an option of network \"%s\", this provider has %s%.*s", r->path, o->name,
+            o->network, r->network.n > 0 ? "network " : "no network", PERI_STR_ARGS(r->network));
         return NULL;
     }
     return n;

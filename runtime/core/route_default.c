@@ -38,7 +38,7 @@ static bool try_one(struct peri_request *r, struct peri_route_report *report) {
         struct peri_attempt *a;
         enum peri_err err = peri_attempt_start(&a, r, pick, NULL, on_tried, r);
         if (err == PERI_OK) return true;
-            if (r->phase == PERI_ENDED) return true;
+        if (r->phase == PERI_ENDED) return true;
         if (err == PERI_ENOMEM) {
             peri_request_fail(r, err, 503, NULL, "out of memory");
             return true;

@@ -31,7 +31,8 @@ struct reader {
     size_t chunk_count, depth;
     size_t bytes;          /* that Lua holds */
     long instructions;     /* that are left */
-    bool is_out_of_memory; /* of the arena: no fault of the file's author */
+    bool is_over_budget;   /* the last allocation was refused here, not by the system */
+    bool is_out_of_memory; /* no fault of the file's author */
 };
 
 static struct reader *reader_of(lua_State *L) { return *(struct reader **)lua_getextraspace(L); }
@@ -44,19 +45,20 @@ static void *allocate(void *ud, void *p, size_t had, size_t wanted) {
         r->bytes -= before;
         return NULL;
     }
-    if (r->bytes - before + wanted > PERI_CONFIG_LUA_BYTES) return NULL;
-    void *q = peri_realloc(p, wanted);
+    r->is_over_budget = r->bytes - before + wanted > PERI_CONFIG_LUA_BYTES;
+    void *q = r->is_over_budget ? NULL : peri_realloc(p, wanted);
     if (q != NULL) r->bytes = r->bytes - before + wanted;
     return q;
 }
 
 static void on_count(lua_State *L, lua_Debug *at) {
-    (void)at;
     struct reader *r = reader_of(L);
     r->instructions -= HOOK_EVERY;
-    if (r->instructions <= 0)
-        luaL_error(L, "the configuration ran for %d instructions, expected plain data",
-                   PERI_CONFIG_LUA_INSTRUCTIONS);
+    if (r->instructions > 0) return;
+    lua_getinfo(L, "Sl", at);
+    lua_pushfstring(L, "%s:%d: ran for %d instructions, expected plain data", at->short_src,
+                    at->currentline, PERI_CONFIG_LUA_INSTRUCTIONS);
+    lua_error(L);
 }
 
 /* ---- the four names ---- */
@@ -418,11 +420,14 @@ enum peri_err peri_config_lua_read(struct peri_node **root, struct peri_arena *a
     lua_pushlightuserdata(L, &path);
     lua_pushlightuserdata(L, &source);
     int status = lua_pcall(L, 2, 0, 0);
+    if (status == LUA_ERRMEM && !r.is_over_budget) r.is_out_of_memory = true;
     if (status != LUA_OK && !r.is_out_of_memory) {
         size_t n = 0;
         const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &n) : NULL;
-        take_error(&r, text != NULL ? (struct peri_str){ text, n }
-                                    : PERI_STR("an error without a text"));
+        if (status == LUA_ERRMEM) text = NULL;
+        take_error(&r, text != NULL
+                           ? (struct peri_str){ text, n }
+                           : PERI_STR("needs more than 32 MiB of memory, expected plain data"));
     }
     lua_close(L);
     *root = r.root;
