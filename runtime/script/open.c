@@ -10,6 +10,7 @@ static const struct peri_lib libs[] = {
     { NULL, peri_bind_base_open, PERI_LIB_BOTH }, /* sleep, rand, rand_below, clock */
     { "json", peri_bind_json_open, PERI_LIB_BOTH },
     { "log", peri_bind_log_open, PERI_LIB_BOTH },
+    { "shared", peri_bind_shared_open, PERI_LIB_BOTH },
     { NULL, peri_bind_run_open, PERI_LIB_TRUSTED },    /* run, spawn */
     { NULL, peri_bind_server_open, PERI_LIB_TRUSTED }, /* http.serve */
 };

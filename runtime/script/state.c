@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/shared.h"
 #include "script/open.h"
 #include "script/sandbox.h"
 
@@ -50,6 +51,7 @@ static void set_up(struct peri_state *s, const struct peri_state_options *option
     s->host = options->host;
     peri_list_init(&s->waiting);
     peri_list_init(&s->idle);
+    peri_list_init(&s->spawned);
     peri_budget_init(&s->budget, options->load);
     if (options->seed != 0)
         peri_rand_seed(&s->rand, options->seed);
@@ -134,7 +136,9 @@ static int attached_gc(lua_State *L) {
     peri_open_detach(s);
     free_idle(s);
     peri_loop_free(s->loop);
+    peri_shared_free(s->shared);
     s->loop = NULL;
+    s->shared = NULL;
     return 0;
 }
 
@@ -157,6 +161,8 @@ struct peri_state *peri_state_attach(lua_State *L) {
     s->L = lua_newthread(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, s);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &attached_key);
+    if (peri_shared_new(&s->shared, 0, s->clock) != PERI_OK)
+        luaL_error(L, "%s", peri_err_text(PERI_ENOMEM));
     return s;
 }
 

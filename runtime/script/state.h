@@ -50,7 +50,7 @@ struct peri_state {
     struct peri_rand rand;
     struct peri_budget budget;
     struct peri_task *task; /* the one that runs at this moment, NULL between entries */
-    struct peri_list waiting, idle;
+    struct peri_list waiting, idle, spawned; /* spawned: by peri.spawn, not yet accounted for */
     size_t waiting_count, idle_count;
     size_t heap_used, heap_peak;
     bool is_over_cap; /* an allocation of this entry was refused by the cap, not by the machine */

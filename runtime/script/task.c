@@ -183,8 +183,7 @@ void peri_task_resume(struct peri_task *t) {
 }
 
 void peri_task_cancel(struct peri_task *t) {
-    if (!t->is_waiting || t->state->task != NULL)
-        peri_bug("only a waiting task is cancelled, from the loop");
+    if (!t->is_waiting) peri_bug("only a waiting task is cancelled");
     stop_waiting(t);
     if (t->cancel != NULL) t->cancel(t->work);
     release(t, false);

@@ -25,7 +25,7 @@
 enum peri_task_status { PERI_TASK_DONE, PERI_TASK_FAILED, PERI_TASK_WAITING };
 
 struct peri_task_ops {
-    /* Inside the coroutine: push a function and its arguments. gives the number of arguments */
+    /* Inside the coroutine: push a function and its arguments, and nothing below them. gives the number of arguments */
     PERI_RAISES int (*push)(lua_State *L, void *arg);
     /* Inside the coroutine: the function returned and its results are 1 … count of the stack. To raise here
      * fails the task. NULL: results do not matter. */
@@ -43,7 +43,7 @@ struct peri_task_ops {
 enum peri_task_status peri_task_start(struct peri_task **out, struct peri_state *s,
                                       const struct peri_task_ops *ops, void *arg,
                                       struct peri_fault *fault);
-/* End a waiting task now: what it waits for is cancelled, `done` is not called. */
+/* End a waiting task now, from the loop or from another task: what it waits for is cancelled, `done` is not called. */
 void peri_task_cancel(struct peri_task *t);
 /* What it waited for is there: go on. From the loop only, once per peri_task_wait. It may be over, and `done`
  * called, when this returns. */

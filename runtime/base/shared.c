@@ -1,0 +1,347 @@
+/* Parts of chained buckets. What has expired goes when it is met, when a write passes its bucket (each write
+ * looks at two more buckets), or when its part is full. */
+#include "base/shared.h"
+
+#include <pthread.h>
+#include <stdalign.h>
+
+#include "base/mem.h"
+#include "base/rand.h"
+
+#define PARTS         64
+#define BYTES_DEFAULT (16u << 20)
+#define SWEEP         2
+
+struct entry {
+    struct entry *next;
+    uint64_t hash, expires_ms; /* expires_ms 0: never */
+    struct peri_shared_value value;
+    uint32_t key_n, text_room;
+    char bytes[]; /* the key, then the text */
+};
+
+struct part {
+    alignas(64) pthread_mutex_t lock; /* no two on a cache line */
+    struct entry **buckets;
+    size_t bucket_count, count, bytes, swept;
+};
+
+struct peri_shared {
+    const struct peri_clock *clock;
+    uint64_t secret[2];
+    size_t part_bytes_max;
+    struct part parts[PARTS];
+};
+
+/* SipHash-1-3 (Aumasson and Bernstein 2012, with the rounds that hash tables use). */
+
+static uint64_t rotate(uint64_t x, int k) { return x << k | x >> (64 - k); }
+
+static void sip_round(uint64_t v[4]) {
+    v[0] += v[1];
+    v[2] += v[3];
+    v[1] = rotate(v[1], 13) ^ v[0];
+    v[3] = rotate(v[3], 16) ^ v[2];
+    v[0] = rotate(v[0], 32);
+    v[2] += v[1];
+    v[0] += v[3];
+    v[1] = rotate(v[1], 17) ^ v[2];
+    v[3] = rotate(v[3], 21) ^ v[0];
+    v[2] = rotate(v[2], 32);
+}
+
+static uint64_t hash_key(const struct peri_shared *shared, struct peri_str key) {
+    uint64_t v[4] = { shared->secret[0] ^ 0x736f6d6570736575u,
+                      shared->secret[1] ^ 0x646f72616e646f6du,
+                      shared->secret[0] ^ 0x6c7967656e657261u,
+                      shared->secret[1] ^ 0x7465646279746573u };
+    for (size_t at = 0; at <= key.n; at += 8) {
+        uint64_t word = 0;
+        size_t n = key.n - at < 8 ? key.n - at : 8;
+        if (n > 0) memcpy(&word, key.p + at, n);
+        if (n < 8) word |= (uint64_t)key.n << 56;
+        v[3] ^= word;
+        sip_round(v);
+        v[0] ^= word;
+    }
+    v[2] ^= 0xff;
+    for (int i = 0; i < 3; i++) sip_round(v);
+    return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
+static uint64_t now_ms(const struct peri_shared *shared) {
+    return peri_clock_monotonic_ns(shared->clock) / 1000000u;
+}
+
+/* One part; its lock is held. */
+
+static size_t entry_bytes(const struct entry *e) { return sizeof *e + e->key_n + e->text_room; }
+
+static bool is_expired(const struct entry *e, uint64_t now) {
+    return e->expires_ms != 0 && e->expires_ms <= now;
+}
+
+static void drop(struct part *part, struct entry **at) {
+    struct entry *e = *at;
+    *at = e->next;
+    part->count--;
+    part->bytes -= entry_bytes(e);
+    peri_free(e);
+}
+
+static void sweep_bucket(struct part *part, size_t i, uint64_t now) {
+    for (struct entry **at = &part->buckets[i]; *at != NULL;) {
+        if (is_expired(*at, now))
+            drop(part, at);
+        else
+            at = &(*at)->next;
+    }
+}
+
+static void sweep(struct part *part, size_t buckets, uint64_t now) {
+    for (; buckets > 0 && part->bucket_count > 0; buckets--)
+        sweep_bucket(part, part->swept++ & (part->bucket_count - 1), now);
+}
+
+/* Where the key's entry is linked; NULL when there is none. One that has expired is dropped. */
+static struct entry **find(struct part *part, struct peri_str key, uint64_t hash, uint64_t now) {
+    if (part->bucket_count == 0) return NULL;
+    struct entry **at = &part->buckets[hash / PARTS & (part->bucket_count - 1)];
+    for (; *at != NULL; at = &(*at)->next) {
+        struct entry *e = *at;
+        if (e->hash != hash || !peri_str_eq((struct peri_str){ e->bytes, e->key_n }, key)) continue;
+        if (!is_expired(e, now)) return at;
+        drop(part, at);
+        return NULL;
+    }
+    return NULL;
+}
+
+static enum peri_err grow(struct part *part) {
+    if (part->count < part->bucket_count) return PERI_OK;
+    size_t count = part->bucket_count == 0 ? 16 : part->bucket_count * 2;
+    struct entry **buckets = peri_calloc(count, sizeof(struct entry *));
+    if (buckets == NULL) return part->bucket_count == 0 ? PERI_ENOMEM : PERI_OK;
+    for (size_t i = 0; i < part->bucket_count; i++)
+        for (struct entry *e = part->buckets[i], *next; e != NULL; e = next) {
+            struct entry **head = &buckets[e->hash / PARTS & (count - 1)];
+            next = e->next;
+            e->next = *head;
+            *head = e;
+        }
+    peri_free(part->buckets);
+    part->buckets = buckets;
+    part->bucket_count = count;
+    return PERI_OK;
+}
+
+static void fill(struct entry *e, const struct peri_shared_value *value, uint64_t expires_ms) {
+    e->value = *value;
+    e->expires_ms = expires_ms;
+    if (value->kind != PERI_SHARED_TEXT) return;
+    e->value.text.p = e->bytes + e->key_n;
+    if (value->text.n > 0) memmove(e->bytes + e->key_n, value->text.p, value->text.n);
+}
+
+static size_t text_bytes(const struct peri_shared_value *value) {
+    return value->kind == PERI_SHARED_TEXT ? value->text.n : 0;
+}
+
+static enum peri_err insert(struct peri_shared *shared, struct part *part, struct peri_str key,
+                            uint64_t hash, const struct peri_shared_value *value,
+                            uint64_t expires_ms, uint64_t now) {
+    size_t text_n = text_bytes(value), bytes = sizeof(struct entry) + key.n + text_n;
+    sweep(part, SWEEP, now);
+    if (part->bytes + bytes > shared->part_bytes_max) sweep(part, part->bucket_count, now);
+    if (part->bytes + bytes > shared->part_bytes_max) return PERI_EFULL;
+    enum peri_err err = grow(part);
+    if (err != PERI_OK) return err;
+    struct entry *e = peri_malloc(bytes);
+    if (e == NULL) return PERI_ENOMEM;
+    struct entry **head = &part->buckets[hash / PARTS & (part->bucket_count - 1)];
+    *e = (struct entry){
+        .next = *head, .hash = hash, .key_n = (uint32_t)key.n, .text_room = (uint32_t)text_n
+    };
+    if (key.n > 0) memcpy(e->bytes, key.p, key.n);
+    fill(e, value, expires_ms);
+    *head = e;
+    part->count++;
+    part->bytes += bytes;
+    return PERI_OK;
+}
+
+/* Replace, create or delete. A new entry is made before the old one goes, so a failure changes nothing. */
+static enum peri_err put(struct peri_shared *shared, struct part *part, struct peri_str key,
+                         uint64_t hash, const struct peri_shared_value *value, uint64_t ttl_ms) {
+    uint64_t now = now_ms(shared), expires_ms = ttl_ms == 0 ? 0 : now + ttl_ms;
+    struct entry **at = find(part, key, hash, now);
+    if (value->kind == PERI_SHARED_NONE) {
+        if (at != NULL) drop(part, at);
+        return PERI_OK;
+    }
+    if (at == NULL) return insert(shared, part, key, hash, value, expires_ms, now);
+    if (text_bytes(value) <= (*at)->text_room) {
+        fill(*at, value, expires_ms);
+        return PERI_OK;
+    }
+    struct entry *old = *at;
+    enum peri_err err = insert(shared, part, key, hash, value, expires_ms, now);
+    if (err != PERI_OK) return err;
+    at = &part->buckets[hash / PARTS & (part->bucket_count - 1)];
+    while (*at != old) at = &(*at)->next;
+    drop(part, at);
+    return PERI_OK;
+}
+
+static bool is_equal(const struct peri_shared_value *a, const struct peri_shared_value *b) {
+    if (a->kind != b->kind) return false;
+    switch (a->kind) {
+    case PERI_SHARED_BOOL: return a->boolean == b->boolean;
+    case PERI_SHARED_INTEGER: return a->integer == b->integer;
+    case PERI_SHARED_NUMBER: return a->number == b->number;
+    case PERI_SHARED_TEXT: return peri_str_eq(a->text, b->text);
+    case PERI_SHARED_NONE: break;
+    }
+    return true;
+}
+
+static int64_t add_integers(int64_t a, int64_t b) {
+    int64_t sum;
+    if (!__builtin_add_overflow(a, b, &sum)) return sum;
+    return b > 0 ? INT64_MAX : INT64_MIN;
+}
+
+static double as_number(const struct peri_shared_value *v) {
+    return v->kind == PERI_SHARED_INTEGER ? (double)v->integer : v->number;
+}
+
+/* The whole. */
+
+static bool is_number(const struct peri_shared_value *v) {
+    return v->kind == PERI_SHARED_INTEGER || v->kind == PERI_SHARED_NUMBER;
+}
+
+static bool fits(struct peri_str key, const struct peri_shared_value *value) {
+    return key.n <= PERI_SHARED_KEY_MAX && text_bytes(value) <= PERI_SHARED_TEXT_MAX;
+}
+
+static struct part *lock_part(struct peri_shared *shared, uint64_t hash) {
+    struct part *part = &shared->parts[hash % PARTS];
+    pthread_mutex_lock(&part->lock);
+    return part;
+}
+
+enum peri_err peri_shared_new(struct peri_shared **out, size_t bytes_max,
+                              const struct peri_clock *clock) {
+    struct peri_shared *shared = aligned_alloc(alignof(struct peri_shared), sizeof *shared);
+    *out = shared;
+    if (shared == NULL) return PERI_ENOMEM;
+    memset(shared, 0, sizeof *shared);
+    shared->clock = clock;
+    shared->part_bytes_max = (bytes_max == 0 ? BYTES_DEFAULT : bytes_max) / PARTS;
+    struct peri_rand r;
+    peri_rand_seed_os(&r);
+    for (int i = 0; i < 2; i++) shared->secret[i] = peri_rand_next(&r);
+    for (int i = 0; i < PARTS; i++) pthread_mutex_init(&shared->parts[i].lock, NULL);
+    return PERI_OK;
+}
+
+void peri_shared_free(struct peri_shared *shared) {
+    if (shared == NULL) return;
+    for (int i = 0; i < PARTS; i++) {
+        struct part *part = &shared->parts[i];
+        for (size_t b = 0; b < part->bucket_count; b++)
+            while (part->buckets[b] != NULL) drop(part, &part->buckets[b]);
+        peri_free(part->buckets);
+        pthread_mutex_destroy(&part->lock);
+    }
+    free(shared);
+}
+
+void peri_shared_get(struct peri_shared *shared, struct peri_shared_value *out,
+                     char room[PERI_SHARED_TEXT_MAX], struct peri_str key) {
+    uint64_t hash = hash_key(shared, key);
+    struct part *part = lock_part(shared, hash);
+    struct entry **at = find(part, key, hash, now_ms(shared));
+    out->kind = PERI_SHARED_NONE;
+    if (at != NULL) *out = (*at)->value;
+    if (out->kind == PERI_SHARED_TEXT) {
+        if (out->text.n > 0) memcpy(room, out->text.p, out->text.n);
+        out->text.p = room;
+    }
+    pthread_mutex_unlock(&part->lock);
+}
+
+enum peri_err peri_shared_set(struct peri_shared *shared, struct peri_str key,
+                              const struct peri_shared_value *value, uint64_t ttl_ms) {
+    if (!fits(key, value)) return PERI_ETOOBIG;
+    uint64_t hash = hash_key(shared, key);
+    struct part *part = lock_part(shared, hash);
+    enum peri_err err = put(shared, part, key, hash, value, ttl_ms);
+    pthread_mutex_unlock(&part->lock);
+    return err;
+}
+
+enum peri_err peri_shared_add(struct peri_shared *shared, struct peri_str key,
+                              struct peri_shared_value *value, uint64_t ttl_ms) {
+    if (!fits(key, value)) return PERI_ETOOBIG;
+    if (!is_number(value)) return PERI_EINVAL;
+    uint64_t hash = hash_key(shared, key);
+    struct part *part = lock_part(shared, hash);
+    struct entry **at = find(part, key, hash, now_ms(shared));
+    enum peri_err err = PERI_OK;
+    if (at == NULL) {
+        err = put(shared, part, key, hash, value, ttl_ms);
+    } else if (!is_number(&(*at)->value)) {
+        err = PERI_EINVAL;
+    } else {
+        struct peri_shared_value *sum = &(*at)->value;
+        if (sum->kind == PERI_SHARED_INTEGER && value->kind == PERI_SHARED_INTEGER)
+            sum->integer = add_integers(sum->integer, value->integer);
+        else
+            *sum = (struct peri_shared_value){ .kind = PERI_SHARED_NUMBER,
+                                               .number = as_number(sum) + as_number(value) };
+        *value = *sum;
+    }
+    pthread_mutex_unlock(&part->lock);
+    return err;
+}
+
+enum peri_err peri_shared_swap(struct peri_shared *shared, struct peri_str key,
+                               const struct peri_shared_value *expected,
+                               const struct peri_shared_value *value, uint64_t ttl_ms,
+                               bool *is_set) {
+    *is_set = false;
+    if (!fits(key, value)) return PERI_ETOOBIG;
+    uint64_t hash = hash_key(shared, key);
+    struct part *part = lock_part(shared, hash);
+    struct entry **at = find(part, key, hash, now_ms(shared));
+    static const struct peri_shared_value none = { .kind = PERI_SHARED_NONE };
+    enum peri_err err = PERI_OK;
+    if (is_equal(at == NULL ? &none : &(*at)->value, expected)) {
+        err = put(shared, part, key, hash, value, ttl_ms);
+        *is_set = err == PERI_OK;
+    }
+    pthread_mutex_unlock(&part->lock);
+    return err;
+}
+
+size_t peri_shared_count(struct peri_shared *shared) {
+    size_t count = 0;
+    for (uint64_t i = 0; i < PARTS; i++) {
+        struct part *part = lock_part(shared, i);
+        count += part->count;
+        pthread_mutex_unlock(&part->lock);
+    }
+    return count;
+}
+
+size_t peri_shared_bytes(struct peri_shared *shared) {
+    size_t bytes = 0;
+    for (uint64_t i = 0; i < PARTS; i++) {
+        struct part *part = lock_part(shared, i);
+        bytes += part->bytes;
+        pthread_mutex_unlock(&part->lock);
+    }
+    return bytes;
+}
