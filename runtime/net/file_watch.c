@@ -52,8 +52,9 @@ static struct identity look(const char *path) {
 }
 
 static bool is_same(const struct identity *a, const struct identity *b) {
-    return a->exists == b->exists && a->device == b->device && a->inode == b->inode && a->size == b->size &&
-           a->changed.tv_sec == b->changed.tv_sec && a->changed.tv_nsec == b->changed.tv_nsec;
+    return a->exists == b->exists && a->device == b->device && a->inode == b->inode &&
+           a->size == b->size && a->changed.tv_sec == b->changed.tv_sec &&
+           a->changed.tv_nsec == b->changed.tv_nsec;
 }
 
 static void on_settled(void *arg) {
@@ -68,10 +69,19 @@ static void on_settled(void *arg) {
     if (is_changed) w->changed(w->arg);
 }
 
+static bool is_watched(const struct peri_file_watch *w, const char *name) {
+    for (size_t i = 0; i < w->count; i++) {
+        const char *slash = strrchr(w->files[i].path, '/');
+        if (strcmp(slash == NULL ? w->files[i].path : slash + 1, name) == 0) return true;
+    }
+    return false;
+}
+
 static void on_event(uv_fs_event_t *event, const char *name, int events, int status) {
     struct folder *f = event->data;
-    (void)name, (void)events, (void)status;
-    peri_timer_start(&f->owner->settle, SETTLE_MS);
+    (void)events, (void)status;
+    /* A log that is written in the same folder all the time must not put the settling off for ever. */
+    if (name == NULL || is_watched(f->owner, name)) peri_timer_start(&f->owner->settle, SETTLE_MS);
 }
 
 static void on_folder_closed(uv_handle_t *handle) {
@@ -116,8 +126,9 @@ void peri_file_watch_close(struct peri_file_watch *w) {
     peri_free(w);
 }
 
-enum peri_err peri_file_watch_open(struct peri_file_watch **out, struct peri_loop *loop, const struct peri_str *paths,
-                                   size_t count, void (*changed)(void *arg), void *arg) {
+enum peri_err peri_file_watch_open(struct peri_file_watch **out, struct peri_loop *loop,
+                                   const struct peri_str *paths, size_t count,
+                                   void (*changed)(void *arg), void *arg) {
     struct peri_file_watch *w = peri_calloc(1, sizeof *w);
     if (w == NULL) return PERI_ENOMEM;
     w->loop = loop;
