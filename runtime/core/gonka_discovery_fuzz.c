@@ -56,6 +56,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
             peri_bug("an object may be asked for a snapshot");
         judge(set, n);
     }
+    if (peri_gonka_epoch_read(&epoch, text, NULL) == PERI_OK &&
+        (peri_gonka_blocks_left(&epoch) < 0 || epoch.height < 1 ||
+         (peri_gonka_service(&epoch) == PERI_GONKA_SERVES_ALL &&
+          peri_gonka_blocks_left(&epoch) > 0)))
+        peri_bug("a window has an end, and outside of one there is none");
     if (peri_gonka_set_of_endpoints(&set, &text, 1, &fault) == PERI_OK) judge(set, n);
     (void)!peri_gonka_params_read(&params, &a, text, &fault);
     (void)!peri_gonka_delegates_read(&delegates, &count, &a, text, &fault);

@@ -24,9 +24,13 @@ static enum peri_err parse(struct peri_json **j, struct peri_str text, const cha
     return err == PERI_OK ? err : peri_fault_set(fault, err, "%s: %s", what, inner.text);
 }
 
+/* Heights are counted with; this is far above any, and sums of a few stay far below 64 bits. */
+#define HEIGHT_MAX (INT64_C(1) << 53)
+
 static int64_t number(struct peri_json *j, uint32_t object, const char *name) {
     int64_t value;
-    return peri_gonka_int(&value, j, peri_json_get(j, object, peri_str_of(name))) ? value : 0;
+    bool is_told = peri_gonka_int(&value, j, peri_json_get(j, object, peri_str_of(name)));
+    return is_told && value >= 0 && value <= HEIGHT_MAX ? value : 0;
 }
 
 static void read_stages(struct peri_gonka_stages *s, struct peri_json *j, uint32_t node) {
@@ -101,7 +105,7 @@ enum peri_err peri_gonka_epoch_read(struct peri_gonka_epoch *out, struct peri_st
     uint32_t root = peri_json_root(j), latest = PERI_GONKA_GET(j, root, "latest_epoch");
     if (peri_json_kind(j, latest) != PERI_JSON_OBJECT)
         err = peri_fault_set(fault, PERI_EMALFORMED, "epoch: there is no 'latest_epoch'");
-    else if (!peri_gonka_int(&out->height, j, PERI_GONKA_GET(j, root, "block_height")))
+    else if ((out->height = number(j, root, "block_height")) == 0)
         err = peri_fault_set(fault, PERI_EMALFORMED, "epoch: there is no 'block_height'");
     if (err == PERI_OK) {
         if (!peri_gonka_uint(&out->index, j, PERI_GONKA_GET(j, latest, "index"))) out->index = 0;

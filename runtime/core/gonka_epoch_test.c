@@ -230,3 +230,20 @@ TEST(epoch_reads_the_servers_answers) {
     CHECK_EQ(e.next.poc_start, 5567506);
     CHECK_EQ(peri_gonka_service(&e), PERI_GONKA_SERVES_PRESERVED);
 }
+
+TEST(epoch_does_not_count_with_absurd_heights) {
+    struct peri_gonka_epoch e = read_epoch(
+        "{\"block_height\":5,\"latest_epoch\":{},\"phase\":\"PoCValidate\",\"epoch_stages\":{\"poc_"
+        "start\":"
+        "-9223372036854775807,\"poc_validation_end\":9223372036854775807,\"next_poc_start\":"
+        "9223372036854775807},\"is_confirmation_poc_active\":true,\"active_confirmation_poc_"
+        "event\":{"
+        "\"phase\":2,\"generation_start_height\":9223372036854775807}}");
+    CHECK_EQ(e.stages.poc_start, 0);
+    CHECK_EQ(peri_gonka_blocks_left(&e), 0);
+    CHECK_EQ(e.length, 0);
+    struct peri_gonka_epoch never;
+    CHECK_EQ(
+        peri_gonka_epoch_read(&never, PERI_STR("{\"block_height\":-5,\"latest_epoch\":{}}"), NULL),
+        PERI_EMALFORMED);
+}

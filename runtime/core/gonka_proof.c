@@ -116,6 +116,8 @@ static enum peri_err prove_record(struct proof *p) {
     if (err == PERI_OK) err = check_keys(p);
     if (err == PERI_OK) err = peri_gonka_set_decode(&p->set, p->record, p->fault);
     if (err != PERI_OK) return err;
+    if (p->set->created_height < 1 || p->set->created_height == INT64_MAX)
+        return denied(p->fault, "the record says no height at which it was written");
     if (p->set->epoch != r->epoch)
         return denied(p->fault, "the record is of another epoch than its key");
     if (p->trust->epoch != 0 && p->trust->epoch != r->epoch)

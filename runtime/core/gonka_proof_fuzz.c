@@ -1,6 +1,7 @@
 /* Any bytes as a proof message, as a participants document and as a commit. Nothing made up may prove anything: the
  * pinned hash is one that no block has. */
 #include "core/gonka_proof.h"
+#include "core/gonka_trust.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
@@ -22,6 +23,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
             peri_bug("a proof is about something");
     if (peri_gonka_prove(&set, &report, h, bytes, &trust, &fault) == PERI_OK || set != NULL)
         peri_bug("nothing made up is proven");
+    struct peri_gonka_trusted *trusted = NULL;
+    const struct peri_gonka_block block = { bytes, &bytes, 1 };
+    if (peri_gonka_trusted_start(&trusted, h, &block, trust.chain_id, trust.block_hash, &fault) ==
+            PERI_OK ||
+        trusted != NULL)
+        peri_bug("nothing made up is trusted");
     const uint8_t *cut = n == 0 ? NULL : memchr(data, 0, n);
     if (cut != NULL) {
         struct peri_str document = { (const char *)data, (size_t)(cut - data) };

@@ -188,6 +188,26 @@ TEST(proof_refuses_the_commit_of_another_block) {
     chain_done(&c);
 }
 
+/* Records with a sound proof and a pinned block, written at no height there is. */
+TEST(proof_refuses_records_of_no_height) {
+    struct chain c;
+    struct peri_fault fault = { PERI_OK, "" };
+    int count = 0;
+    chain_init(&c);
+    pin(&c);
+    struct peri_json_iter it = peri_json_iter(c.v.j, v_get(&c.v, c.v.root, "ageless"));
+    for (; peri_json_next(c.v.j, &it); count++) {
+        struct peri_str document = peri_json_raw(c.v.j, v_get(&c.v, it.value, "participants"));
+        c.document = (char *)document.p;
+        c.document_n = document.n;
+        memcpy(c.trust.block_hash, u8(v_hex(&c.v, it.value, "block_hash")), 32);
+        CHECK_EQ(answer(&c, &fault), PERI_EDENIED);
+        CHECK(strstr(fault.text, "no height") != NULL);
+    }
+    CHECK_EQ(count, 3);
+    chain_done(&c);
+}
+
 /* Another character of the same kind, so that the text stays well formed where it can. */
 static char other(char c) {
     if (c == '9') return '0';

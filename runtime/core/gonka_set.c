@@ -107,7 +107,7 @@ static enum peri_err find_doubles(struct peri_gonka_set *set) {
 }
 
 static uint32_t whole(double weight) {
-    return weight < 1 ? 1 : weight > UINT32_MAX ? UINT32_MAX : (uint32_t)llround(weight);
+    return !(weight >= 1) ? 1 : weight > UINT32_MAX ? UINT32_MAX : (uint32_t)llround(weight);
 }
 
 static int descending(const void *a, const void *b) {

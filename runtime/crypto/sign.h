@@ -14,7 +14,8 @@
 /* Belongs to one thread. */
 struct peri_signer;
 
-/*   verifies  check each signature before giving it out: 26 µs more against a fault in the machine
+/*   verifies  check each signature before giving it out, against a fault in the machine: a signature then costs
+ *             about two and a half times as much
  *   gives     PERI_OK · PERI_ENOMEM · PERI_ECRYPTO the system gave no randomness */
 PERI_MUST_USE enum peri_err peri_signer_new(struct peri_signer **out, bool verifies);
 /* Takes NULL. */
