@@ -31,6 +31,7 @@ static enum peri_err take_status(struct peri_answer_head *h, struct peri_str lin
     h->line_count = 0;
     h->has_length = h->is_chunked = h->is_closing = false;
     h->is_http1_0 = is_http1 && version.p[7] == '0';
+    h->is_http1_1 = is_http1 && !h->is_http1_0;
     h->status = (rest.p[0] - '0') * 100 + (rest.p[1] - '0') * 10 + (rest.p[2] - '0');
     return PERI_OK;
 }
@@ -49,7 +50,9 @@ static enum peri_err take_framing(struct peri_answer_head *h, struct peri_str na
             return refuse(h, PERI_EPROTO, "the answer's transfer-encoding is not just 'chunked'");
         h->is_chunked = true;
     } else if (peri_str_eq_nocase(name, PERI_STR("connection"))) {
-        if (peri_str_eq_nocase(value, PERI_STR("close"))) h->is_closing = true;
+        struct peri_str option;
+        while (peri_str_cut(&option, &value, ','))
+            if (peri_str_eq_nocase(peri_str_trim(option), PERI_STR("close"))) h->is_closing = true;
     }
     return PERI_OK;
 }

@@ -70,6 +70,7 @@ struct peri_call *peri_call_alloc(const struct peri_call_spec *spec) {
     }
     for (size_t i = 0; i + 1 < count; i++) lines[i].next = &lines[i + 1];
     call->lines = lines;
+    call->body_bytes = spec->body.n;
     return call;
 }
 

@@ -120,7 +120,10 @@ static bool begin_body(struct peri_call *call) {
         peri_timer_stop(&call->phase);
     else if (peri_timer_start(&call->phase, call->idle_ms) != PERI_OK)
         return false;
-    bool forbid = c->sockets > c->open_calls + c->options.idle_connections;
+    /* An answer that has no body may be followed by one all the same, and libcurl would not tell. */
+    int status = call->head.status;
+    bool forbid = status == 204 || status == 304 || e->shape == PERI_EASY_HEAD ||
+                  c->sockets > c->open_calls + c->options.idle_connections;
     if (forbid != e->forbids_reuse) {
         curl_easy_setopt(e->easy, CURLOPT_FORBID_REUSE, (long)forbid);
         e->forbids_reuse = forbid;
@@ -150,6 +153,39 @@ size_t peri_call_on_bytes(char *p, size_t size, size_t n, void *easy) {
     call->received_bytes += n;
     peri_call_ready(call);
     return n;
+}
+
+/* libcurl tells nobody when a provider sent more than it announced: it drops the rest and closes a connection
+ * that was to be kept. So that is what we look for. An answer that came before the whole request was sent also
+ * ends its connection, and rightly. */
+static bool came_with_more(const struct peri_call *call) {
+    const struct peri_answer_head *head = &call->head;
+    curl_off_t sent = 0;
+    if (!head->is_http1_1 || head->is_closing || call->easy->forbids_reuse ||
+        !peri_watch_is_closed(call))
+        return false;
+    if (!head->has_length && !head->is_chunked) return false;
+    curl_easy_getinfo(call->easy->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
+    return (uint64_t)sent >= call->body_bytes;
+}
+
+/* libcurl 7.88 gives up on a line of more than 100 KB as if memory had run out. */
+static bool is_in_head(const struct peri_call *call) {
+    curl_off_t first_byte_us = 0;
+    curl_easy_getinfo(call->easy->easy, CURLINFO_STARTTRANSFER_TIME_T, &first_byte_us);
+    return !call->has_head && first_byte_us > 0;
+}
+
+void peri_call_on_finished(struct peri_call *call, CURLcode code) {
+    call->is_over = true;
+    call->code = code;
+    if (code == CURLE_OK && !call->has_head)
+        refuse(call, PERI_ECLOSED, "the connection ended before the answer's head");
+    else if (code == CURLE_OUT_OF_MEMORY && is_in_head(call))
+        refuse(call, PERI_ETOOBIG, "a line of the answer's head is larger than 100 KB");
+    else if (code == CURLE_OK && came_with_more(call))
+        refuse(call, PERI_EPROTO, "the provider sent more than it announced");
+    peri_call_ready(call);
 }
 
 /* The end of a call */
@@ -206,7 +242,11 @@ static void fill_report(struct peri_call_report *report, const struct peri_call 
     if (why == NULL && call->was_refused) why = "the address is not allowed";
     if (why == NULL && call->easy->why[0] != '\0') why = call->easy->why;
     if (why == NULL) why = peri_err_text(err);
-    snprintf(report->detail, sizeof report->detail, "%.*s", (int)sizeof report->detail - 1, why);
+    long os_error = 0;
+    if (err == PERI_ECONNECT) curl_easy_getinfo(h, CURLINFO_OS_ERRNO, &os_error);
+    const char *reason = os_error != 0 ? strerrordesc_np((int)os_error) : NULL;
+    snprintf(report->detail, sizeof report->detail, "%.120s%s%.30s", why,
+             reason != NULL ? ": " : "", reason != NULL ? reason : "");
 }
 
 static void free_call(struct peri_call *call) {

@@ -81,7 +81,8 @@ struct peri_call {
     enum peri_err verdict; /* ours, before libcurl's */
     const char *why;
     CURLcode code;
-    curl_socket_t fd; /* it last waited for */
+    curl_socket_t fd;    /* it last waited for */
+    uint64_t body_bytes; /* of the request */
     bool is_restricted;
     bool has_head, gave_head, is_paused, is_over; /* is_over: libcurl has finished the transfer */
     bool opened_socket, is_connected, was_refused;
@@ -116,10 +117,14 @@ int peri_watch_socket(CURL *easy, curl_socket_t fd, int what, void *multi, void 
 curl_socket_t peri_watch_open(void *easy, curlsocktype purpose, struct curl_sockaddr *address);
 /* The call no longer uses the socket it last waited for. */
 void peri_watch_release(struct peri_call *call);
+/* Whether libcurl has closed it. */
+bool peri_watch_is_closed(const struct peri_call *call);
 int peri_watch_close(void *client, curl_socket_t fd);
 
 /* client.c */
 void peri_call_ready(struct peri_call *call);
+/* libcurl has finished the call's transfer. */
+void peri_call_on_finished(struct peri_call *call, CURLcode code);
 /* The call ends with PERI_ENOMEM in the next turn. */
 void peri_call_out_of_memory(struct peri_call *call);
 void peri_client_soon(struct peri_client *c);

@@ -1,42 +1,5 @@
 #include "net/upstream_test.h"
 
-#define OK_5 "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello"
-
-/* One loop, one provider, one client, one owner. */
-struct bench {
-    struct peri_loop *loop;
-    struct upstream up;
-    struct peri_client *client;
-    struct seen seen;
-    struct peri_call_spec spec;
-};
-
-static void bench_open(struct bench *b, const char *script) {
-    memset(b, 0, sizeof *b);
-    if (peri_loop_new(&b->loop) != PERI_OK) abort();
-    peri_loop_use_fake_time(b->loop);
-    upstream_open(&b->up, b->loop, script);
-    if (peri_client_new(&b->client, b->loop, NULL) != PERI_OK) abort();
-    b->seen.loop = b->loop;
-    b->spec = (struct peri_call_spec){ .url = b->up.parsed,
-                                       .method = PERI_STR("POST"),
-                                       .body = PERI_STR("{}") };
-}
-
-static void bench_close(struct bench *b) {
-    CHECK_EQ(peri_client_open_calls(b->client), 0);
-    seen_clear(&b->seen);
-    peri_client_free(b->client);
-    upstream_close(&b->up);
-    peri_loop_free(b->loop);
-}
-
-static void bench_run(struct bench *b) {
-    seen_clear(&b->seen);
-    CHECK_EQ(seen_start(&b->seen, b->client, &b->spec), PERI_OK);
-    UNTIL(b->loop, b->seen.dones > 0);
-}
-
 TEST(a_plain_answer_arrives_with_its_head_its_body_and_a_report) {
     struct bench b;
     bench_open(&b, OK_5);
@@ -82,17 +45,17 @@ TEST(methods_follow_each_other_on_one_handle_without_traces) {
                   { "GET", "", "GET /v1 ", false },       { "HEAD", "", "HEAD /v1 ", false },
                   { "GET", "", "GET /v1 ", false } };
     struct bench b;
-    bench_open(&b, "HTTP/1.1 204 No Content\r\n\r\n");
+    bench_open(&b, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         b.spec.method = peri_str_of(cases[i].method);
         b.spec.body = peri_str_of(cases[i].body);
         bench_run(&b);
         CHECK_EQ(b.seen.report.err, PERI_OK);
-        CHECK_EQ(b.seen.status, 204);
+        CHECK_EQ(b.seen.status, 200);
         CHECK(peri_str_has_prefix(peri_str_of(b.up.head), peri_str_of(cases[i].line)));
         CHECK_EQ(strstr(b.up.head, "Content-Length") != NULL, cases[i].has_length);
     }
-    CHECK_EQ(b.up.accepts, 1);
+    CHECK_EQ(b.up.accepts, 3); /* an answer to HEAD ends its connection */
     bench_close(&b);
 }
 
@@ -302,13 +265,6 @@ TEST(a_call_paused_before_its_body_gets_none) {
     CHECK_STR(peri_buf_str(&b.seen.body), "hello");
     bench_close(&b);
 }
-
-static void say_nothing(struct line *l, int request) {
-    (void)l;
-    (void)request;
-}
-
-#define HALF "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n"
 
 TEST(a_cancelled_call_is_gone_for_the_provider_in_the_same_turn) {
     for (int phase = 0; phase < 4; phase++) {

@@ -170,10 +170,8 @@ static void note_finished(struct peri_multi *m) {
         struct peri_easy *e = NULL;
         if (message->msg != CURLMSG_DONE) continue;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &e);
-        e->call->is_over = true;
-        e->call->code = message->data.result;
         m->running--;
-        peri_call_ready(e->call);
+        peri_call_on_finished(e->call, message->data.result);
     }
 }
 

@@ -9,14 +9,27 @@
 #include "net/client.h"
 #include "net/loop_uv.h"
 
+/* Turn the loop until `claim` holds; a test that hangs is ended by its alarm. */
+#define UNTIL(loop, claim)                                                                         \
+    do {                                                                                           \
+        alarm(60);                                                                                 \
+        while (!(claim)) peri_loop_step((loop), true);                                             \
+    } while (0)
+
+/* As many turns as the kernel needs to carry something over loopback: none of them waits. */
+#define TURNS(loop, n)                                                                             \
+    for (int test_turn = 0; test_turn < (n); test_turn++) peri_loop_step((loop), false)
+
 struct upstream;
 
 struct line { /* one accepted connection */
     uv_tcp_t tcp;
+    struct peri_list link;
     struct upstream *up;
     struct peri_buf in;
     int requests;
-    bool is_gone; /* the client closed it */
+    bool is_gone;    /* the client closed it */
+    bool is_closing; /* once what is queued has left */
     const char *rest;
     size_t rest_n, piece;
 };
@@ -24,6 +37,7 @@ struct line { /* one accepted connection */
 struct upstream {
     struct peri_loop *loop;
     uv_tcp_t listener;
+    struct peri_list lines;
     /* Called for each whole request; its number on this connection counts from 1. */
     void (*answer)(struct line *l, int request);
     /* Called for a fresh connection instead of reading from it. */
@@ -41,6 +55,7 @@ struct upstream {
 
 static void line_free(uv_handle_t *handle) {
     struct line *l = handle->data;
+    peri_list_remove(&l->link);
     peri_buf_done(&l->in);
     peri_free(l);
 }
@@ -83,6 +98,11 @@ static void on_line_written(uv_write_t *w, int status) {
     struct line *l = w->data;
     peri_free(w);
     if (status == 0 && l->rest_n > 0) line_send_piece(l);
+    if (l->is_closing && uv_stream_get_write_queue_size((uv_stream_t *)&l->tcp) == 0) line_close(l);
+}
+
+__attribute__((unused)) static void line_close_after_writing(struct line *l) {
+    l->is_closing = true;
 }
 
 /* The script in pieces, one after the other has left. */
@@ -145,6 +165,7 @@ static void on_line(uv_stream_t *listener, int status) {
     peri_buf_init(&l->in, 0);
     uv_tcp_init(peri_loop_uv(up->loop), &l->tcp);
     l->tcp.data = l;
+    peri_list_insert(&up->lines, &l->link);
     if (uv_accept(listener, (uv_stream_t *)&l->tcp) != 0) abort();
     up->accepts++;
     up->last = l;
@@ -160,6 +181,7 @@ static void upstream_open(struct upstream *up, struct peri_loop *loop, const cha
     *up = (struct upstream){ .loop = loop, .script = script };
     uv_tcp_init(peri_loop_uv(loop), &up->listener);
     up->listener.data = up;
+    peri_list_init(&up->lines);
     uv_ip4_addr("127.0.0.1", 0, &address);
     if (uv_tcp_bind(&up->listener, (struct sockaddr *)&address, 0) != 0 ||
         uv_listen((uv_stream_t *)&up->listener, 1024, on_line) != 0)
@@ -170,16 +192,11 @@ static void upstream_open(struct upstream *up, struct peri_loop *loop, const cha
     if (peri_url_parse(&up->parsed, peri_str_of(up->url), NULL) != PERI_OK) abort();
 }
 
-static void close_line(uv_handle_t *handle, void *up) {
-    if (handle->type != UV_TCP || uv_is_closing(handle)) return;
-    if (handle->data == up)
-        uv_close(handle, NULL);
-    else
-        line_close(handle->data);
-}
-
 static void upstream_close(struct upstream *up) {
-    uv_walk(peri_loop_uv(up->loop), close_line, up);
+    struct peri_list *at, *spare;
+    peri_list_each(at, spare, &up->lines) line_close(peri_list_entry(at, struct line, link));
+    uv_close((uv_handle_t *)&up->listener, NULL);
+    TURNS(up->loop, 2); /* the closed handles live in memory that may go now */
     peri_url_unref(up->parsed);
 }
 
@@ -266,15 +283,47 @@ __attribute__((unused)) static void seen_clear(struct seen *s) {
     *s = (struct seen){ .loop = s->loop };
 }
 
-/* Turn the loop until `claim` holds; a test that hangs is ended by its alarm. */
-#define UNTIL(loop, claim)                                                                         \
-    do {                                                                                           \
-        alarm(60);                                                                                 \
-        while (!(claim)) peri_loop_step((loop), true);                                             \
-    } while (0)
+#define OK_5 "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello"
+#define HALF "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n"
 
-/* As many turns as the kernel needs to carry something over loopback: none of them waits. */
-#define TURNS(loop, n)                                                                             \
-    for (int test_turn = 0; test_turn < (n); test_turn++) peri_loop_step((loop), false)
+__attribute__((unused)) static void say_nothing(struct line *l, int request) {
+    (void)l;
+    (void)request;
+}
+
+/* One loop, one provider, one client, one owner. */
+struct bench {
+    struct peri_loop *loop;
+    struct upstream up;
+    struct peri_client *client;
+    struct seen seen;
+    struct peri_call_spec spec;
+};
+
+__attribute__((unused)) static void bench_open(struct bench *b, const char *script) {
+    memset(b, 0, sizeof *b);
+    if (peri_loop_new(&b->loop) != PERI_OK) abort();
+    peri_loop_use_fake_time(b->loop);
+    upstream_open(&b->up, b->loop, script);
+    if (peri_client_new(&b->client, b->loop, NULL) != PERI_OK) abort();
+    b->seen.loop = b->loop;
+    b->spec = (struct peri_call_spec){ .url = b->up.parsed,
+                                       .method = PERI_STR("POST"),
+                                       .body = PERI_STR("{}") };
+}
+
+__attribute__((unused)) static void bench_close(struct bench *b) {
+    CHECK_EQ(peri_client_open_calls(b->client), 0);
+    seen_clear(&b->seen);
+    peri_client_free(b->client);
+    upstream_close(&b->up);
+    peri_loop_free(b->loop);
+}
+
+__attribute__((unused)) static void bench_run(struct bench *b) {
+    seen_clear(&b->seen);
+    CHECK_EQ(seen_start(&b->seen, b->client, &b->spec), PERI_OK);
+    UNTIL(b->loop, b->seen.dones > 0);
+}
 
 #endif

@@ -122,6 +122,11 @@ void peri_watch_release(struct peri_call *call) {
     if (w != NULL && w->call == call) w->call = NULL;
 }
 
+bool peri_watch_is_closed(const struct peri_call *call) {
+    const struct peri_watcher *w = watcher_of(call->client, call->fd);
+    return call->fd != CURL_SOCKET_BAD && (w == NULL || w->call != call);
+}
+
 /* The transfer ends with its own error in the next turn; nothing else in the multi is touched. */
 static int out_of_memory(CURL *easy) {
     struct peri_easy *e = NULL;
