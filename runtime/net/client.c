@@ -188,6 +188,13 @@ void peri_call_on_finished(struct peri_call *call, CURLcode code) {
     peri_call_ready(call);
 }
 
+/* An owner's callback may free the client: then it goes when nobody stands on it any more. */
+static void enter(struct peri_client *c) { c->depth++; }
+
+static void leave(struct peri_client *c) {
+    if (--c->depth == 0 && c->is_doomed) peri_client_free(c);
+}
+
 /* The end of a call */
 
 static enum peri_err err_of(const struct peri_call *call) {
@@ -264,8 +271,10 @@ static void free_call(struct peri_call *call) {
 
 static void finish(struct peri_call *call) {
     struct peri_call_report report;
+    struct peri_client *c = call->client;
+    enter(c);
     fill_report(&report, call);
-    call->client->open_calls--;
+    c->open_calls--;
     peri_multi_remove(
         call); /* the socket of a call that failed is closed before its owner hears of it */
     peri_list_remove(&call->ready);
@@ -273,6 +282,7 @@ static void finish(struct peri_call *call) {
     peri_timer_stop(&call->total);
     call->ops->on_done(call->arg, call, &report);
     free_call(call);
+    leave(c);
 }
 
 static void fail(struct peri_call *call, enum peri_err err, const char *why) {
@@ -353,6 +363,7 @@ static void deliver(struct peri_call *call) {
  * the loop. */
 void peri_client_pump(struct peri_client *c) {
     struct peri_list due, ready, *at;
+    enter(c);
     c->is_pumping = true;
     peri_list_init(&ready);
     while (!peri_list_is_empty(&c->ready)) {
@@ -378,7 +389,9 @@ void peri_client_pump(struct peri_client *c) {
     }
     c->current = NULL;
     c->is_pumping = false;
-    if (!peri_list_is_empty(&c->due) || !peri_list_is_empty(&c->ready)) peri_client_soon(c);
+    if (!c->is_doomed && (!peri_list_is_empty(&c->due) || !peri_list_is_empty(&c->ready)))
+        peri_client_soon(c);
+    leave(c);
 }
 
 /* The start of a call */
@@ -494,6 +507,8 @@ static void on_soon_closed(uv_handle_t *handle) { peri_free(handle); }
 void peri_client_free(struct peri_client *c) {
     if (c == NULL) return;
     if (c->open_calls > 0) peri_bug("every call has ended before its client goes");
+    c->is_doomed = true;
+    if (c->depth > 0) return;
     for (size_t i = 0; i < c->multi_count; i++) peri_multi_free(c->multis[i]);
     while (c->pool != NULL) {
         struct peri_easy *next = c->pool->next;

@@ -37,7 +37,8 @@ struct peri_client_options {
 
 PERI_MUST_USE enum peri_err peri_client_new(struct peri_client **out, struct peri_loop *loop,
                                             const struct peri_client_options *options);
-/* Every call must have ended or been cancelled. Takes NULL. */
+/* Every call must have ended or been cancelled (the one whose on_done runs has). May be called from inside any
+ * callback. Takes NULL. */
 void peri_client_free(struct peri_client *c);
 /* Calls open now, and multis made so far. */
 size_t peri_client_open_calls(const struct peri_client *c);

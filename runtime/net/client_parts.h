@@ -58,6 +58,8 @@ struct peri_client {
     struct peri_list ready, due;
     uv_idle_t *soon; /* runs while something is ready or due */
     bool is_soon, is_pumping;
+    unsigned depth;            /* callbacks of owners under way */
+    bool is_doomed;            /* freed by one of them: goes when the last has returned */
     struct peri_call *current; /* whose callback runs; NULL once it was cancelled */
     struct peri_buf buffers[PERI_CLIENT_BUFFERS];
     size_t buffer_count;

@@ -416,6 +416,54 @@ TEST(after_a_peak_idle_connections_go_down_to_their_cap) {
     bench_close(&b);
 }
 
+struct last {
+    struct peri_client *client;
+    int ends, kind;
+};
+
+static void free_head(void *arg, struct peri_call *call, int status,
+                      const struct peri_header *headers, size_t count) {
+    struct last *last = arg;
+    (void)status, (void)headers, (void)count;
+    if (last->kind != 0) return;
+    last->ends++;
+    peri_call_cancel(call);
+    peri_client_free(last->client);
+}
+
+static bool free_body(void *arg, struct peri_call *call, struct peri_str bytes) {
+    struct last *last = arg;
+    (void)bytes;
+    if (last->kind != 1) return true;
+    last->ends++;
+    peri_call_cancel(call);
+    peri_client_free(last->client);
+    return true;
+}
+
+static void free_done(void *arg, struct peri_call *call, const struct peri_call_report *report) {
+    struct last *last = arg;
+    (void)call, (void)report;
+    last->ends++;
+    peri_client_free(last->client);
+}
+
+TEST(a_client_may_be_freed_from_inside_every_callback) {
+    static const struct peri_call_ops free_ops = { free_head, free_body, free_done };
+    for (int kind = 0; kind < 4; kind++) {
+        struct bench b;
+        struct peri_call *call;
+        bench_open(&b, kind == 3 ? "" : OK_5);
+        struct last last = { .kind = kind };
+        b.spec.total_ms = 50;
+        CHECK_EQ(peri_client_new(&last.client, b.loop, NULL), PERI_OK);
+        CHECK_EQ(peri_call_start(&call, last.client, &b.spec, &free_ops, &last), PERI_OK);
+        if (kind == 3) peri_loop_advance(b.loop, 50);
+        UNTIL(b.loop, last.ends == 1);
+        bench_close(&b);
+    }
+}
+
 TEST(a_start_that_memory_runs_out_on_is_an_error_and_leaks_nothing) {
     struct bench b;
     enum peri_err err = PERI_OK;
