@@ -45,8 +45,9 @@ function loop.wake(sock)
   end
 end
 
---- Let everybody else have a turn.
+--- Let everybody else have a turn; outside of a run there is nobody else.
 function loop.pass()
+  if not coroutine.isyieldable() then return socket.sleep(0.001) end
   ready[#ready + 1] = coroutine.running()
   if coroutine.yield() == Gone then error(Gone, 0) end
 end

@@ -1,0 +1,317 @@
+--- Who is asked: weights, tiers, slots, rests, and what the client hears when nobody can be asked.
+local loop = require "spec.support.loop"
+local process = require "spec.support.process"
+local provider = require "spec.support.provider"
+local router = require "spec.support.router"
+local socket = require "socket"
+
+describe("the built-in route", function()
+  teardown(process.stop_all)
+
+  it("shares requests by weight", router.test(function(start)
+    local heavy, light = provider.start(), provider.start()
+    local r = start { providers = {
+      router.provider("heavy", heavy, { weight = 3 }), router.provider("light", light, { weight = 1 }),
+    } }
+    for _ = 1, 400 do assert.equal(200, r:chat().status) end
+    -- 300 of 400 are expected; five standard deviations are 43.
+    assert(math.abs(#heavy.requests - 300) <= 43, #heavy.requests .. " of 400")
+    assert.equal(400, #heavy.requests + #light.requests)
+  end))
+
+  it("asks a lower tier only when the ones above have failed", router.test(function(start)
+    local first, second = provider.start(), provider.start()
+    local r = start { providers = {
+      router.provider("second", second, { tier = 2, weight = 1000 }), router.provider("first", first, { tier = 1 }),
+    } }
+    for _ = 1, 20 do r:chat() end
+    assert.equal(20, #first.requests)
+    first:next(provider.status(500))
+    assert.equal("second", r:chat().headers["x-perilune-provider"])
+    -- the first one rests now
+    assert.equal("second", r:chat().headers["x-perilune-provider"])
+    assert.equal(21, #first.requests)
+  end))
+
+  it("takes a provider without a key, and sends none", router.test(function(start)
+    local p = provider.start()
+    local r = start { providers = { { id = "local", url = p.url } } }
+    assert.equal(200, r:chat().status)
+    assert.is_nil(p.requests[1].headers.authorization)
+  end))
+
+  it("knows models by their public name, and any for 'auto'", router.test(function(start)
+    local a, b = provider.start(), provider.start()
+    local r = start { providers = {
+      router.provider("a", a, { models = { big = "vendor/big" } }), router.provider("b", b, { models = { "small" } }),
+    } }
+    assert.equal("a", r:chat({ model = "big" }).headers["x-perilune-provider"])
+    assert.equal("vendor/big", a.requests[1].json.model)
+    assert.equal("b", r:chat({ model = "small" }).headers["x-perilune-provider"])
+    assert.equal(200, r:chat({ model = "auto" }).status)
+    local unknown = r:chat { model = "huge" }
+    assert.equal(404, unknown.status)
+    assert.equal("model_not_found", unknown.json.error.code)
+    local listed = {}
+    for _, model in ipairs(r:ask("GET", "/v1/models").json.data) do listed[#listed + 1] = model.id end
+    table.sort(listed)
+    assert.same({ "big", "small" }, listed)
+  end))
+
+  it("passes a refused request back as it came, and asks nobody else", router.test(function(start)
+    for _, status in ipairs { 400, 413, 422 } do
+      local text = '{"error": {"message":"temperature too high","type":"x","param":"temperature","code":null}} '
+      local a, b = provider.start(provider.reply(status, text)), provider.start()
+      local r = start { providers = { router.provider("a", a), router.provider("b", b, { tier = 2 }) } }
+      local answer = r:chat()
+      assert.equal(status, answer.status)
+      assert.equal(text, answer.body)
+      assert.equal(0, #b.requests)
+      -- and holds nothing against the provider
+      a:answer(provider.chat "Hello there.")
+      assert.equal("a", r:chat().headers["x-perilune-provider"])
+    end
+  end))
+
+  it("gives a refusal of any shape our four keys", router.test(function(start)
+    local p = provider.start()
+    local r = start { providers = { router.provider("a", p) } }
+    for _, body in ipairs { '{"error":"no"}', '{"detail":"no"}', "<html>no</html>", "no", "" } do
+      p:next(provider.reply(400, body))
+      local answer = r:chat()
+      assert.equal(400, answer.status)
+      for _, key in ipairs { "message", "type", "param", "code" } do assert.is_not_nil(answer.json.error[key]) end
+    end
+  end))
+
+  describe("lets rest", function()
+    it("a rate-limited provider for as long as it asks", router.test(function(start)
+      local a, b = provider.start(), provider.start()
+      local r = start { providers = { router.provider("a", a), router.provider("b", b, { tier = 2 }) } }
+      a:next(provider.status(429, nil, { ["retry-after-ms"] = "400" }))
+      local since = socket.gettime()
+      assert.equal("b", r:chat().headers["x-perilune-provider"])
+      loop.await("the provider to be asked again", function()
+        return r:chat().headers["x-perilune-provider"] == "a"
+      end)
+      local rested = socket.gettime() - since
+      assert(rested >= 0.39 and rested < 2, "rested for " .. rested)
+    end))
+
+    it("one that fails, and lets a single request find out whether it is well again", router.test(function(start)
+      local a, b, release = provider.start(), provider.start(), {}
+      local r = start {
+        providers = { router.provider("a", a), router.provider("b", b, { tier = 2 }) },
+        route = { failure_cooldown = "200ms" },
+      }
+      a:next(provider.status(500))
+      r:chat()
+      a:forget()
+      a:answer(provider.stream { provider.hold(release), provider.stream_text { "Hello" } })
+      local answered = 0
+      loop.spawn(function()
+        loop.await("the probe", function()
+          if #a.requests > 0 then return true end
+          r:stream()
+        end)
+      end)
+      loop.await("the probe to be asked", function() return #a.requests == 1 end)
+      for _ = 1, 10 do
+        assert.equal("b", r:chat().headers["x-perilune-provider"])
+        answered = answered + 1
+      end
+      assert.equal(1, #a.requests)
+      release.now = true
+      loop.await("it to be open again", function()
+        return r:stream().headers["x-perilune-provider"] == "a"
+      end)
+      assert.equal(10, answered)
+    end))
+
+    it("one that refuses our key, for longer", router.test(function(start)
+      for _, status in ipairs { 401, 403, 404 } do
+        local a, b = provider.start(), provider.start()
+        local r = start {
+          providers = { router.provider("a", a), router.provider("b", b, { tier = 2 }) },
+          route = { failure_cooldown = "1ms", rate_limit_cooldown = "1ms" },
+        }
+        a:next(provider.status(status))
+        for _ = 1, 5 do assert.equal("b", r:chat().headers["x-perilune-provider"]) end
+        assert.equal(1, #a.requests)
+      end
+    end))
+  end)
+
+  describe("with a limit of slots", function()
+    -- `count` requests that stay open until release.now; gives a list that fills with their answers.
+    local function occupy(r, count, answers)
+      for _ = 1, count do
+        loop.spawn(function()
+          local answer = r:stream() or false
+          answers[#answers + 1] = answer
+        end)
+      end
+    end
+
+    it("never exceeds it", router.test(function(start)
+      local release = {}
+      local p = provider.start(function(c, request)
+        provider.hold(release)(c, request)
+        if c.is_open then provider.tokens { "Hello" }(c, request) end
+      end)
+      local r = start { providers = { router.provider("a", p, { max_concurrent = 3 }) } }
+      local answers = {}
+      occupy(r, 12, answers)
+      loop.await("three to be asked", function() return p.busy == 3 end)
+      for _ = 1, 50 do loop.pass() end
+      assert.equal(3, #p.requests)
+      release.now = true
+      loop.await("all answers", function() return #answers == 12 end)
+      for _, answer in ipairs(answers) do assert.equal("Hello", answer.stream.text) end
+      assert.equal(3, p.most_busy)
+    end))
+
+    it("serves who waits in the order of coming", router.test(function(start)
+      local release = {}
+      local p = provider.start(function(c, request)
+        if request.json.seed == 0 then provider.hold(release)(c, request) end
+        provider.tokens { "Hello" }(c, request)
+      end)
+      local r = start { providers = { router.provider("a", p, { max_concurrent = 1 }) } }
+      local open = {}
+      for seed = 0, 5 do
+        open[seed] = r:open_chat { stream = true, seed = seed }
+        if seed == 0 then loop.await("the first to be asked", function() return p.busy == 1 end) end
+        for _ = 1, 20 do loop.pass() end
+      end
+      release.now = true
+      for seed = 0, 5 do assert.equal(200, open[seed]:take_head().status) end
+      for seed = 0, 5 do assert.equal(seed, p.requests[seed + 1].json.seed) end
+    end))
+
+    it("overflows to the next tier, or waits, as configured", router.test(function(start)
+      for _, overflow in ipairs { true, false } do
+        local release = {}
+        local a = provider.start(function(c, request)
+          provider.hold(release)(c, request)
+          provider.tokens { "a" }(c, request)
+        end)
+        local b = provider.start(provider.tokens { "b" })
+        local r = start {
+          providers = { router.provider("a", a, { max_concurrent = 1 }), router.provider("b", b, { tier = 2 }) },
+          route = { overflow = overflow },
+        }
+        local answers = {}
+        occupy(r, 1, answers)
+        loop.await("the first to be asked", function() return a.busy == 1 end)
+        occupy(r, 1, answers)
+        if overflow then
+          loop.await("the second answer", function() return #answers == 1 end)
+          assert.equal("b", answers[1].stream.text)
+        else
+          for _ = 1, 100 do loop.pass() end
+          assert.equal(0, #b.requests)
+        end
+        release.now = true
+        loop.await("both answers", function() return #answers == 2 end)
+        assert.equal(overflow and 1 or 0, #b.requests)
+      end
+    end))
+
+    it("refuses with a time to wait when the queue is full or too slow", router.test(function(start)
+      local p = provider.start(provider.stall)
+      local r = start {
+        providers = { router.provider("a", p, { max_concurrent = 1 }) }, queue = { max = 1, wait = "300ms" },
+      }
+      local held = r:open_chat { stream = true }
+      loop.await("the first to be asked", function() return p.busy == 1 end)
+      local waited
+      loop.spawn(function() waited = r:chat() end)
+      for _ = 1, 20 do loop.pass() end
+      local refused = r:chat()
+      loop.await("the one that waited", function() return waited end)
+      for _, answer in ipairs { refused, waited } do
+        assert.equal(503, answer.status)
+        assert.is_string(answer.headers["retry-after"])
+        assert.is_string(answer.json.error.code)
+      end
+      held:close()
+    end))
+  end)
+
+  describe("when nobody can be asked", function()
+    it("says 429 and the soonest time to come back if all are rate-limited", router.test(function(start)
+      local a = provider.start(provider.status(429, nil, { ["retry-after"] = "50" }))
+      local b = provider.start(provider.status(429, nil, { ["retry-after"] = "20" }))
+      local r = start { providers = { router.provider("a", a), router.provider("b", b) } }
+      for _ = 1, 2 do
+        local answer = r:chat()
+        assert.equal(429, answer.status)
+        assert.equal("rate_limit_exceeded", answer.json.error.code)
+        local seconds = tonumber(answer.headers["retry-after"])
+        assert(seconds >= 19 and seconds <= 20, "retry-after " .. seconds)
+        local ms = tonumber(answer.headers["retry-after-ms"])
+        assert(ms > 19000 and ms <= 20000, "retry-after-ms " .. ms)
+      end
+      assert.equal(1, #a.requests)
+      assert.equal(1, #b.requests)
+    end))
+
+    it("says 503 and why if they failed", router.test(function(start)
+      local r = start { providers = {
+        router.provider("a", provider.start(provider.status(500))), router.provider("b", provider.dead_url()),
+      } }
+      local first = r:chat()
+      assert(first.status == 502 or first.status == 503, "status " .. first.status)
+      local second = r:chat()
+      assert.equal(503, second.status)
+      assert.matches("cooling", second.json.error.message)
+      assert.is_string(second.headers["retry-after"])
+    end))
+
+    it("asks no more providers than allowed", router.test(function(start)
+      local list, simulated = {}, {}
+      for i = 1, 6 do
+        simulated[i] = provider.start(provider.status(500))
+        list[i] = router.provider("p" .. i, simulated[i])
+      end
+      local r = start { providers = list, route = { max_attempts = 4 } }
+      local answer = r:chat()
+      assert.equal("4", answer.headers["x-perilune-attempts"])
+      local asked = 0
+      for _, p in ipairs(simulated) do asked = asked + #p.requests end
+      assert.equal(4, asked)
+    end))
+
+    it("keeps to the request's own deadline", router.test(function(start)
+      local r = start {
+        providers = { router.provider("a", provider.start(provider.stall)) }, timeouts = { total = "300ms" },
+      }
+      local since = socket.gettime()
+      local answer = r:chat()
+      assert.equal(504, answer.status)
+      assert.equal("deadline_exceeded", answer.json.error.code)
+      local took = socket.gettime() - since
+      assert(took >= 0.29 and took < 0.55, "took " .. took)
+    end))
+
+    it("refuses bad requests itself", router.test(function(start)
+      local p = provider.start()
+      local r = start { providers = { router.provider("a", p) } }
+      local bad = {
+        { 400, '{"model":"m",}' }, { 400, "" }, { 400, "[]" }, { 400, '{"model":7}' }, { 400, '{"messages":[]}' },
+        { 400, '{"model":"m","model":"n"}' }, { 400, '{"model":"m","stream":"yes"}' }, { 400, '{"model":"m"} x' },
+        { 400, '{"model":"\xff"}' },
+      }
+      for _, case in ipairs(bad) do
+        local answer = r:ask("POST", "/v1/chat/completions", case[2])
+        assert.equal(case[1], answer.status)
+        for _, key in ipairs { "message", "type", "param", "code" } do assert.is_not_nil(answer.json.error[key]) end
+        assert.matches("^req_", answer.headers["x-request-id"])
+      end
+      assert.equal(405, r:ask("GET", "/v1/chat/completions").status)
+      assert.equal(404, r:ask("GET", "/v1/nothing").status)
+      assert.equal(0, #p.requests)
+    end))
+  end)
+end)
