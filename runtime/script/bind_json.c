@@ -1,106 +1,14 @@
 #include "script/bind_json.h"
 
 #include "base/json_edit.h"
+#include "script/json_box.h"
 #include "script/json_value.h"
-
-/* What all documents made by scripts of one state may hold, beside Lua's own heap: as much again as that may, or
- * this where that has no cap. The collector does not see their memory, so a script could hoard it. */
-#define LEDGER_MAX 67108864
-/* The collector is told in portions of it. */
-#define SEEN_BYTES 65536
-/* A Lua instruction takes about as long as 32 bytes take to be scanned, decoded or written. */
-#define BYTES_PER_STEP 32
-
-struct ledger {
-    size_t held, max;
-    size_t unseen;            /* bytes taken since the collector was last told */
-    struct peri_state *state; /* NULL: nothing is charged */
-};
-
-/* One a document and state. j is NULL once either side has let go. */
-struct box {
-    struct peri_json *j;
-    struct peri_json_watch watch;
-    struct ledger *ledger; /* lives as long as the state */
-    size_t held;           /* our share of it; 0 for documents that C owns */
-    bool is_ours;
-};
 
 /* A proxy. The box is its user value, so the pointer is good as long as the proxy. */
 struct node {
-    struct box *box;
+    struct peri_json_box *box;
     uint32_t at;
 };
-
-static struct ledger *ledger_of(lua_State *L) {
-    peri_json_push_kept(L, PERI_JSON_KEY_LEDGER);
-    struct ledger *ledger = lua_touserdata(L, -1);
-    lua_pop(L, 1);
-    return ledger;
-}
-
-/* Take a text's worth of work off the budget. May raise: call it while nothing is held. */
-static void charge(lua_State *L, size_t bytes) {
-    struct peri_state *s = ledger_of(L)->state;
-    if (s != NULL) peri_budget_charge(&s->budget, L, 1 + bytes / BYTES_PER_STEP);
-}
-
-static void on_document_end(struct peri_json_watch *watch) {
-    struct box *box = peri_list_entry(watch, struct box, watch);
-    box->j = NULL;
-    box->ledger->held -= box->held;
-    box->held = 0;
-}
-
-static void let_go(struct box *box) {
-    struct peri_json *j = box->j;
-    if (j == NULL) return;
-    if (box->is_ours) {
-        peri_json_free(j); /* which tells the box */
-        return;
-    }
-    peri_list_remove(&box->watch.link);
-    on_document_end(&box->watch);
-}
-
-static int box_gc(lua_State *L) {
-    let_go(lua_touserdata(L, 1));
-    return 0;
-}
-
-/* An empty box on the top. */
-static struct box *push_box(lua_State *L) {
-    struct box *box = lua_newuserdatauv(L, sizeof *box, 0);
-    *box = (struct box){ .watch.on_end = on_document_end, .ledger = ledger_of(L) };
-    peri_json_push_kept(L, PERI_JSON_KEY_BOX);
-    lua_setmetatable(L, -2);
-    return box;
-}
-
-static void fill_box(struct box *box, struct peri_json *j, bool is_ours) {
-    box->j = j;
-    box->is_ours = is_ours;
-    peri_json_watch(j, &box->watch);
-}
-
-/* A document that scripts own grew or was made. */
-static void account(lua_State *L, struct box *box) {
-    if (!box->is_ours) return;
-    size_t now = peri_json_memory(box->j), grown = now > box->held ? now - box->held : 0;
-    box->ledger->held += now - box->held;
-    box->held = now;
-    /* the collector is to run as if the memory were its own */
-    struct ledger *ledger = box->ledger;
-    ledger->unseen += grown;
-    if (ledger->unseen >= SEEN_BYTES) {
-        lua_gc(L, LUA_GCSTEP, (int)(ledger->unseen / 1024));
-        ledger->unseen = 0;
-    }
-    if (ledger->held <= ledger->max) return;
-    lua_gc(L, LUA_GCCOLLECT);
-    if (ledger->held > ledger->max)
-        luaL_error(L, "documents hold more than %I bytes", (lua_Integer)ledger->max);
-}
 
 /* Proxy of a node; the box is at `index`. */
 static void push_node(lua_State *L, int index, uint32_t at) {
@@ -118,14 +26,14 @@ void peri_bind_json_push_node(lua_State *L, struct peri_json *j, uint32_t node) 
     if (peri_json_push_scalar(L, j, node)) return;
     peri_json_push_kept(L, PERI_JSON_KEY_DOCUMENTS);
     lua_rawgetp(L, -1, j);
-    struct box *box = lua_touserdata(L, -1);
+    struct peri_json_box *box = lua_touserdata(L, -1);
     if (box == NULL ||
         box->j != j) { /* none yet, or of a document that stood at that address before */
         lua_pop(L, 1);
-        box = push_box(L);
+        box = peri_json_push_box(L);
         lua_pushvalue(L, -1);
         lua_rawsetp(L, -3, j);
-        fill_box(box, j, false);
+        peri_json_box_fill(box, j, false);
     }
     push_node(L, -1, node);
     lua_replace(L, -3);
@@ -140,8 +48,8 @@ void peri_bind_json_forget(lua_State *L, struct peri_json *j) {
     if (!lua_checkstack(L, 2)) return;
     if (peri_json_push_kept(L, PERI_JSON_KEY_DOCUMENTS) == LUA_TTABLE) {
         lua_rawgetp(L, -1, j);
-        struct box *box = lua_touserdata(L, -1);
-        if (box != NULL && box->j == j) let_go(box);
+        struct peri_json_box *box = lua_touserdata(L, -1);
+        if (box != NULL && box->j == j) peri_json_box_let_go(box);
         lua_pop(L, 1);
     }
     lua_pop(L, 1);
@@ -231,8 +139,8 @@ static void finish(lua_State *L, const struct node *n, struct written *w, enum p
     peri_buf_done(&w->buf);
     if (err == PERI_ETOOBIG) luaL_error(L, "the document would outgrow its limits");
     if (err != PERI_OK) luaL_error(L, "%s", peri_err_text(err));
-    account(L, n->box);
-    charge(L, w->json.n);
+    peri_json_box_account(L, n->box);
+    peri_json_charge(L, w->json.n);
 }
 
 static void set_member(lua_State *L, struct peri_json *j, struct node *n) {
@@ -296,7 +204,7 @@ static int json_text(lua_State *L) {
         text = peri_buf_str(b);
     }
     if (b->err != PERI_OK) return luaL_error(L, "%s", peri_err_text(b->err));
-    charge(L, text.n);
+    peri_json_charge(L, text.n);
     lua_pushlstring(L, text.p, text.n);
     peri_buf_done(b);
     return 1;
@@ -392,8 +300,8 @@ static enum peri_err push_document(lua_State *L, struct peri_str text, bool keep
                                    struct peri_fault *fault) {
     const struct peri_json_options options = { .keeps_text = keeps_text, .edit_bytes = 16777216 };
     struct peri_json *j;
-    charge(L, text.n);
-    struct box *box = push_box(L);
+    peri_json_charge(L, text.n);
+    struct peri_json_box *box = peri_json_push_box(L);
     enum peri_err err = peri_json_parse(&j, text, &options, fault);
     if (err == PERI_ENOMEM) { /* what the collector has not looked at may be a lot */
         lua_gc(L, LUA_GCCOLLECT);
@@ -403,8 +311,8 @@ static enum peri_err push_document(lua_State *L, struct peri_str text, bool keep
         lua_pop(L, 1);
         return err;
     }
-    fill_box(box, j, true);
-    account(L, box);
+    peri_json_box_fill(box, j, true);
+    peri_json_box_account(L, box);
     return PERI_OK;
 }
 
@@ -419,7 +327,7 @@ static int json_document(lua_State *L) {
     struct peri_str text = check_str(L, 1);
     enum peri_err err = push_document(L, text, true, &fault);
     if (err != PERI_OK) return push_failure(L, err, &fault);
-    struct box *box = lua_touserdata(L, -1);
+    struct peri_json_box *box = lua_touserdata(L, -1);
     if (!peri_json_push_scalar(L, box->j, peri_json_root(box->j)))
         push_node(L, -1, peri_json_root(box->j));
     return 1;
@@ -429,9 +337,9 @@ static enum peri_err decode(lua_State *L, struct peri_str text, bool drops_null,
                             struct peri_fault *fault) {
     enum peri_err err = push_document(L, text, false, fault);
     if (err != PERI_OK) return err;
-    struct box *box = lua_touserdata(L, -1);
+    struct peri_json_box *box = lua_touserdata(L, -1);
     peri_json_push_plain(L, box->j, peri_json_root(box->j), drops_null);
-    let_go(box);
+    peri_json_box_let_go(box);
     lua_remove(L, -2);
     return PERI_OK;
 }
@@ -460,7 +368,7 @@ void peri_bind_json_encode(lua_State *L, int index) {
     index = lua_absindex(L, index);
     struct peri_buf *b = peri_json_push_buf(L);
     peri_json_add_value(L, index, b);
-    charge(L, b->n);
+    peri_json_charge(L, b->n);
     lua_pushlstring(L, b->p, b->n);
     peri_buf_done(b);
     lua_remove(L, -2);
@@ -481,7 +389,7 @@ static size_t length(const struct peri_json *j, uint32_t node) {
 static int json_table(lua_State *L) {
     struct peri_json *j;
     struct node *n = check_node(L, 1, &j);
-    charge(L, length(j, n->at));
+    peri_json_charge(L, length(j, n->at));
     peri_json_push_plain(L, j, n->at, check_drops_null(L, 2));
     return 1;
 }
@@ -546,7 +454,7 @@ static uint32_t as_node(lua_State *L, int arg, struct peri_json **j) {
     peri_json_add_value(L, arg, b);
     if (push_document(L, peri_buf_str(b), false, &fault) != PERI_OK)
         luaL_argerror(L, arg, fault.text);
-    *j = ((struct box *)lua_touserdata(L, -1))->j;
+    *j = ((struct peri_json_box *)lua_touserdata(L, -1))->j;
     return peri_json_root(*j);
 }
 
@@ -554,7 +462,7 @@ static int json_same(lua_State *L) {
     struct peri_json *a, *b;
     lua_settop(L, 2);
     uint32_t in_a = as_node(L, 1, &a), in_b = as_node(L, 2, &b);
-    charge(L, length(a, in_a) + length(b, in_b));
+    peri_json_charge(L, length(a, in_a) + length(b, in_b));
     lua_pushboolean(L, peri_json_equal(a, in_a, b, in_b));
     return 1;
 }
@@ -578,17 +486,6 @@ static int mark(lua_State *L, enum peri_json_key key) {
 static int json_array(lua_State *L) { return mark(L, PERI_JSON_KEY_ARRAY); }
 static int json_object(lua_State *L) { return mark(L, PERI_JSON_KEY_OBJECT); }
 
-static void keep_sealed(lua_State *L, const char *name, const luaL_Reg *methods,
-                        enum peri_json_key key) {
-    lua_newtable(L);
-    luaL_setfuncs(L, methods, 0);
-    lua_pushstring(L, name);
-    lua_pushvalue(L, -1);
-    lua_setfield(L, -3, "__name");
-    lua_setfield(L, -2, "__metatable");
-    lua_rawsetp(L, LUA_REGISTRYINDEX, peri_json_key(key));
-}
-
 void peri_bind_json_open(lua_State *L, struct peri_state *s) {
     static const luaL_Reg node[] = { { "__index", node_index },
                                      { "__newindex", node_newindex },
@@ -597,7 +494,6 @@ void peri_bind_json_open(lua_State *L, struct peri_state *s) {
                                      { "__eq", node_eq },
                                      { "__tostring", node_tostring },
                                      { NULL, NULL } };
-    static const luaL_Reg box[] = { { "__gc", box_gc }, { NULL, NULL } };
     static const luaL_Reg functions[] = {
         { "append", json_append }, { "array", json_array },
         { "decode", json_decode }, { "document", json_document },
@@ -608,12 +504,8 @@ void peri_bind_json_open(lua_State *L, struct peri_state *s) {
         { "text", json_text },     { NULL, NULL },
     };
     peri_json_value_open(L);
-    keep_sealed(L, "perilune.json", node, PERI_JSON_KEY_NODE);
-    keep_sealed(L, "perilune.json.document", box, PERI_JSON_KEY_BOX);
-    struct ledger *ledger = lua_newuserdatauv(L, sizeof *ledger, 0);
-    bool has_cap = s != NULL && s->options.heap_max != 0;
-    *ledger = (struct ledger){ .max = has_cap ? s->options.heap_max : LEDGER_MAX, .state = s };
-    lua_rawsetp(L, LUA_REGISTRYINDEX, peri_json_key(PERI_JSON_KEY_LEDGER));
+    peri_json_keep_type(L, PERI_JSON_KEY_NODE, "perilune.json", node);
+    peri_json_box_open(L, s);
     lua_newtable(L);
     lua_createtable(L, 0, 1);
     lua_pushliteral(L, "v");

@@ -37,34 +37,29 @@ static int buf_gc(lua_State *L) {
     return 0;
 }
 
-/* A sealed metatable on the top: getmetatable gives its name, setmetatable refuses. */
-static void push_sealed(lua_State *L, const char *name) {
-    lua_createtable(L, 0, 4);
+void peri_json_keep_type(lua_State *L, enum peri_json_key key, const char *name,
+                         const luaL_Reg *methods) {
+    lua_newtable(L);
+    luaL_setfuncs(L, methods, 0);
     lua_pushstring(L, name);
     lua_pushvalue(L, -1);
     lua_setfield(L, -3, "__name");
     lua_setfield(L, -2, "__metatable");
-}
-
-static void keep(lua_State *L, enum peri_json_key key) {
     lua_rawsetp(L, LUA_REGISTRYINDEX, peri_json_key(key));
 }
 
 void peri_json_value_open(lua_State *L) {
-    lua_newuserdatauv(L, 0, 0);
-    push_sealed(L, "perilune.json.null");
-    lua_pushcfunction(L, null_tostring);
-    lua_setfield(L, -2, "__tostring");
+    static const luaL_Reg none[] = { { NULL, NULL } };
+    static const luaL_Reg null[] = { { "__tostring", null_tostring }, { NULL, NULL } };
+    static const luaL_Reg buf[] = { { "__gc", buf_gc }, { NULL, NULL } };
+    peri_json_keep_type(L, PERI_JSON_KEY_ARRAY, "perilune.json.array", none);
+    peri_json_keep_type(L, PERI_JSON_KEY_OBJECT, "perilune.json.object", none);
+    peri_json_keep_type(L, PERI_JSON_KEY_BUF, "perilune.json.buf", buf);
+    peri_json_keep_type(L, PERI_JSON_KEY_NULL, "perilune.json.null", null);
+    lua_newuserdatauv(L, 0, 0); /* its metatable makes way for the sentinel itself */
+    peri_json_push_kept(L, PERI_JSON_KEY_NULL);
     lua_setmetatable(L, -2);
-    keep(L, PERI_JSON_KEY_NULL);
-    push_sealed(L, "perilune.json.array");
-    keep(L, PERI_JSON_KEY_ARRAY);
-    push_sealed(L, "perilune.json.object");
-    keep(L, PERI_JSON_KEY_OBJECT);
-    push_sealed(L, "perilune.json.buf");
-    lua_pushcfunction(L, buf_gc);
-    lua_setfield(L, -2, "__gc");
-    keep(L, PERI_JSON_KEY_BUF);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, peri_json_key(PERI_JSON_KEY_NULL));
 }
 
 void peri_json_push_null(lua_State *L) { peri_json_push_kept(L, PERI_JSON_KEY_NULL); }

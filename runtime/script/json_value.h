@@ -26,6 +26,10 @@ int peri_json_push_kept(lua_State *L, enum peri_json_key key);
  * hold of these metatables. */
 bool peri_json_is_kept_type(lua_State *L, int index, enum peri_json_key key);
 
+/* Keep a sealed metatable: getmetatable gives its name, setmetatable refuses. */
+PERI_RAISES void peri_json_keep_type(lua_State *L, enum peri_json_key key, const char *name,
+                                     const luaL_Reg *methods);
+
 /* Make and keep the sentinel, the marks and the buffers' metatable. */
 PERI_RAISES void peri_json_value_open(lua_State *L);
 PERI_RAISES void peri_json_push_null(lua_State *L);
