@@ -186,3 +186,29 @@ describe("peri.log", function()
     end
   end)
 end)
+
+describe("peri.hash and peri.encode", function()
+  it("hashes as the standards' examples say", function()
+    assert.equal("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", peri.hash.sha256_hex("abc"))
+    assert.equal("8eb208f7e05d987a9b044a8e98c6b087f15a0bfc", peri.hash.ripemd160_hex("abc"))
+    assert.equal("4e03657aea45a94fc7d47ba826c8d667c0d1e6e33a64a036ec44f58fa12d6c45", peri.hash.keccak256_hex("abc"))
+    for _, name in ipairs { "sha256", "ripemd160", "keccak256" } do
+      assert.equal(peri.hash[name .. "_hex"]("x"), peri.encode.hex(peri.hash[name]("x")))
+    end
+  end)
+
+  it("writes and reads bytes as text, strictly", function()
+    local bytes = "\0\1\254\255 any"
+    assert.equal("0001feff20616e79", peri.encode.hex(bytes))
+    assert.equal(bytes, peri.encode.unhex("0001FEff20616e79"))
+    assert.equal("AAH+/yBhbnk=", peri.encode.base64(bytes))
+    assert.equal(bytes, peri.encode.unbase64("AAH+/yBhbnk="))
+    assert.equal("", peri.encode.unbase64(""))
+    for _, bad in ipairs { "A", "AAH+/yBhbnk", "AAH+/yBhbnl=", "AA==\n" } do
+      local got, _, code = peri.encode.unbase64(bad)
+      assert.same({ nil, "EMALFORMED" }, { got, code })
+    end
+    assert.is_nil((peri.encode.unhex("0x01")))
+    assert.is_nil((peri.encode.unhex("012")))
+  end)
+end)

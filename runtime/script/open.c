@@ -9,11 +9,28 @@
 static const struct peri_lib libs[] = {
     { NULL, peri_bind_base_open, PERI_LIB_BOTH }, /* sleep, rand, rand_below, clock */
     { "json", peri_bind_json_open, PERI_LIB_BOTH },
+    { NULL, peri_bind_hash_open, PERI_LIB_BOTH }, /* hash, encode */
     { "log", peri_bind_log_open, PERI_LIB_BOTH },
     { "shared", peri_bind_shared_open, PERI_LIB_BOTH },
     { NULL, peri_bind_run_open, PERI_LIB_TRUSTED },    /* run, spawn */
     { NULL, peri_bind_server_open, PERI_LIB_TRUSTED }, /* http.serve */
 };
+
+/* Every plain table in the module table on the top, and itself. */
+static void freeze(lua_State *L) {
+    lua_pushnil(L);
+    while (lua_next(L, -2) != 0) { /* stack: module name value */
+        if (!lua_istable(L, -1) || lua_type(L, -2) != LUA_TSTRING) {
+            lua_pop(L, 1);
+            continue;
+        }
+        peri_sandbox_freeze(L, lua_tostring(L, -2));
+        lua_pushvalue(L, -2);
+        lua_insert(L, -2);
+        lua_settable(L, -4); /* a member that is there may be set while walking */
+    }
+    peri_sandbox_freeze(L, "perilune");
+}
 
 void peri_open_module(lua_State *L, struct peri_state *s, int where) {
     lua_newtable(L);
@@ -21,11 +38,9 @@ void peri_open_module(lua_State *L, struct peri_state *s, int where) {
         if ((libs[i].where & where) == 0) continue;
         int top = lua_gettop(L);
         libs[i].open(L, s);
-        if (libs[i].name == NULL) continue;
-        if (!s->options.is_trusted && lua_istable(L, -1)) peri_sandbox_freeze(L, libs[i].name);
-        lua_setfield(L, top, libs[i].name);
+        if (libs[i].name != NULL) lua_setfield(L, top, libs[i].name);
     }
-    if (!s->options.is_trusted) peri_sandbox_freeze(L, "perilune");
+    if (!s->options.is_trusted) freeze(L);
 }
 
 int luaopen_perilune(lua_State *L) {

@@ -1,5 +1,7 @@
 #include "script/sandbox.h"
 
+#include <sys/stat.h>
+
 #include "script/testing.h"
 
 TEST(a_policy_sees_exactly_the_names_on_the_list) {
@@ -47,6 +49,10 @@ TEST(globals_and_libraries_cannot_be_changed) {
         { "for _, v in pairs(_G) do if v == string then return 'same' end end", "same" },
         { "require('perilune').rand = nil",
           "!test.lua:1: cannot set 'perilune.rand': it is read-only" },
+        { "require('perilune').json.null = nil",
+          "!test.lua:1: cannot set 'json.null': it is read-only" },
+        { "require('perilune').clock.now_ms = nil",
+          "!test.lua:1: cannot set 'clock.now_ms': it is read-only" },
         { "require('perilune').log.info = nil",
           "!test.lua:1: cannot set 'log.info': it is read-only" },
     };
@@ -107,4 +113,59 @@ TEST(time_and_chance_come_from_the_state) {
               "!test.lua:1: bad argument #2 to 'random' (interval is empty)");
     peri_state_free(s);
     peri_state_free(again);
+}
+
+/* What a policy finds in the module: the rest is for scripts that are trusted. */
+TEST(the_module_of_a_policy_has_no_way_out) {
+    struct peri_state *s;
+    CHECK_EQ(peri_state_new(&s, &script_options), PERI_OK);
+    CHECK_STR(script_says(s, "local peri = require 'perilune'\n"
+                             "return tostring(peri.run) .. tostring(peri.spawn) ..\n"
+                             "  tostring(peri.http and peri.http.serve)"),
+              "nilnilnil");
+    peri_state_free(s);
+}
+
+TEST(modules_are_read_once_and_only_from_the_given_directories) {
+    char dir[] = "/tmp/perilune-sandbox-XXXXXX", path[60], inner[60];
+    CHECK(mkdtemp(dir) != NULL);
+    snprintf(path, sizeof path, "%s/sub", dir);
+    CHECK_EQ(mkdir(path, 0700), 0);
+    snprintf(inner, sizeof inner, "%s/sub/init.lua", dir);
+    snprintf(path, sizeof path, "%s/mine.lua", dir);
+    FILE *f = fopen(path, "w");
+    fputs("local n = 0\nreturn { next = function() n = n + 1 return n end }", f);
+    fclose(f);
+    f = fopen(inner, "w");
+    fputs("leak = 1", f);
+    fclose(f);
+    struct peri_state_options options = script_options;
+    const char *search[] = { dir, NULL };
+    struct peri_state *s;
+    options.search = search;
+    CHECK_EQ(peri_state_new(&s, &options), PERI_OK);
+    CHECK_STR(script_says(s, "return require('mine').next()"), "1");
+    CHECK_STR(script_says(s, "return require('mine').next()"), "2");
+    CHECK_STR(script_says(s, "require('mine').next = nil"),
+              "!test.lua:1: cannot set 'mine.next': it is read-only");
+    char want[200];
+    snprintf(want, sizeof want,
+             "!%s:1: cannot set global 'leak': globals are read-only, use a local", inner);
+    CHECK_STR(script_says(s, "require('sub')"), want);
+    CHECK_STR(script_says(s, "require('sub')"), want); /* it is not half loaded */
+    static const char *const names[] = { "",      ".",       "..",  "a..b",    ".mine",
+                                         "mine.", "../mine", "a/b", "mi\\0ne", "/etc/passwd" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char body[60];
+        snprintf(body, sizeof body, "require('%s')", names[i]);
+        CHECK_STR(script_says(s, body),
+                  "!test.lua:1: bad argument #1 to 'require' (not a module's name)");
+    }
+    CHECK_STR(script_says(s, "require('nowhere')"), "!test.lua:1: module 'nowhere' not found");
+    peri_state_free(s);
+    unlink(path);
+    unlink(inner);
+    snprintf(path, sizeof path, "%s/sub", dir);
+    rmdir(path);
+    rmdir(dir);
 }

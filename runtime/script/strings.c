@@ -133,8 +133,6 @@ static void add_template(struct peri_match *m, luaL_Buffer *b, const char *at, c
         } else if (c == '0') {
             luaL_addlstring(b, at, (size_t)(end - at));
         } else if (c >= '1' && c <= '9') {
-            if (c - '1' >= m->count && c != '1')
-                luaL_error(L, "invalid capture index %%%d in replacement string", c - '0');
             peri_match_push(m, c - '1', at, end);
             luaL_addvalue(b);
         } else {
