@@ -468,9 +468,31 @@ describe("the environment alone", function()
     assert.match("'listen' is 0%.0%.0%.0:9000, which others can reach", err)
   end)
 
+  it("takes client keys from the file that GONKA_API_KEYS_FILE names", function()
+    write("keys.json", cjson.encode { keys = {
+      { key = "gk-" .. ("0"):rep(32), owner = "ann", rpm_limit = 60, active = true },
+      { key = "gk-" .. ("1"):rep(32), owner = "bob", active = false },
+      { key = "gk-" .. ("2"):rep(32), owner = "ann" },
+    } }, "600")
+    local env = { OPENAI_BASE_URL = "http://h", GONKA_API_KEYS_FILE = "keys.json", GONKA_GATEWAY_HOST = "0.0.0.0" }
+    local at = from_environment(env)
+    assert.equal("0.0.0.0:9000", (at "listen[1]"))
+    assert.same({ "secret file:keys.json", "environment GONKA_API_KEYS_FILE" }, { at "keys[2]" })
+    assert.is_nil((at "keys[3]"))
+    write("keys.json", '{"keys": [{"owner": "ann"}]}', "600")
+    local _, _, err = perilune("check", env)
+    assert.equal("GONKA_API_KEYS_FILE: 'keys[1]' has no plain text 'key'", faults(err)[1])
+    write("keys.json", "{}", "644")
+    _, _, err = perilune("check", env)
+    assert.equal("GONKA_API_KEYS_FILE: secret file 'keys.json' has mode 0644, others may reach it, fix: chmod 600 " ..
+      "keys.json", faults(err)[1])
+  end)
+
   it("says which known variables have no effect", function()
     local _, _, err = perilune("check", { OPENAI_BASE_URL = "http://h", GONKA_SESSION_TTL = "60" })
-    assert.match("warning: GONKA_SESSION_TTL: has no effect in this version\n", err, 1, true)
+    assert.equal("warning: GONKA_SESSION_TTL: has no effect in this version\n" ..
+      "warning: environment: no client keys are configured: anyone on this machine may use the router\n",
+      err)
   end)
 
   it("warns about a variable that is nearly one of ours, and only then", function()

@@ -3,6 +3,8 @@
 #include <ctype.h>
 #include <stdio.h>
 
+#include "core/config_keys.h"
+
 #define NAME_BYTES 128
 
 struct env_reader {
@@ -452,13 +454,23 @@ static void fill_listen(struct env_reader *e) {
                  where_of(has_host ? "GONKA_GATEWAY_HOST" : "GONKA_GATEWAY_PORT"), address);
 }
 
+static void fill_keys(struct env_reader *e) {
+    struct peri_str path;
+    struct peri_where where = where_of("GONKA_API_KEYS_FILE");
+    struct peri_node *list = NULL;
+    if (peri_node_get(e->root, PERI_STR("keys")) != NULL || !look(e, "GONKA_API_KEYS_FILE", &path))
+        return;
+    enum peri_err err = peri_config_keys_read(&list, e->arena, path, where, e->box, e->faults);
+    if (err == PERI_OK) add(e, e->root, "keys", list);
+    if (err == PERI_ENOMEM) e->is_out_of_memory = true;
+}
+
 /* Known, but of no effect here: better said than silently ignored. */
 static void warn_about_unused(struct env_reader *e) {
-    static const char *const names[] = { "GONKA_API_KEYS_FILE",  "GONKA_ADMIN_API_KEY",
-                                         "GONKA_DEFAULT_RPM",    "GONKA_DEFAULT_TPM",
-                                         "GONKA_SESSION_TTL",    "GONKA_SESSION_MAX_HISTORY",
-                                         "GONKA_MEMORY_BACKEND", "GONKA_MEMORY_DB",
-                                         "GONKA_DATA_DIR" };
+    static const char *const names[] = { "GONKA_ADMIN_API_KEY",       "GONKA_DEFAULT_RPM",
+                                         "GONKA_DEFAULT_TPM",         "GONKA_SESSION_TTL",
+                                         "GONKA_SESSION_MAX_HISTORY", "GONKA_MEMORY_BACKEND",
+                                         "GONKA_MEMORY_DB",           "GONKA_DATA_DIR" };
     struct peri_str value;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (!look(e, names[i], &value)) continue;
@@ -475,6 +487,7 @@ enum peri_err peri_config_env_apply(struct peri_node *root, struct peri_arena *a
     add_providers(&e, peri_node_get(root, PERI_STR("providers")) != NULL);
     fill_networks(&e);
     fill_listen(&e);
+    fill_keys(&e);
     warn_about_unused(&e);
     return e.is_out_of_memory ? PERI_ENOMEM : PERI_OK;
 }

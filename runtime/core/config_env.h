@@ -15,6 +15,7 @@
  *                                        for providers with network "gonka"; one is made when there is none
  *   GONKA_VLLM_BASE_URL, GONKA_VLLM_URL  a provider "vllm"
  *   GONKA_GATEWAY_HOST, GONKA_GATEWAY_PORT   the address to listen on
+ *   GONKA_API_KEYS_FILE                  client keys (core/config_keys.h)
  *
  * A URL without a path gets "/v1" here, as these variables are often written without. Providers come from the
  * environment only when neither the file nor a flag names any. Endpoints written in the file beat a source in the

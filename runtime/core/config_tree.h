@@ -40,6 +40,8 @@ struct peri_node {
      * that only what follows the first `after` and precedes the first `before` (0: no such cut). */
     uint32_t list_item;
     char after, before;
+    struct peri_str
+        bytes; /* a SECRET that was read already, in the memory of a secret box; else p is NULL */
 };
 
 /* NULL when memory ran out, as everywhere below. */

@@ -163,6 +163,11 @@ bool peri_reader_secret(struct peri_reader *r, const struct peri_node *node,
         peri_reader_expected(r, node, "a secret such as secret \"env:NAME\"");
         return false;
     }
+    if (node->bytes.p != NULL) {
+        if (peri_secret_zone_dup(r->config->secrets, out, node->bytes) == PERI_OK) return true;
+        r->err = PERI_ENOMEM;
+        return false;
+    }
     enum peri_err err = peri_secret_read(out, r->config->secrets, r->context->box, node->text,
                                          r->context->folder, &fault);
     if (err == PERI_ENOMEM) {

@@ -99,11 +99,9 @@ bool peri_secret_box_peek(struct peri_secret_box *box, struct peri_str name,
     return true;
 }
 
-enum peri_err peri_secret_box_variable(struct peri_secret_box *box, struct peri_str name,
-                                       struct peri_str *value) {
-    char z[NAME_MAX_BYTES];
-    const char *text = ask(box, name, z);
-    if (text == NULL) return peri_secret_box_peek(box, name, value) ? PERI_OK : PERI_ENOTFOUND;
+/* A variable set again after it was taken (a host program did that) replaces what was kept. */
+static enum peri_err remember(struct peri_secret_box *box, struct peri_str name,
+                              struct peri_str value, struct peri_str *kept) {
     struct variable *v = (struct variable *)find(box, name);
     if (v == NULL) {
         v = peri_calloc(1, sizeof *v);
@@ -114,14 +112,22 @@ enum peri_err peri_secret_box_variable(struct peri_secret_box *box, struct peri_
         v->next = box->variables;
         box->variables = v;
     }
-    /* A variable set again after it was taken (a host program did that) replaces what was kept. */
     struct peri_str now = { v->value.p, v->value.n };
-    if (!peri_str_eq(now, peri_str_of(text)) &&
-        peri_secret_zone_dup(box->zone, &v->value, peri_str_of(text)) != PERI_OK)
+    if ((now.p == NULL || !peri_str_eq(now, value)) &&
+        peri_secret_zone_dup(box->zone, &v->value, value) != PERI_OK)
         return PERI_ENOMEM;
-    if (box->env->forget != NULL) box->env->forget(box->env->arg, z);
-    *value = (struct peri_str){ v->value.p, v->value.n };
+    *kept = (struct peri_str){ v->value.p, v->value.n };
     return PERI_OK;
+}
+
+enum peri_err peri_secret_box_variable(struct peri_secret_box *box, struct peri_str name,
+                                       struct peri_str *value) {
+    char z[NAME_MAX_BYTES];
+    const char *text = ask(box, name, z);
+    if (text == NULL) return peri_secret_box_peek(box, name, value) ? PERI_OK : PERI_ENOTFOUND;
+    enum peri_err err = remember(box, name, peri_str_of(text), value);
+    if (err == PERI_OK && box->env->forget != NULL) box->env->forget(box->env->arg, z);
+    return err;
 }
 
 /* A header can not carry a second line, and no key has one: such a file is something else. */
@@ -189,8 +195,23 @@ static enum peri_err check_file(const char *path, const struct stat *st, struct 
     return PERI_OK;
 }
 
-static enum peri_err read_all(struct peri_secret *out, struct peri_secret_zone *zone, int fd,
-                              const char *path, struct peri_fault *fault) {
+/* What becomes of a file's bytes: one secret in a zone, or a document in a box. */
+struct target {
+    struct peri_secret *secret;
+    struct peri_secret_zone *zone;
+    struct peri_str *document;
+    struct peri_secret_box *box;
+};
+
+static enum peri_err keep_file(const struct target *to, struct peri_str bytes, const char *what,
+                               struct peri_fault *fault) {
+    if (to->secret != NULL) return keep(to->secret, to->zone, bytes, what, fault);
+    if (remember(to->box, peri_str_of(what), bytes, to->document) == PERI_OK) return PERI_OK;
+    return peri_fault_set(fault, PERI_ENOMEM, "out of memory");
+}
+
+static enum peri_err read_all(const struct target *to, int fd, const char *path,
+                              struct peri_fault *fault) {
     char bytes[PERI_SECRET_MAX + 1];
     size_t n = 0;
     ssize_t got = 0;
@@ -208,13 +229,13 @@ static enum peri_err read_all(struct peri_secret *out, struct peri_secret_zone *
         err =
             peri_fault_set(fault, PERI_EINVAL, "%s is larger than %d bytes", what, PERI_SECRET_MAX);
     else
-        err = keep(out, zone, (struct peri_str){ bytes, n }, what, fault);
+        err = keep_file(to, (struct peri_str){ bytes, n }, what, fault);
     peri_wipe(bytes, n);
     return err;
 }
 
-static enum peri_err read_file(struct peri_secret *out, struct peri_secret_zone *zone,
-                               const char *path, bool is_credential, struct peri_fault *fault) {
+static enum peri_err read_file(const struct target *to, const char *path, bool is_credential,
+                               struct peri_fault *fault) {
     struct stat st;
     enum peri_err err = check_link(path, fault);
     /* systemd's own directory is guarded by systemd: modes there show access lists as group bits. */
@@ -231,7 +252,7 @@ static enum peri_err read_file(struct peri_secret *out, struct peri_secret_zone 
         err = peri_fault_set(fault, PERI_EDENIED, "credential '%s' is not a regular file", path);
     else if (!is_credential)
         err = check_file(path, &st, fault);
-    if (err == PERI_OK) err = read_all(out, zone, fd, path, fault);
+    if (err == PERI_OK) err = read_all(to, fd, path, fault);
     close(fd);
     return err;
 }
@@ -251,12 +272,12 @@ static enum peri_err read_credential(struct peri_secret *out, struct peri_secret
         return peri_fault_set(fault, PERI_EINVAL, "credential '%.*s' is no plain name",
                               PERI_STR_ARGS(name));
     snprintf(path, sizeof path, "%s/%.*s", folder, PERI_STR_ARGS(name));
-    return read_file(out, zone, path, true, fault);
+    const struct target to = { .secret = out, .zone = zone };
+    return read_file(&to, path, true, fault);
 }
 
-static enum peri_err read_path(struct peri_secret *out, struct peri_secret_zone *zone,
-                               struct peri_str name, struct peri_str folder,
-                               struct peri_fault *fault) {
+static enum peri_err read_path(const struct target *to, struct peri_str name,
+                               struct peri_str folder, struct peri_fault *fault) {
     char path[PATH_MAX];
     if (name.n == 0 || memchr(name.p, '\0', name.n) != NULL)
         return peri_fault_set(fault, PERI_EINVAL, "'file:' names no file");
@@ -266,15 +287,16 @@ static enum peri_err read_path(struct peri_secret *out, struct peri_secret_zone 
                                 PERI_STR_ARGS(name));
     if (n < 0 || (size_t)n >= sizeof path)
         return peri_fault_set(fault, PERI_EINVAL, "the path of a secret file is too long");
-    return read_file(out, zone, path, false, fault);
+    return read_file(to, path, false, fault);
 }
 
 enum peri_err peri_secret_read(struct peri_secret *out, struct peri_secret_zone *zone,
                                struct peri_secret_box *box, struct peri_str source,
                                struct peri_str folder, struct peri_fault *fault) {
     struct peri_str value;
+    const struct target to = { .secret = out, .zone = zone };
     if (peri_str_has_prefix(source, PERI_STR("file:")))
-        return read_path(out, zone, peri_str_from(source, 5), folder, fault);
+        return read_path(&to, peri_str_from(source, 5), folder, fault);
     if (peri_str_has_prefix(source, PERI_STR("cred:")))
         return read_credential(out, zone, box, peri_str_from(source, 5), fault);
     if (!peri_str_has_prefix(source, PERI_STR("env:")))
@@ -294,4 +316,10 @@ enum peri_err peri_secret_read(struct peri_secret *out, struct peri_secret_zone 
     char what[NAME_MAX_BYTES + 32];
     snprintf(what, sizeof what, "the environment variable %.*s", PERI_STR_ARGS(name));
     return keep(out, zone, value, what, fault);
+}
+
+enum peri_err peri_secret_read_document(struct peri_str *out, struct peri_secret_box *box,
+                                        struct peri_str path, struct peri_fault *fault) {
+    const struct target to = { .document = out, .box = box };
+    return read_path(&to, path, (struct peri_str){ "", 0 }, fault);
 }

@@ -54,4 +54,12 @@ PERI_MUST_USE enum peri_err peri_secret_read(struct peri_secret *out, struct per
                                              struct peri_secret_box *box, struct peri_str source,
                                              struct peri_str folder, struct peri_fault *fault);
 
+/* A file of secrets that is read by somebody else: the same rules for the file, none for what is in it.
+ *   out     in memory of the box, for its life
+ *   gives   as peri_secret_read */
+PERI_MUST_USE enum peri_err peri_secret_read_document(struct peri_str *out,
+                                                      struct peri_secret_box *box,
+                                                      struct peri_str path,
+                                                      struct peri_fault *fault);
+
 #endif
