@@ -238,6 +238,10 @@ enum peri_gonka_url_verdict peri_gonka_url(struct peri_str *url, struct peri_are
     if (!is_default) snprintf(port, sizeof port, ":%u", (unsigned)parts.port);
     *url =
         peri_arena_printf(a, "%s://%s%s%.*s", scheme, parts.host, port, PERI_STR_ARGS(parts.path));
-    if (url->p == NULL) return PERI_GONKA_URL_BAD;
+    /* An address written out in full is longer than "http://1". */
+    if (url->p == NULL || url->n > PERI_GONKA_URL_MAX) {
+        *url = (struct peri_str){ NULL, 0 };
+        return PERI_GONKA_URL_BAD;
+    }
     return parts.is_private ? PERI_GONKA_URL_PRIVATE : PERI_GONKA_URL_OK;
 }

@@ -11,7 +11,7 @@
 
 #include "base/arena.h"
 
-#define PERI_GONKA_URL_MAX 2048
+#define PERI_GONKA_URL_MAX 2048 /* bytes, as written and in its one spelling */
 
 enum peri_gonka_url_verdict {
     PERI_GONKA_URL_OK,

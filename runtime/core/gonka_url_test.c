@@ -133,6 +133,10 @@ TEST(url_is_cut_off_at_its_cap) {
     CHECK_EQ(judge(text, got, sizeof got), PERI_GONKA_URL_OK);
     text[PERI_GONKA_URL_MAX] = 'a';
     BAD(text);
+    /* Short as written, but "1" is 0.0.0.1. */
+    memcpy(text, "http://1/aaaaaa", 15);
+    text[PERI_GONKA_URL_MAX] = '\0';
+    BAD(text);
 }
 
 TEST(url_agrees_with_the_clients_vectors) {
