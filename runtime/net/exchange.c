@@ -1,5 +1,4 @@
 /* The owner's side of an exchange: what was asked, and the answer's bytes. */
-#include <inttypes.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -235,6 +234,17 @@ static enum peri_err check_room(struct peri_conn *c) {
     return c->queued > c->server->limits.write_high + OVERLOOKED_MAX ? PERI_ETOOBIG : PERI_OK;
 }
 
+/* "1f\r\n" into `out`; every streamed token passes here. Gives the length. */
+static size_t put_chunk_size(char *out, size_t n) {
+    static const char digits[] = "0123456789abcdef";
+    size_t count = 1;
+    for (size_t rest = n >> 4; rest > 0; rest >>= 4) count++;
+    for (size_t i = count; i > 0; i--, n >>= 4) out[i - 1] = digits[n & 15];
+    out[count] = '\r';
+    out[count + 1] = '\n';
+    return count + 2;
+}
+
 enum peri_err peri_exchange_write(struct peri_exchange *x, struct peri_str bytes) {
     struct peri_conn *c = peri_conn_of(x);
     char size[20];
@@ -245,7 +255,7 @@ enum peri_err peri_exchange_write(struct peri_exchange *x, struct peri_str bytes
     x->sent += bytes.n;
     if (bytes.n == 0 || x->is_bodiless) return PERI_OK;
     if (!x->is_chunked) return send_parts(c, &bytes, 1);
-    size_t n = (size_t)snprintf(size, sizeof size, "%zx\r\n", bytes.n);
+    size_t n = put_chunk_size(size, bytes.n);
     struct peri_str parts[] = { { size, n }, bytes, PERI_STR("\r\n") };
     return send_parts(c, parts, 3);
 }
