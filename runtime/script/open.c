@@ -1,5 +1,6 @@
 #include "script/open.h"
 
+#include "script/bind_http.h"
 #include "script/bind_json.h"
 #include "script/bind_server.h"
 #include "script/sandbox.h"
@@ -12,6 +13,7 @@ static const struct peri_lib libs[] = {
     { NULL, peri_bind_hash_open, PERI_LIB_BOTH }, /* hash, encode */
     { "log", peri_bind_log_open, PERI_LIB_BOTH },
     { "shared", peri_bind_shared_open, PERI_LIB_BOTH },
+    { NULL, peri_bind_http_open, PERI_LIB_BOTH },      /* http.fetch */
     { NULL, peri_bind_run_open, PERI_LIB_TRUSTED },    /* run, spawn */
     { NULL, peri_bind_server_open, PERI_LIB_TRUSTED }, /* http.serve */
 };

@@ -25,6 +25,8 @@
 struct peri_task;
 struct peri_shared;
 
+enum peri_fetch_right { PERI_FETCH_PUBLIC, PERI_FETCH_NOWHERE, PERI_FETCH_ANYWHERE };
+
 struct peri_state_options {
     bool is_trusted;                 /* all of Lua and of ours, no budget unless one is given */
     size_t heap_max;                 /* bytes Lua may hold; 0: no cap */
@@ -37,6 +39,8 @@ struct peri_state_options {
     void *host;                /* anything of the owner's, for its own bindings */
     const char *const *search; /* directories `require` looks in, ended by NULL; may be NULL */
     uint64_t seed;             /* of random numbers; 0: from the operating system */
+    /* Where this sandboxed state's peri.http.fetch may connect to; NULL: PERI_FETCH_PUBLIC for every host. */
+    enum peri_fetch_right (*fetch_right)(void *host, struct peri_str url_host, unsigned port);
 };
 
 struct peri_state {
