@@ -38,6 +38,11 @@ void peri_arena_reset(struct peri_arena *a) {
     a->used = b->size;
 }
 
+void peri_arena_wipe(struct peri_arena *a) {
+    for (struct peri_arena_block *b = a->blocks; b != NULL; b = b->next)
+        peri_wipe(b->bytes, b->size);
+}
+
 static bool grow(struct peri_arena *a, size_t n) {
     size_t size = a->blocks == NULL ? FIRST_BLOCK : a->blocks->size * 2;
     if (size > LARGEST_BLOCK) size = LARGEST_BLOCK;

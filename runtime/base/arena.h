@@ -15,6 +15,8 @@ struct peri_arena {
 /* In place; allocates nothing yet. `max` 0 means no cap. */
 void peri_arena_init(struct peri_arena *a, size_t max);
 void peri_arena_done(struct peri_arena *a);
+/* Overwrite everything it holds: before peri_arena_done, when secrets may be in it. */
+void peri_arena_wipe(struct peri_arena *a);
 /* Empty again, but the first block is kept for the next round. */
 void peri_arena_reset(struct peri_arena *a);
 

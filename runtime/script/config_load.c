@@ -84,6 +84,7 @@ static enum peri_err read_json(struct peri_node **root, struct peri_arena *a, st
                                struct peri_fault_list *faults) {
     struct peri_where where = { .origin = PERI_ORIGIN_FILE, .name = path };
     FILE *f = fopen(path.p, "rbe");
+    if (f != NULL) setvbuf(f, NULL, _IONBF, 0); /* no second copy of what may hold a secret */
     char *p = peri_arena_alloc(a, JSON_BYTES_MAX + 1);
     size_t n = f == NULL || p == NULL ? 0 : fread(p, 1, JSON_BYTES_MAX + 1, f);
     enum peri_err err = p == NULL ? PERI_ENOMEM : PERI_ECONFIG;
@@ -137,6 +138,7 @@ enum peri_err peri_config_load(struct peri_config **out, const struct peri_confi
     peri_arena_init(&tree, TREE_BYTES_MAX);
     enum peri_err err = load(out, &tree, source, faults);
     peri_fault_list_sort(faults);
+    peri_arena_wipe(&tree);
     peri_arena_done(&tree);
     return err;
 }
@@ -151,6 +153,7 @@ enum peri_err peri_config_load_json(struct peri_config **out, struct peri_str te
     enum peri_err err = peri_config_json_read(&root, &tree, text, name, faults);
     if (err == PERI_OK) err = peri_options_read(out, root, &context, faults);
     peri_fault_list_sort(faults);
+    peri_arena_wipe(&tree);
     peri_arena_done(&tree);
     return err;
 }

@@ -37,17 +37,21 @@ struct reader {
 
 static struct reader *reader_of(lua_State *L) { return *(struct reader **)lua_getextraspace(L); }
 
+/* What Lua gives back is overwritten, also when it moves: a secret that is written out in the file passes here. */
 static void *allocate(void *ud, void *p, size_t had, size_t wanted) {
     struct reader *r = ud;
     size_t before = p == NULL ? 0 : had;
-    if (wanted == 0) {
-        peri_free(p);
-        r->bytes -= before;
-        return NULL;
+    void *q = NULL;
+    if (wanted > 0) {
+        r->is_over_budget = r->bytes - before + wanted > PERI_CONFIG_LUA_BYTES;
+        q = r->is_over_budget ? NULL : peri_malloc(wanted);
+        if (q == NULL)
+            return before > 0 && wanted <= before ? p : NULL; /* shrinking must not fail */
+        memcpy(q, p == NULL ? "" : p, before < wanted ? before : wanted);
     }
-    r->is_over_budget = r->bytes - before + wanted > PERI_CONFIG_LUA_BYTES;
-    void *q = r->is_over_budget ? NULL : peri_realloc(p, wanted);
-    if (q != NULL) r->bytes = r->bytes - before + wanted;
+    if (before > 0) peri_wipe(p, before);
+    peri_free(p);
+    r->bytes = r->bytes - before + wanted;
     return q;
 }
 
@@ -113,6 +117,7 @@ static struct peri_str whole_path(lua_State *L, struct peri_str path) {
 static const char *read_file(struct reader *r, const char *path, struct peri_str *out) {
     FILE *f = fopen(path, "rbe");
     if (f == NULL) return strerror(errno);
+    setvbuf(f, NULL, _IONBF, 0); /* no second copy of what may hold a secret */
     char *p = peri_arena_alloc(r->arena, FILE_MAX + 1);
     size_t n = p == NULL ? 0 : fread(p, 1, FILE_MAX + 1, f);
     const char *why = NULL;
