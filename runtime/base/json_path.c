@@ -8,6 +8,7 @@
 #include "base/json_tape.h"
 
 #define PATHS_MAX 32
+#define LENGTHS   16 /* of steps, told apart; a power of two */
 
 struct level {
     const char *start;
@@ -22,9 +23,12 @@ struct picker {
     struct peri_str *found;
     uint32_t through, wanted; /* of the value that comes next */
     bool is_too_deep;
+    /* The paths whose step at that depth has that length (or index), modulo LENGTHS: most names of a text are not even
+     * as long as one that is looked for. */
+    uint32_t by_length[PERI_JSON_STEPS][LENGTHS];
 };
 
-/* Nearly every name differs from nearly every step in its length or its first byte. */
+/* Nearly every name of the right length still differs in its first byte. */
 PERI_JSON_INLINE bool is_step(struct peri_str name, bool is_escaped, struct peri_str step) {
     if (name.p == NULL) return step.p == NULL && step.n == name.n;
     if (step.p == NULL) return false;
@@ -36,6 +40,7 @@ PERI_JSON_INLINE bool is_step(struct peri_str name, bool is_escaped, struct peri
 static void choose(struct picker *k, uint32_t through, unsigned depth, struct peri_str name,
                    bool is_escaped) {
     k->through = k->wanted = 0;
+    if (!is_escaped) through &= k->by_length[depth][name.n % LENGTHS];
     for (; through != 0; through &= through - 1) {
         unsigned i = (unsigned)__builtin_ctz(through);
         if (!is_step(name, is_escaped, k->paths[i].steps[depth])) continue;
@@ -157,11 +162,14 @@ enum peri_err peri_json_scan(struct peri_str found[], struct peri_str text,
     if (count > PATHS_MAX) return peri_fault_set(fault, PERI_EINVAL, "more than 32 paths");
     if (text.p == NULL) text = PERI_STR("");
     for (size_t i = 0; i < count; i++) {
+        uint32_t bit = (uint32_t)1 << i;
         found[i] = (struct peri_str){ NULL, 0 };
         if (paths[i].count == 0)
-            k.wanted |= (uint32_t)1 << i;
+            k.wanted |= bit;
         else
-            k.through |= (uint32_t)1 << i;
+            k.through |= bit;
+        for (unsigned step = 0; step < paths[i].count; step++)
+            k.by_length[step][paths[i].steps[step].n % LENGTHS] |= bit;
     }
     peri_json_scanner_init(&k.s, text, false, false);
     const char *p = pick(&k, peri_json_skip_space(text.p, k.s.end));
