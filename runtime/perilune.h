@@ -129,6 +129,14 @@ struct peri_event {
 
 enum peri_verdict { PERI_KEEP, PERI_DROP, PERI_REPLACE };
 
+/* What changed in a network. Addresses; the lists are good until the callback returns. */
+struct peri_epoch_change {
+    struct peri_str network; /* id of the configured provider */
+    uint64_t old_epoch, new_epoch;
+    const struct peri_str *added, *removed, *changed;
+    size_t added_count, removed_count, changed_count;
+};
+
 struct peri_policy_ops {
     /* Decide one request, now or later, with exactly one of peri_request_serve, peri_request_reply,
      * peri_request_default. NULL: the built-in route. */
@@ -144,6 +152,8 @@ struct peri_policy_ops {
                                 struct peri_buf *out);
     /* The request is over; may not wait. */
     void (*done)(void *self, struct peri_request *r, const struct peri_outcome *outcome);
+    /* The hosts of a network changed: once for the whole router, on one of its workers. */
+    void (*epoch)(void *self, const struct peri_epoch_change *change);
     /* The request goes away: forget it. Runs after `done`, for every request that `decide` saw. */
     void (*forget)(void *self, struct peri_request *r);
 };
@@ -195,11 +205,14 @@ struct peri_router;
 
 struct peri_router_options {
     const char *config_file; /* perilune.lua or *.json; NULL: see config_json */
-    const char *config_json; /* the same schema as text; NULL, with config_file NULL: the environment alone */
-    const struct peri_policy_ops *policy; /* a policy in C, instead of those of the configuration; may be NULL */
-    void *policy_self;       /* its first argument; used by every worker */
-    const char *lua_dir;     /* where the modules that policies require stand; NULL: where they were installed */
-    unsigned workers;        /* 0: as configured */
+    const char *
+        config_json; /* the same schema as text; NULL, with config_file NULL: the environment alone */
+    const struct peri_policy_ops
+        *policy;       /* a policy in C, instead of those of the configuration; may be NULL */
+    void *policy_self; /* its first argument; used by every worker */
+    const char *
+        lua_dir; /* where the modules that policies require stand; NULL: where they were installed */
+    unsigned workers; /* 0: as configured */
 };
 
 /*   options  NULL: the environment alone
@@ -212,16 +225,19 @@ PERI_API void peri_router_free(struct peri_router *r);
 
 /* Listen and serve on threads of its own.
  *   gives   PERI_OK · PERI_EIO with the reason (address in use …) */
-PERI_API PERI_MUST_USE enum peri_err peri_router_start(struct peri_router *r, struct peri_fault *fault);
+PERI_API PERI_MUST_USE enum peri_err peri_router_start(struct peri_router *r,
+                                                       struct peri_fault *fault);
 /* Wait until it has stopped. */
 PERI_API void peri_router_join(struct peri_router *r);
 /* start and join. */
-PERI_API PERI_MUST_USE enum peri_err peri_router_run(struct peri_router *r, struct peri_fault *fault);
+PERI_API PERI_MUST_USE enum peri_err peri_router_run(struct peri_router *r,
+                                                     struct peri_fault *fault);
 /* Any thread: stop accepting, let what is under way finish within the drain time, end. */
 PERI_API void peri_router_stop(struct peri_router *r);
 
 /* Listen, to be turned by the caller. */
-PERI_API PERI_MUST_USE enum peri_err peri_router_open(struct peri_router *r, struct peri_fault *fault);
+PERI_API PERI_MUST_USE enum peri_err peri_router_open(struct peri_router *r,
+                                                      struct peri_fault *fault);
 PERI_API int peri_router_fd(const struct peri_router *r);
 /* Milliseconds until it has work even if nothing arrives; -1: none. */
 PERI_API int peri_router_wait_ms(struct peri_router *r);
@@ -232,7 +248,8 @@ PERI_API bool peri_router_step(struct peri_router *r, bool may_wait);
 /* The port of the i-th address listened on; 0 past the last and for unix sockets. */
 PERI_API unsigned peri_router_port(const struct peri_router *r, size_t i);
 /* Read policies again; nothing changes when one is wrong. Not from a worker's thread. */
-PERI_API PERI_MUST_USE enum peri_err peri_router_reload(struct peri_router *r, struct peri_fault *fault);
+PERI_API PERI_MUST_USE enum peri_err peri_router_reload(struct peri_router *r,
+                                                        struct peri_fault *fault);
 
 /* One request without HTTP in front. Callbacks run on the thread that serves (the caller's own, with
  * peri_router_open): `head` once, `bytes` as the answer arrives, `end` exactly once and last. */
@@ -245,7 +262,8 @@ struct peri_answer_ops {
 /*   path    "/v1/chat/completions", "/v1/completions", "/v1/embeddings"
  *   body    JSON, copied
  *   gives   PERI_OK, callbacks follow, some perhaps before this returns · PERI_ENOTFOUND unknown path · PERI_ENOMEM */
-PERI_API PERI_MUST_USE enum peri_err peri_router_send(struct peri_router *r, const char *path, struct peri_str body,
+PERI_API PERI_MUST_USE enum peri_err peri_router_send(struct peri_router *r, const char *path,
+                                                      struct peri_str body,
                                                       const struct peri_answer_ops *ops, void *arg);
 
 #ifdef __cplusplus

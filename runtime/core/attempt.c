@@ -5,9 +5,11 @@
 #include <stdio.h>
 
 #include "base/json_edit.h"
+#include "core/gonka_diagnose.h"
 #include "core/health.h"
 #include "core/retry_after.h"
 #include "core/runtime.h"
+#include "core/upstream_error.h"
 
 #define HELD_MAX       262144 /* bytes of life-cycle frames before the first token */
 #define HINT_MAX_MS    60000 /* longest a provider may send us away; official clients obey as much */
@@ -109,8 +111,14 @@ void peri_attempt_fail(struct peri_attempt *a, enum peri_err err, const char *fo
     va_start(args, format);
     vsnprintf(a->detail, sizeof a->detail, format, args);
     va_end(args);
-    peri_health_failed(a->candidate.provider, r->config, err, peri_loop_now_ms(r->worker->loop),
-                       a->hint_ms, a->is_probe);
+    /* While a network computes proofs its hosts fail more than they are to blame for. */
+    if (a->is_excused || (a->candidate.provider->is_reduced && err != PERI_EAUTH)) {
+        atomic_fetch_add(&a->candidate.provider->vitals->failed, 1);
+        if (a->is_probe) peri_vitals_unknown(a->candidate.provider->vitals);
+    } else {
+        peri_health_failed(a->candidate.provider, r->config, err, peri_loop_now_ms(r->worker->loop),
+                           a->hint_ms, a->is_probe);
+    }
     struct peri_call *call = a->call;
     a->call = NULL;
     if (call != NULL) peri_call_cancel(call);
@@ -143,8 +151,8 @@ void peri_attempt_cancel(struct peri_attempt *a, enum peri_err why) {
     struct peri_call *call = a->call;
     a->call = NULL;
     if (call != NULL) peri_call_cancel(call);
-    peri_health_failed(a->candidate.provider, a->request->config,
-                       why == PERI_OK ? PERI_ECANCELED : why, 0, 0, a->is_probe);
+    if (why != PERI_OK)
+        peri_health_failed(a->candidate.provider, a->request->config, why, 0, 0, a->is_probe);
     over(a, why);
 }
 
@@ -195,8 +203,52 @@ static bool is_refusal(const struct peri_attempt *a) {
     return peri_health_of_status(a->status) != PERI_OK;
 }
 
+/* What a Gonka node's refusal means is in its words more than in its status: a 400 may be our clock, a 500 an empty
+ * wallet. gives the kind of failure; the sentence for the operator goes to the log. */
+static enum peri_err judge_node(struct peri_attempt *a) {
+    struct peri_worker *w = a->request->worker;
+    const struct peri_provider *p = a->candidate.provider;
+    struct peri_gonka_advice advice = peri_gonka_diagnose(a->status, peri_buf_str(&a->in));
+    enum peri_err err = peri_health_of_status(a->status);
+    switch (advice.action) {
+    case PERI_GONKA_ACT_CLIENT: return PERI_EREJECTED;
+    case PERI_GONKA_ACT_RESIGN:
+    case PERI_GONKA_ACT_NEXT:
+    case PERI_GONKA_ACT_RESYNC_CLOCK:
+        a->is_excused = true;
+        err = PERI_EUPSTREAM;
+        break;
+    case PERI_GONKA_ACT_DROP_WALLET:
+        peri_gonka_network_rest(p->gonka, a->wallet, peri_loop_now_ms(w->loop));
+        a->is_excused = true;
+        err = PERI_EAUTH;
+        break;
+    case PERI_GONKA_ACT_COOL: err = err == PERI_ERATELIMIT ? err : PERI_EUPSTREAM; break;
+    case PERI_GONKA_ACT_DROP_ENDPOINT:
+    case PERI_GONKA_ACT_DROP_MODEL:
+    case PERI_GONKA_ACT_DROP_NETWORK: err = PERI_EAUTH; break;
+    case PERI_GONKA_ACT_NONE: break;
+    }
+    if (advice.action != PERI_GONKA_ACT_NONE &&
+        peri_log_begin(&w->log, PERI_LOG_WARN, "gonka node refused")) {
+        peri_log_str(&w->log, "provider", p->id);
+        peri_log_int(&w->log, "status", a->status);
+        peri_log_str(&w->log, "code", peri_str_of(advice.code));
+        peri_log_str(&w->log, "action", peri_str_of(peri_gonka_action_name(advice.action)));
+        peri_log_str(&w->log, "remedy", peri_str_of(advice.sentence));
+        peri_log_end(&w->log);
+    }
+    return err;
+}
+
 static void end_refusal(struct peri_attempt *a) {
-    peri_attempt_fail(a, peri_health_of_status(a->status), "answered %d", a->status);
+    const struct peri_provider *p = a->candidate.provider;
+    enum peri_err err = p->gonka != NULL ? judge_node(a) : peri_health_of_status(a->status);
+    struct peri_upstream_error told;
+    struct peri_str secret = { NULL, 0 };
+    if (p->has_credential) secret = p->headers[p->header_count - 1].value;
+    peri_upstream_error_read(&told, peri_buf_str(&a->in), secret);
+    peri_attempt_fail(a, err, "answered %d: %.150s", a->status, told.message);
 }
 
 static bool on_body(void *arg, struct peri_call *call, struct peri_str bytes) {
@@ -270,12 +322,22 @@ static enum peri_err send_call(struct peri_attempt *a) {
     enum peri_err err = body_of(a, &body);
     if (err != PERI_OK) return err;
     /* Few and short: half of libcurl's own time is formatting what is sent. */
-    size_t most = p->header_count + a->header_count + 2, n = 0;
+    size_t most = p->header_count + a->header_count + 2 + PERI_GONKA_HEADERS, n = 0;
     struct peri_header *headers = peri_arena_alloc(&r->arena, most * sizeof *headers);
     if (headers == NULL) return PERI_ENOMEM;
     headers[n++] = (struct peri_header){ PERI_STR("content-type"), PERI_STR("application/json") };
     for (size_t i = 0; i < p->header_count; i++) headers[n++] = p->headers[i];
     for (size_t i = 0; i < a->header_count; i++) headers[n++] = a->headers[i];
+    if (p->gonka != NULL) { /* last, over the very bytes that are sent */
+        struct peri_gonka_signed *values = peri_arena_alloc(&r->arena, sizeof *values);
+        const struct peri_gonka_wallet *by;
+        if (values == NULL) return PERI_ENOMEM;
+        err = peri_gonka_network_sign(values, &a->wallet, &by, p->gonka, &r->worker->pen, body,
+                                      p->address, peri_loop_now_ms(r->worker->loop));
+        if (err != PERI_OK) return err;
+        peri_gonka_headers(headers + n, values, by);
+        n += PERI_GONKA_HEADERS;
+    }
     struct peri_call_spec spec = {
         .url = p->urls[r->endpoint],
         .method = PERI_STR("POST"),
@@ -288,7 +350,7 @@ static enum peri_err send_call(struct peri_attempt *a) {
         .total_ms = a->options.total_ms,
         .use_http2 = p->use_http2,
         .is_insecure = p->is_insecure,
-        .is_restricted = p->network.n > 0,
+        .is_restricted = p->is_public_only,
         .ca_file = p->ca_file,
     };
     return peri_call_start(&a->call, r->worker->client, &spec, &call_ops, a);

@@ -56,8 +56,11 @@ struct peri_config_gonka {
     struct peri_str prefix;          /* of the provider ids made, "gonka:" */
     uint32_t default_max_concurrent; /* of one host, 0: no limit */
     bool verify_proofs;
-    bool is_refreshing;  /* true */
-    uint64_t refresh_ms; /* 60000 */
+    struct peri_str trust_block; /* hash of a block that proofs may be fastened to, hexadecimal */
+    struct peri_str trust_validators; /* file with a validator set that is trusted */
+    struct peri_str trust_chain;      /* chain id, "gonka-mainnet" */
+    bool is_refreshing;               /* true */
+    uint64_t refresh_ms;              /* 60000 */
     enum peri_damping damping;
     const struct peri_str *allow; /* addresses; none: every one */
     size_t allow_count;
@@ -134,7 +137,8 @@ struct peri_config {
     struct peri_server_limits limits;
     size_t answer_bytes; /* of a whole, non-streamed answer, 67108864 */
     struct peri_config_timeouts timeouts;
-    uint64_t drain_ms; /* at SIGTERM, 30000 */
+    struct peri_str state_dir; /* where what was learnt is kept over a restart; empty: nowhere */
+    uint64_t drain_ms;         /* at SIGTERM, 30000 */
     uint64_t
         keepalive_ms; /* quiet time before a `: keepalive` comment to a streaming client, 0: never */
     uint32_t max_attempts;           /* of one request, 3 */

@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "core/gonka_network.h"
 
 static const struct peri_str endpoint_paths[PERI_ENDPOINT_COUNT] = {
     [PERI_CHAT] = PERI_STR_INIT("/chat/completions"),
@@ -19,11 +20,12 @@ void peri_fleet_unref(struct peri_fleet *f) {
     for (size_t i = 0; i < f->provider_count; i++) {
         struct peri_provider *p = &f->providers[i];
         for (size_t e = 0; e < PERI_ENDPOINT_COUNT; e++) peri_url_unref(p->urls[e]);
-        /* The last header may be a credential made here; it goes with its bytes overwritten. */
-        if (p->header_count > 0) {
+        /* A credential is the last header, made here; it goes with its bytes overwritten. */
+        if (p->has_credential) {
             struct peri_str secret = p->headers[p->header_count - 1].value;
             peri_wipe((char *)secret.p, secret.n);
         }
+        peri_gonka_network_unref(p->gonka);
         peri_vitals_unref(p->vitals);
     }
     peri_map_done(&f->by_id);
@@ -56,38 +58,23 @@ static enum peri_err build_headers(struct peri_fleet *f, struct peri_provider *p
     }
     p->headers = headers;
     p->header_count = count;
+    p->has_credential = has_key;
     return PERI_OK;
 }
 
-static enum peri_err build_provider(struct peri_fleet *f, struct peri_provider *p,
-                                    const struct peri_config_provider *c,
-                                    struct peri_vitals_table *vitals, struct peri_fault *fault) {
-    *p = (struct peri_provider){
-        .id = c->id,
-        .url = c->url,
-        .models = c->models,
-        .model_count = c->model_count,
-        .tier = c->tier,
-        .weight = c->weight,
-        .max_concurrent = c->max_concurrent,
-        .timeouts = c->timeouts,
-        .use_http2 = c->use_http2,
-        .is_insecure = c->is_insecure,
-        .ca_file = c->ca_file,
-        .tags = c->tags,
-        .network = c->network,
-        .index = f->provider_count,
-    };
-    f->provider_count++; /* from here on peri_fleet_unref looks after it */
+/* The places requests go to, the vitals, a name of its own. From here on peri_fleet_unref looks after p. */
+static enum peri_err settle(struct peri_fleet *f, struct peri_provider *p, struct peri_str url,
+                            struct peri_vitals_table *vitals, struct peri_fault *fault) {
+    p->index = f->provider_count++;
+    p->rank = p->tier * 2;
     struct peri_url *base = NULL;
-    enum peri_err err = peri_url_parse(&base, c->url, fault);
+    enum peri_err err = peri_url_parse(&base, url, fault);
     for (size_t e = 0; e < PERI_ENDPOINT_COUNT && err == PERI_OK; e++)
         err = peri_url_join(&p->urls[e], base, endpoint_paths[e]);
     peri_url_unref(base);
     if (err != PERI_OK) return err;
     p->vitals = peri_vitals_get(vitals, p->id);
     if (p->vitals == NULL) return PERI_ENOMEM;
-    if ((err = build_headers(f, p, c)) != PERI_OK) return err;
     err = peri_map_add(&f->by_id, p->id, p);
     if (err == PERI_EEXIST)
         return peri_fault_set(fault, PERI_ECONFIG,
@@ -96,10 +83,96 @@ static enum peri_err build_provider(struct peri_fleet *f, struct peri_provider *
     return err;
 }
 
+static enum peri_err build_provider(struct peri_fleet *f, const struct peri_config_provider *c,
+                                    struct peri_vitals_table *vitals, struct peri_fault *fault) {
+    struct peri_provider *p = &f->providers[f->provider_count];
+    *p = (struct peri_provider){
+        .id = c->id,
+        .url = c->url,
+        .models = c->models,
+        .model_count = c->model_count,
+        .takes_any = c->model_count == 0,
+        .tier = c->tier,
+        .weight = c->weight,
+        .share = (uint64_t)c->weight * PERI_SHARE_UNIT,
+        .max_concurrent = c->max_concurrent,
+        .timeouts = c->timeouts,
+        .use_http2 = c->use_http2,
+        .is_insecure = c->is_insecure,
+        .ca_file = c->ca_file,
+        .tags = c->tags,
+        .network = c->network,
+    };
+    enum peri_err err = build_headers(f, p, c);
+    return err == PERI_OK ? settle(f, p, p->url, vitals, fault) : err;
+}
+
+static bool lists(const struct peri_fleet_host *h, struct peri_str model) {
+    if (h->model_count == 0) return true;
+    for (size_t i = 0; i < h->model_count; i++)
+        if (peri_str_eq(h->models[i], model)) return true;
+    return false;
+}
+
+/* With models configured for the network those names hold, where the host has the model behind them; without, the
+ * host's own. */
+static enum peri_err build_host_models(struct peri_fleet *f, struct peri_provider *p,
+                                       const struct peri_fleet_host *h) {
+    bool is_named = h->of->model_count > 0;
+    size_t most = is_named ? h->of->model_count : h->model_count;
+    struct peri_config_model *models = peri_arena_zalloc(&f->arena, (most + 1) * sizeof *models);
+    if (models == NULL) return PERI_ENOMEM;
+    for (size_t i = 0; i < most; i++) {
+        struct peri_config_model *m = &models[p->model_count];
+        if (is_named) {
+            if (!lists(h, h->of->models[i].upstream)) continue;
+            *m = h->of->models[i];
+        } else {
+            m->name = m->upstream = peri_arena_dup(&f->arena, h->models[i]);
+            if (m->name.p == NULL) return PERI_ENOMEM;
+        }
+        p->model_count++;
+    }
+    p->models = models;
+    p->takes_any = !is_named && h->model_count == 0;
+    return PERI_OK;
+}
+
+static enum peri_err build_host(struct peri_fleet *f, const struct peri_fleet_host *h,
+                                struct peri_vitals_table *vitals, struct peri_fault *fault) {
+    const struct peri_config_provider *c = h->of;
+    struct peri_provider *p = &f->providers[f->provider_count];
+    *p = (struct peri_provider){
+        .id = peri_arena_dup(&f->arena, h->id),
+        .address = peri_arena_dup(&f->arena, h->address),
+        .url = peri_arena_printf(&f->arena, "%.*s/v1", PERI_STR_ARGS(h->url)),
+        .headers = c->headers,
+        .header_count = c->header_count,
+        .tier = c->tier,
+        .weight = h->weight,
+        .share = h->share,
+        .max_concurrent = h->max_concurrent,
+        .timeouts = c->timeouts,
+        .tags = c->tags,
+        .network = c->network,
+    };
+    if (p->id.p == NULL || p->address.p == NULL || p->url.p == NULL) return PERI_ENOMEM;
+    enum peri_err err = build_host_models(f, p, h);
+    if (err == PERI_OK && p->model_count == 0 && !p->takes_any)
+        return PERI_OK; /* has nothing that is offered here */
+    if (err == PERI_OK) err = settle(f, p, p->url, vitals, fault);
+    if (err != PERI_OK) return err;
+    if (h->is_reduced) p->rank++;
+    p->is_reduced = h->is_reduced;
+    p->is_public_only = h->is_public_only;
+    if (h->gonka != NULL) p->gonka = peri_gonka_network_ref(h->gonka);
+    return PERI_OK;
+}
+
 static bool serves(const struct peri_provider *p, struct peri_str model,
                    struct peri_candidate *out) {
     *out = (struct peri_candidate){ .provider = p };
-    if (p->model_count == 0) return true;
+    if (p->takes_any) return true;
     for (size_t i = 0; i < p->model_count; i++) {
         if (!peri_str_eq(p->models[i].name, model)) continue;
         out->model = &p->models[i];
@@ -112,7 +185,7 @@ static bool serves(const struct peri_provider *p, struct peri_str model,
 /* Insertion by tier: configurations are small, and equals keep their order. */
 static void insert_by_tier(struct peri_candidate *list, size_t count, struct peri_candidate c) {
     size_t i = count;
-    for (; i > 0 && list[i - 1].provider->tier > c.provider->tier; i--) list[i] = list[i - 1];
+    for (; i > 0 && list[i - 1].provider->rank > c.provider->rank; i--) list[i] = list[i - 1];
     list[i] = c;
 }
 
@@ -124,7 +197,7 @@ static enum peri_err collect(struct peri_fleet *f, struct peri_candidates *out,
     size_t count = 0;
     for (size_t i = 0; i < f->provider_count; i++) {
         struct peri_candidate c;
-        if (only_any && f->providers[i].model_count > 0) continue;
+        if (only_any && !f->providers[i].takes_any) continue;
         if (serves(&f->providers[i], model, &c)) insert_by_tier(list, count++, c);
     }
     *out = (struct peri_candidates){ list, count, model };
@@ -151,7 +224,20 @@ static enum peri_err build_models(struct peri_fleet *f) {
     return collect(f, &f->any, PERI_STR(""), true);
 }
 
+/* Other names for listed models. An alias of a model that nobody lists goes to whoever takes every model. */
+static enum peri_err build_aliases(struct peri_fleet *f) {
+    for (size_t i = 0; i < f->config->alias_count; i++) {
+        const struct peri_config_alias *alias = &f->config->aliases[i];
+        struct peri_candidates *c = peri_map_get(&f->by_model, alias->model);
+        if (c == NULL || peri_map_get(&f->by_model, alias->name) != NULL) continue;
+        enum peri_err err = peri_map_add(&f->by_model, alias->name, c);
+        if (err != PERI_OK) return err;
+    }
+    return PERI_OK;
+}
+
 enum peri_err peri_fleet_new(struct peri_fleet **out, struct peri_config *config,
+                             const struct peri_fleet_host *hosts, size_t host_count,
                              struct peri_vitals_table *vitals, uint64_t generation,
                              struct peri_fault *fault) {
     struct peri_fleet *f = peri_calloc(1, sizeof *f);
@@ -164,16 +250,18 @@ enum peri_err peri_fleet_new(struct peri_fleet **out, struct peri_config *config
     f->created = peri_clock_wall_ns(&peri_clock_real) / 1000000000u;
     f->config = peri_config_ref(config);
     enum peri_err err = PERI_ENOMEM;
-    f->providers =
-        peri_arena_zalloc(&f->arena, (config->provider_count + 1) * sizeof *f->providers);
+    f->providers = peri_arena_zalloc(&f->arena, (config->provider_count + host_count + 1) *
+                                                    sizeof *f->providers);
     if (f->providers == NULL) goto fail;
     for (size_t i = 0; i < config->provider_count; i++) {
-        const struct peri_config_provider *c = &config->providers[i];
-        if (c->network.n > 0) continue; /* expanded by the network's own module */
-        err = build_provider(f, &f->providers[f->provider_count], c, vitals, fault);
-        if (err != PERI_OK) goto fail;
+        if (config->providers[i].network.n > 0) continue; /* its hosts come in `hosts` */
+        if ((err = build_provider(f, &config->providers[i], vitals, fault)) != PERI_OK) goto fail;
     }
-    if ((err = build_models(f)) != PERI_OK) goto fail;
+    for (size_t i = 0; i < host_count; i++) {
+        /* One host that can not be used (a URL, an id of another) must not keep the rest out. */
+        if ((err = build_host(f, &hosts[i], vitals, fault)) == PERI_ENOMEM) goto fail;
+    }
+    if ((err = build_models(f)) != PERI_OK || (err = build_aliases(f)) != PERI_OK) goto fail;
     *out = f;
     return PERI_OK;
 fail:

@@ -12,9 +12,11 @@
 #include "core/vitals.h"
 #include "net/client.h"
 
+#define PERI_SHARE_UNIT 65536u /* the share that weight 1 of a plain provider is */
+
 enum peri_endpoint { PERI_CHAT, PERI_COMPLETIONS, PERI_EMBEDDINGS, PERI_ENDPOINT_COUNT };
 
-struct peri_signer; /* of a network's own module: makes an attempt's signed headers */
+struct peri_gonka_network;
 
 struct peri_provider {
     struct peri_str id;
@@ -25,12 +27,22 @@ struct peri_provider {
     struct peri_str credential; /* the value among them that ends with the key; empty: no key */
     const struct peri_config_model *models;
     size_t model_count;
+    bool takes_any;      /* lists no models: every name goes */
+    bool has_credential; /* the last of the headers */
     uint32_t tier, weight, max_concurrent;
+    uint32_t
+        rank; /* what the choice goes by: the tier, and behind it hosts that serve little just now */
+    uint64_t
+        share; /* of the requests of its rank: weights of networks and of plain providers on one scale */
     struct peri_config_timeouts timeouts;
     bool use_http2, is_insecure;
+    bool
+        is_public_only; /* a stranger told us where it is: it must not lead into a private network */
+    bool is_reduced;    /* serves little just now */
     struct peri_str ca_file, tags;
-    struct peri_str network; /* "" for a plain provider */
-    struct peri_str address; /* the host's address on that network */
+    struct peri_str network;          /* "" for a plain provider */
+    struct peri_str address;          /* the host's address on that network */
+    struct peri_gonka_network *gonka; /* referenced; signs attempts. NULL: a plain provider */
     struct peri_vitals *vitals;
     size_t index; /* in its fleet */
 };
@@ -62,9 +74,23 @@ struct peri_fleet {
     uint64_t created; /* wall clock, seconds: what /v1/models says */
 };
 
-/* Build from a configuration's plain providers.
+/* A host that a network found, to become a provider. Everything is copied. */
+struct peri_fleet_host {
+    const struct peri_config_provider *of; /* whose tier, timeouts, headers and model names hold */
+    struct peri_gonka_network *gonka;
+    struct peri_str id, url, address; /* url: without /v1 */
+    const struct peri_str *models;    /* none: every model */
+    size_t model_count;
+    uint32_t weight, max_concurrent;
+    uint64_t share;
+    bool is_public_only;
+    bool is_reduced; /* serves little just now: asked when the others of its tier can not */
+};
+
+/* Build from a configuration's plain providers, and from the hosts that its networks found.
  *   gives   PERI_OK · PERI_ECONFIG with the reason · PERI_ENOMEM */
 PERI_MUST_USE enum peri_err peri_fleet_new(struct peri_fleet **out, struct peri_config *config,
+                                           const struct peri_fleet_host *hosts, size_t host_count,
                                            struct peri_vitals_table *vitals, uint64_t generation,
                                            struct peri_fault *fault);
 struct peri_fleet *peri_fleet_ref(struct peri_fleet *f);

@@ -8,8 +8,8 @@ struct peri_candidate peri_route_pick(struct peri_candidates from, const bool *t
     uint64_t total = 0;
     for (size_t i = 0; i < from.count; i++) {
         const struct peri_provider *p = from.at[i].provider;
-        bool is_new_tier = i > 0 && p->tier != from.at[i - 1].provider->tier;
-        if (is_new_tier && (total > 0 || (seen.full > 0 && !overflow))) break;
+        bool is_new_rank = i > 0 && p->rank != from.at[i - 1].provider->rank;
+        if (is_new_rank && (total > 0 || (seen.full > 0 && !overflow))) break;
         if (tried != NULL && tried[p->index]) {
             seen.tried++;
             continue;
@@ -28,8 +28,8 @@ struct peri_candidate peri_route_pick(struct peri_candidates from, const bool *t
             continue;
         }
         /* Reservoir: the newcomer wins with its share of the weight seen so far. */
-        total += p->weight;
-        if (total == p->weight || peri_rand_below(rand, total) < p->weight) pick = from.at[i];
+        total += p->share;
+        if (total == p->share || peri_rand_below(rand, total) < p->share) pick = from.at[i];
     }
     if (report != NULL) *report = seen;
     return pick;

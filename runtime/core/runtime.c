@@ -145,7 +145,6 @@ enum peri_err peri_runtime_reload_policies(struct peri_runtime *rt, uint64_t *ge
 
 static void wake(void *arg) {
     struct peri_worker *w = arg;
-    w->is_woken = false;
     peri_route_wake(w);
 }
 
@@ -195,8 +194,12 @@ enum peri_err peri_runtime_new(struct peri_runtime **out, struct peri_config *co
     enum peri_err err = open_log(rt, fault);
     if (err != PERI_OK) goto fail;
     if ((err = peri_vitals_table_new(&rt->vitals)) != PERI_OK) goto fail;
+    struct peri_rand rand;
+    peri_rand_seed_os(&rand);
+    peri_gonka_stamps_init(&rt->stamps, peri_rand_next(&rand));
     struct peri_fleet *fleet;
-    if ((err = peri_fleet_new(&fleet, config, rt->vitals, 1, fault)) != PERI_OK) goto fail;
+    if ((err = peri_control_new(&rt->control, rt, config, fault)) != PERI_OK) goto fail;
+    if ((err = peri_control_fleet(rt->control, &fleet, fault)) != PERI_OK) goto fail;
     peri_runtime_publish(rt, fleet);
     rt->workers = peri_calloc(workers, sizeof(struct peri_worker *));
     if (rt->workers == NULL) {
@@ -220,6 +223,7 @@ void peri_runtime_free(struct peri_runtime *rt) {
     if (rt == NULL) return;
     for (unsigned i = 0; i < rt->worker_count; i++) peri_worker_free(rt->workers[i]);
     peri_free(rt->workers);
+    peri_control_free(rt->control);
     if (rt->program != NULL) rt->policies.drop(rt->policies.arg, rt->program);
     peri_fleet_unref(rt->fleet);
     peri_vitals_table_free(rt->vitals);
@@ -250,7 +254,77 @@ enum peri_err peri_runtime_start(struct peri_runtime *rt, struct peri_fault *fau
             return peri_fault_set(fault, PERI_EIO, "a worker thread could not be started");
         }
     }
-    return PERI_OK;
+    return peri_control_start(rt->control, fault);
+}
+
+/* ---- Networks ---- */
+
+enum peri_err peri_runtime_reconfigure(struct peri_runtime *rt, struct peri_config *config,
+                                       struct peri_fault *fault) {
+    struct peri_control *control;
+    struct peri_fleet *fleet;
+    enum peri_err err = peri_control_new(&control, rt, config, fault);
+    if (err != PERI_OK) return err;
+    err = peri_control_fleet(control, &fleet, fault);
+    if (err != PERI_OK) {
+        peri_control_free(control);
+        return err;
+    }
+    peri_control_free(
+        rt->control); /* its thread is joined: nobody publishes an older fleet after this */
+    rt->control = control;
+    peri_runtime_publish(rt, fleet);
+    return peri_control_start(control, fault);
+}
+
+struct epoch_news {
+    struct peri_worker *worker;
+    struct peri_arena arena;
+    struct peri_epoch_change change;
+};
+
+static void tell(void *arg) {
+    struct epoch_news *news = arg;
+    struct peri_policy *policy = news->worker->policy;
+    if (policy != NULL && policy->ops->epoch != NULL)
+        policy->ops->epoch(policy->self, &news->change);
+    peri_arena_done(&news->arena);
+    peri_free(news);
+}
+
+/* Addresses of one kind of change; gives how many. */
+static size_t addresses(struct peri_arena *a, const struct peri_str **out,
+                        const struct peri_gonka_diff *diff, enum peri_gonka_change kind) {
+    struct peri_str *list = peri_arena_alloc(a, (diff->counts[kind] + 1) * sizeof *list);
+    size_t n = 0;
+    *out = list;
+    for (size_t i = 0; list != NULL && i < diff->count; i++) {
+        const struct peri_gonka_delta *d = &diff->deltas[i];
+        if (d->change != kind) continue;
+        list[n] = peri_arena_dup(a, (d->after != NULL ? d->after : d->before)->address);
+        if (list[n].p != NULL) n++;
+    }
+    return n;
+}
+
+void peri_runtime_tell_epoch(struct peri_runtime *rt, struct peri_str provider,
+                             const struct peri_gonka_diff *diff,
+                             const struct peri_gonka_set *before,
+                             const struct peri_gonka_set *after) {
+    struct epoch_news *news = peri_calloc(1, sizeof *news);
+    if (news == NULL) return;
+    news->worker = rt->workers[0];
+    peri_arena_init(&news->arena, 0);
+    struct peri_epoch_change *c = &news->change;
+    c->network = peri_arena_dup(&news->arena, provider);
+    c->old_epoch = before == NULL ? 0 : before->epoch;
+    c->new_epoch = after->epoch;
+    c->added_count = addresses(&news->arena, &c->added, diff, PERI_GONKA_ADDED);
+    c->removed_count = addresses(&news->arena, &c->removed, diff, PERI_GONKA_REMOVED);
+    c->changed_count = addresses(&news->arena, &c->changed, diff, PERI_GONKA_CHANGED);
+    if (peri_loop_post(news->worker->loop, tell, news) == PERI_OK) return;
+    peri_arena_done(&news->arena);
+    peri_free(news);
 }
 
 static void drain(void *arg) { peri_worker_drain(arg); }

@@ -4,6 +4,8 @@
 #ifndef PERI_CORE_RUNTIME_H
 #define PERI_CORE_RUNTIME_H
 
+#include "core/control.h"
+#include "core/gonka_sign.h"
 #include "core/worker.h"
 
 struct peri_runtime {
@@ -23,6 +25,8 @@ struct peri_runtime {
     atomic_uint_fast64_t fleet_version; /* workers compare it once a turn */
     uint64_t generation;                /* of the policy program, counts every successful load */
     void *program;
+    struct peri_control *control; /* follows the networks */
+    struct peri_gonka_stamps stamps;
     atomic_uint waiting; /* requests queued for a slot, all workers */
     atomic_bool is_stopping;
     atomic_uint running; /* worker threads */
@@ -56,6 +60,17 @@ PERI_MUST_USE enum peri_err peri_runtime_reload_policies(struct peri_runtime *rt
 void peri_runtime_publish(struct peri_runtime *rt, struct peri_fleet *fleet);
 /* The current fleet, referenced. */
 struct peri_fleet *peri_runtime_fleet(struct peri_runtime *rt);
+
+/* Put another configuration's providers and networks in force: they are followed from now on, and a fleet of them is
+ * published. Nothing changes when anything is wrong. */
+PERI_MUST_USE enum peri_err peri_runtime_reconfigure(struct peri_runtime *rt,
+                                                     struct peri_config *config,
+                                                     struct peri_fault *fault);
+/* Tell the policies what changed in a network: the `epoch` hook, on one worker. The control thread. */
+void peri_runtime_tell_epoch(struct peri_runtime *rt, struct peri_str provider,
+                             const struct peri_gonka_diff *diff,
+                             const struct peri_gonka_set *before,
+                             const struct peri_gonka_set *after);
 
 /* A slot was released: wake who waits for one. Any worker thread. */
 void peri_runtime_slot_freed(struct peri_runtime *rt);

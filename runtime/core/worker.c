@@ -1,10 +1,13 @@
 #include "core/worker.h"
 
+#include <netinet/in.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/err.h"
 #include "base/mem.h"
 #include "core/api.h"
+#include "core/gonka_url.h"
 #include "core/runtime.h"
 
 #define SPARE_MAX 256          /* blank requests kept, with their first arena block */
@@ -131,6 +134,22 @@ enum peri_err peri_worker_listen(struct peri_worker *w, struct peri_fault *fault
     return PERI_OK;
 }
 
+/* Hosts whose addresses strangers supply must not lead into somebody's own network; the name has been resolved by now,
+ * so a name that changes its mind changes nothing. */
+static bool may_connect(void *arg, const struct sockaddr *address, bool is_restricted) {
+    (void)arg;
+    if (!is_restricted) return true;
+    if (address->sa_family == AF_INET)
+        return peri_gonka_ip_is_public(
+            (const unsigned char *)&((const struct sockaddr_in *)(const void *)address)->sin_addr,
+            4);
+    if (address->sa_family == AF_INET6)
+        return peri_gonka_ip_is_public(
+            (const unsigned char *)&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr,
+            16);
+    return false;
+}
+
 enum peri_err peri_worker_new(struct peri_worker **out, struct peri_runtime *rt, unsigned index,
                               struct peri_fault *fault) {
     struct peri_worker *w = peri_calloc(1, sizeof *w);
@@ -148,7 +167,9 @@ enum peri_err peri_worker_new(struct peri_worker **out, struct peri_runtime *rt,
     else
         peri_rand_seed_os(&w->rand);
     enum peri_err err = peri_loop_new(&w->loop);
-    if (err == PERI_OK) err = peri_client_new(&w->client, w->loop, NULL);
+    if (err == PERI_OK)
+        err = peri_client_new(&w->client, w->loop,
+                              &(struct peri_client_options){ .may_connect = may_connect });
     if (err != PERI_OK) {
         peri_worker_free(w);
         return peri_fault_set(fault, err, "a worker could not start: %s", peri_err_text(err));
@@ -169,6 +190,7 @@ void peri_worker_free(struct peri_worker *w) {
     free_ended(w);
     peri_policy_unref(w->policy);
     peri_client_free(w->client);
+    peri_gonka_pen_done(&w->pen);
     peri_list_each(at, spare, &w->spare_requests) {
         struct peri_request *r = peri_list_entry(at, struct peri_request, link);
         peri_arena_done(&r->arena);

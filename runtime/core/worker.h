@@ -7,6 +7,7 @@
 #include <pthread.h>
 
 #include "base/log.h"
+#include "core/gonka_network.h"
 #include "core/request.h"
 
 struct peri_runtime;
@@ -35,7 +36,8 @@ struct peri_worker {
     size_t request_count, spare_count;
     struct peri_list queue; /* requests waiting for a slot, first come first served */
     size_t queued;
-    bool is_draining, is_woken;
+    struct peri_gonka_pen pen; /* made when the first attempt is signed */
+    bool is_draining;
     struct peri_timer drain;
     void *script; /* of the script layer: nothing here looks at it */
 };

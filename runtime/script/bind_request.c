@@ -223,9 +223,7 @@ static int request_try(lua_State *L) {
     r->set->hooking = L; /* the `attempt` hooks run here, inside this coroutine */
     enum peri_err err = peri_attempt_start(&r->trying, r->request, c, &options, on_tried, r);
     r->set->hooking = NULL;
-    if (err != PERI_OK) {
-            return peri_push_failure(L, err);
-    }
+    if (err != PERI_OK) { return peri_push_failure(L, err); }
     r->task = t;
     return peri_task_wait(L, t, cancel_try, r, try_done);
 }

@@ -151,21 +151,18 @@ enum peri_err peri_router_reload(struct peri_router *r, struct peri_fault *fault
 enum peri_err peri_router_reconfigure(struct peri_router *r, struct peri_config *config,
                                       uint64_t *generation, struct peri_fault *fault) {
     struct peri_runtime *rt = r->runtime;
-    struct peri_fleet *fleet, *old = peri_runtime_fleet(rt);
-    enum peri_err err = peri_fleet_new(&fleet, config, rt->vitals, old->generation + 1, fault);
-    peri_fleet_unref(old);
-    if (err != PERI_OK) return err;
     struct peri_config *before = r->home.config;
     r->home.config = config;
-    err = peri_runtime_reload_policies(rt, generation, fault);
+    enum peri_err err = peri_runtime_reload_policies(rt, generation, fault);
+    if (err == PERI_OK) err = peri_runtime_reconfigure(rt, config, fault);
     if (err != PERI_OK) {
         r->home.config = before;
-        peri_fleet_unref(fleet);
+        struct peri_fault ignored; /* the old policies were good a moment ago */
+        if (peri_runtime_reload_policies(rt, NULL, &ignored) != PERI_OK) return err;
         return err;
     }
     peri_config_ref(config);
     peri_config_unref(before);
-    peri_runtime_publish(rt, fleet);
     return PERI_OK;
 }
 

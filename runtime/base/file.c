@@ -1,0 +1,61 @@
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/err.h"
+
+#define PATH_BYTES 4096
+#define STEP_BYTES 65536
+
+enum peri_err peri_file_read(struct peri_buf *out, struct peri_str path, struct peri_fault *fault) {
+    char name[PATH_BYTES];
+    if (path.n >= sizeof name) return peri_fault_set(fault, PERI_EIO, "the path is too long");
+    snprintf(name, sizeof name, "%.*s", PERI_STR_ARGS(path));
+    int fd = open(name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return peri_fault_set(fault, errno == ENOENT ? PERI_ENOTFOUND : PERI_EIO, "%s: %s", name,
+                              strerror(errno));
+    enum peri_err err;
+    ssize_t got;
+    do {
+        got = 0;
+        err = peri_buf_reserve(out, STEP_BYTES);
+        if (err != PERI_OK)
+            peri_fault_set(fault, err, "%s: %s", name, peri_err_text(err));
+        else if ((got = read(fd, out->p + out->n, STEP_BYTES)) > 0)
+            out->n += (size_t)got;
+        else if (got < 0 && errno != EINTR)
+            err = peri_fault_set(fault, PERI_EIO, "%s: %s", name, strerror(errno));
+    } while (err == PERI_OK && got != 0);
+    close(fd);
+    return err;
+}
+
+static bool write_all(int fd, struct peri_str bytes) {
+    while (bytes.n > 0) {
+        ssize_t n = write(fd, bytes.p, bytes.n);
+        if (n < 0 && errno != EINTR) return false;
+        if (n > 0) bytes = peri_str_from(bytes, (size_t)n);
+    }
+    return true;
+}
+
+enum peri_err peri_file_replace(struct peri_str path, struct peri_str bytes,
+                                struct peri_fault *fault) {
+    char name[PATH_BYTES], fresh[PATH_BYTES];
+    if (path.n + 8 >= sizeof name)
+        return peri_fault_set(fault, PERI_EINVAL, "the path is too long");
+    snprintf(name, sizeof name, "%.*s", PERI_STR_ARGS(path));
+    snprintf(fresh, sizeof fresh, "%.*s.new", PERI_STR_ARGS(path));
+    int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    bool is_good = fd >= 0 && write_all(fd, bytes) && fsync(fd) == 0;
+    int reason = errno;
+    if (fd >= 0) close(fd);
+    if (is_good && rename(fresh, name) == 0) return PERI_OK;
+    if (is_good) reason = errno;
+    if (fd >= 0) unlink(fresh);
+    return peri_fault_set(fault, PERI_EIO, "%s: %s", name, strerror(reason));
+}

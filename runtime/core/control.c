@@ -1,0 +1,228 @@
+#include "core/control.h"
+
+#include <pthread.h>
+#include <stdio.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "core/runtime.h"
+
+#define NETWORKS_MAX 16
+
+struct peri_control {
+    struct peri_runtime *runtime;
+    struct peri_config *config;
+    struct peri_loop *loop;
+    struct peri_client *client;
+    struct peri_log log;
+    struct peri_gonka_network *networks[NETWORKS_MAX];
+    size_t count;
+    pthread_t thread;
+    bool is_running;
+};
+
+/* ---- Hosts ---- */
+
+struct hosts {
+    struct peri_fleet_host *at;
+    size_t count, room;
+    struct peri_arena arena;
+};
+
+static bool room_for_one(struct hosts *h) {
+    if (h->count < h->room) return true;
+    size_t room = h->room == 0 ? 64 : h->room * 2;
+    struct peri_fleet_host *at = peri_realloc(h->at, room * sizeof *at);
+    if (at == NULL) return false;
+    h->at = at;
+    h->room = room;
+    return true;
+}
+
+static bool has_host(const struct hosts *h, struct peri_str id) {
+    for (size_t i = 0; i < h->count; i++)
+        if (peri_str_eq(h->at[i].id, id)) return true;
+    return false;
+}
+
+/* While proofs are computed only machines set aside for it go on serving. */
+static bool is_reduced(const struct peri_gonka_network *n, const struct peri_gonka_participant *p) {
+    const struct peri_gonka_epoch *e = peri_gonka_network_epoch(n);
+    if (e == NULL || peri_gonka_service(e) == PERI_GONKA_SERVES_ALL) return false;
+    for (size_t i = 0; i < p->model_count; i++)
+        if (p->models[i].is_preserved) return false;
+    return true;
+}
+
+static enum peri_err add_host(struct hosts *h, struct peri_gonka_network *n,
+                              const struct peri_gonka_participant *p, uint64_t total,
+                              bool is_fixed) {
+    const struct peri_config_provider *of = peri_gonka_network_provider(n);
+    const struct peri_config_gonka *o = peri_gonka_network_options(n);
+    struct peri_str *models = peri_arena_alloc(&h->arena, (p->model_count + 1) * sizeof *models);
+    struct peri_str id = peri_arena_printf(&h->arena, "%.*s%.*s", PERI_STR_ARGS(o->prefix),
+                                           PERI_STR_ARGS(p->address));
+    if (models == NULL || id.p == NULL || !room_for_one(h)) return PERI_ENOMEM;
+    if (has_host(h, id)) return PERI_OK;
+    for (size_t i = 0; i < p->model_count; i++) models[i] = p->models[i].id;
+    uint64_t share =
+        (uint64_t)((double)of->weight * PERI_SHARE_UNIT * (double)p->weight / (double)total);
+    h->at[h->count++] = (struct peri_fleet_host){
+        .of = of,
+        .gonka = n,
+        .id = id,
+        .url = p->url,
+        .address = p->address,
+        .models = models,
+        .model_count = p->model_count,
+        .weight = p->weight,
+        .share = share > 0 ? share : 1,
+        .max_concurrent = o->default_max_concurrent,
+        .is_reduced = is_reduced(n, p),
+        .is_public_only = !is_fixed && !o->may_use_private_hosts,
+    };
+    return PERI_OK;
+}
+
+static enum peri_err add_set(struct hosts *h, struct peri_gonka_network *n,
+                             const struct peri_gonka_set *set, bool is_fixed) {
+    uint64_t total = 0;
+    if (set == NULL) return PERI_OK;
+    for (size_t i = 0; i < set->count; i++) total += set->participants[i].weight;
+    for (size_t i = 0; i < set->count; i++) {
+        const struct peri_gonka_participant *p = &set->participants[i];
+        if (p->verdict != PERI_GONKA_USABLE) continue;
+        enum peri_err err = add_host(h, n, p, total, is_fixed);
+        if (err != PERI_OK) return err;
+    }
+    return PERI_OK;
+}
+
+enum peri_err peri_control_fleet(struct peri_control *c, struct peri_fleet **out,
+                                 struct peri_fault *fault) {
+    struct hosts h = { NULL, 0, 0, { 0 } };
+    peri_arena_init(&h.arena, 0);
+    enum peri_err err = PERI_OK;
+    for (size_t i = 0; i < c->count && err == PERI_OK; i++) {
+        err = add_set(&h, c->networks[i], peri_gonka_network_set(c->networks[i]),
+                      peri_gonka_network_provider(c->networks[i])->source_count == 0);
+        if (err == PERI_OK)
+            err = add_set(&h, c->networks[i], peri_gonka_network_fixed(c->networks[i]), true);
+    }
+    uint64_t generation = atomic_load(&c->runtime->fleet_version) + 1;
+    if (err == PERI_OK)
+        err = peri_fleet_new(out, c->config, h.at, h.count, c->runtime->vitals, generation, fault);
+    if (err == PERI_ENOMEM) peri_fault_set(fault, err, "out of memory");
+    peri_arena_done(&h.arena);
+    peri_free(h.at);
+    return err;
+}
+
+/* ---- Changes ---- */
+
+static void on_changed(void *arg, struct peri_gonka_network *n, const struct peri_gonka_diff *diff,
+                       const struct peri_gonka_set *before, const struct peri_gonka_set *after) {
+    struct peri_control *c = arg;
+    if (!c->is_running) return; /* the first fleet is about to be built anyway */
+    struct peri_fleet *fleet;
+    struct peri_fault fault;
+    if (peri_control_fleet(c, &fleet, &fault) != PERI_OK) {
+        peri_log_say(&c->log, PERI_LOG_ERROR, "the fleet could not be renewed: %s", fault.text);
+        return;
+    }
+    peri_runtime_publish(c->runtime, fleet);
+    if (diff->count > 0)
+        peri_runtime_tell_epoch(c->runtime, peri_gonka_network_provider(n)->id, diff, before,
+                                after);
+}
+
+/* ---- Life ---- */
+
+static enum peri_err make_networks(struct peri_control *c, struct peri_fault *fault) {
+    struct peri_gonka_env env = { .loop = c->loop,
+                                  .client = c->client,
+                                  .log = &c->log,
+                                  .clock = c->runtime->clock,
+                                  .stamps = &c->runtime->stamps,
+                                  .state_dir = c->config->state_dir,
+                                  .changed = on_changed,
+                                  .arg = c };
+    for (size_t i = 0; i < c->config->provider_count; i++) {
+        const struct peri_config_provider *p = &c->config->providers[i];
+        if (!peri_str_eq(p->network, PERI_STR("gonka"))) continue;
+        if (c->count == NETWORKS_MAX)
+            return peri_fault_set(fault, PERI_ECONFIG, "more than %d networks are configured",
+                                  NETWORKS_MAX);
+        enum peri_err err =
+            peri_gonka_network_new(&c->networks[c->count], c->config, p, &env, fault);
+        if (err != PERI_OK) return err;
+        c->count++;
+    }
+    return PERI_OK;
+}
+
+enum peri_err peri_control_new(struct peri_control **out, struct peri_runtime *rt,
+                               struct peri_config *config, struct peri_fault *fault) {
+    struct peri_control *c = peri_calloc(1, sizeof *c);
+    if (c == NULL) return peri_fault_set(fault, PERI_ENOMEM, "out of memory");
+    c->runtime = rt;
+    c->config = peri_config_ref(config);
+    int level = peri_log_level_by_name(config->log_level);
+    peri_log_init(&c->log, rt->log_fd, (enum peri_log_level)level, rt->clock);
+    struct peri_fault own = { .text = "" };
+    enum peri_err err = peri_loop_new(&c->loop);
+    if (err == PERI_OK) err = peri_client_new(&c->client, c->loop, NULL);
+    if (err == PERI_OK) err = make_networks(c, &own);
+    if (err != PERI_OK) {
+        peri_fault_set(fault, err, "%s", own.text[0] != '\0' ? own.text : peri_err_text(err));
+        peri_control_free(c);
+        return err;
+    }
+    *out = c;
+    return PERI_OK;
+}
+
+static void stop(void *arg) { peri_loop_stop(((struct peri_control *)arg)->loop); }
+
+void peri_control_free(struct peri_control *c) {
+    if (c == NULL) return;
+    if (c->is_running) {
+        while (peri_loop_post(c->loop, stop, c) != PERI_OK) {}
+        pthread_join(c->thread, NULL);
+        c->is_running = false;
+    }
+    for (size_t i = 0; i < c->count; i++) {
+        peri_gonka_network_close(c->networks[i]);
+        peri_gonka_network_unref(c->networks[i]);
+    }
+    peri_client_free(c->client);
+    peri_loop_free(c->loop);
+    peri_log_done(&c->log);
+    peri_config_unref(c->config);
+    peri_free(c);
+}
+
+static void *run(void *arg) {
+    struct peri_control *c = arg;
+    for (size_t i = 0; i < c->count; i++) peri_gonka_network_start(c->networks[i]);
+    peri_log_flush(&c->log);
+    peri_loop_run(c->loop);
+    return NULL;
+}
+
+enum peri_err peri_control_start(struct peri_control *c, struct peri_fault *fault) {
+    if (c->count == 0) return PERI_OK; /* nothing to follow: no thread */
+    c->is_running = true;
+    if (pthread_create(&c->thread, NULL, run, c) == 0) return PERI_OK;
+    c->is_running = false;
+    return peri_fault_set(fault, PERI_EIO, "the control thread could not be started");
+}
+
+static void refresh(void *arg) {
+    struct peri_control *c = arg;
+    for (size_t i = 0; i < c->count; i++) peri_gonka_network_refresh(c->networks[i]);
+}
+
+enum peri_err peri_control_refresh(struct peri_control *c) {
+    return c->is_running ? peri_loop_post(c->loop, refresh, c) : PERI_OK;
+}

@@ -1,0 +1,29 @@
+/* The control thread: what is slow and not part of any request. It follows the networks, and publishes a new
+ * snapshot of the fleet when one of them changed.
+ */
+#ifndef PERI_CORE_CONTROL_H
+#define PERI_CORE_CONTROL_H
+
+#include "core/fleet.h"
+#include "core/gonka_network.h"
+
+struct peri_control;
+
+/* Make the networks of a configuration; what is known without asking anybody is in force when this returns.
+ *   gives   PERI_OK · PERI_ECONFIG · PERI_ENOMEM · PERI_EIO, reason in `fault` */
+PERI_MUST_USE enum peri_err peri_control_new(struct peri_control **out, struct peri_runtime *rt,
+                                             struct peri_config *config, struct peri_fault *fault);
+/* Stops its thread first. Takes NULL. */
+void peri_control_free(struct peri_control *c);
+
+/* Start the thread: from now on networks are refreshed. */
+PERI_MUST_USE enum peri_err peri_control_start(struct peri_control *c, struct peri_fault *fault);
+/* Any thread: refresh every network now. gives PERI_OK · PERI_ENOMEM */
+enum peri_err peri_control_refresh(struct peri_control *c);
+
+/* A fleet of that configuration's plain providers and of the hosts known now. On the control thread, or before it runs.
+ */
+PERI_MUST_USE enum peri_err peri_control_fleet(struct peri_control *c, struct peri_fleet **out,
+                                               struct peri_fault *fault);
+
+#endif

@@ -1,0 +1,81 @@
+#include "core/fetch.h"
+
+#include <stdio.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+
+struct peri_fetch {
+    struct peri_call *call;
+    struct peri_url *url;
+    struct peri_buf body;
+    int status;
+    void (*done)(void *arg, const struct peri_fetched *got);
+    void *arg;
+};
+
+static void free_fetch(struct peri_fetch *f) {
+    peri_url_unref(f->url);
+    peri_buf_done(&f->body);
+    peri_free(f);
+}
+
+static void finish(struct peri_fetch *f, enum peri_err err, const char *detail) {
+    struct peri_fetched got = { .err = err, .status = f->status, .body = peri_buf_str(&f->body) };
+    snprintf(got.detail, sizeof got.detail, "%s", detail);
+    f->done(f->arg, &got);
+    free_fetch(f);
+}
+
+static void on_head(void *arg, struct peri_call *call, int status,
+                    const struct peri_header *headers, size_t count) {
+    struct peri_fetch *f = arg;
+    (void)call, (void)headers, (void)count;
+    f->status = status;
+}
+
+static bool on_body(void *arg, struct peri_call *call, struct peri_str bytes) {
+    struct peri_fetch *f = arg;
+    enum peri_err err = peri_buf_add(&f->body, bytes);
+    if (err == PERI_OK) return true;
+    peri_call_cancel(call);
+    finish(f, err, "the answer is larger than its limit");
+    return true;
+}
+
+static void on_done(void *arg, struct peri_call *call, const struct peri_call_report *report) {
+    (void)call;
+    finish(arg, report->err, report->detail);
+}
+
+static const struct peri_call_ops ops = { on_head, on_body, on_done };
+
+enum peri_err peri_fetch_start(struct peri_fetch **out, struct peri_client *client,
+                               struct peri_str url, uint64_t timeout_ms, size_t max_bytes,
+                               void (*done)(void *arg, const struct peri_fetched *got), void *arg,
+                               struct peri_fault *fault) {
+    struct peri_fetch *f = peri_calloc(1, sizeof *f);
+    if (f == NULL) return PERI_ENOMEM;
+    peri_buf_init(&f->body, max_bytes);
+    f->done = done;
+    f->arg = arg;
+    enum peri_err err = peri_url_parse(&f->url, url, fault);
+    if (err == PERI_OK) {
+        struct peri_call_spec spec = { .url = f->url,
+                                       .method = PERI_STR("GET"),
+                                       .total_ms = timeout_ms };
+        err = peri_call_start(&f->call, client, &spec, &ops, f);
+    }
+    if (err != PERI_OK) {
+        free_fetch(f);
+        return err;
+    }
+    *out = f;
+    return PERI_OK;
+}
+
+void peri_fetch_cancel(struct peri_fetch *f) {
+    if (f == NULL) return;
+    peri_call_cancel(f->call);
+    free_fetch(f);
+}

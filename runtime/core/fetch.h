@@ -1,0 +1,28 @@
+/* One GET, its whole body in memory: for discovery and probes, on the control thread. */
+#ifndef PERI_CORE_FETCH_H
+#define PERI_CORE_FETCH_H
+
+#include "net/client.h"
+
+struct peri_fetch;
+
+struct peri_fetched {
+    enum peri_err err; /* PERI_OK: the body is complete, whatever the status */
+    int status;
+    struct peri_str body; /* good until the callback returns */
+    char detail[160];
+};
+
+/*   url         absolute
+ *   max_bytes   of the body: beyond it the fetch ends with PERI_ETOOBIG
+ *   done        exactly once, never before this returns; the fetch is gone afterwards
+ *   gives       PERI_OK · PERI_EINVAL the URL (reason in `fault`) · PERI_ENOMEM · PERI_EFULL */
+PERI_MUST_USE enum peri_err
+peri_fetch_start(struct peri_fetch **out, struct peri_client *client, struct peri_str url,
+                 uint64_t timeout_ms, size_t max_bytes,
+                 void (*done)(void *arg, const struct peri_fetched *got), void *arg,
+                 struct peri_fault *fault);
+/* End it; `done` does not run. Takes NULL. */
+void peri_fetch_cancel(struct peri_fetch *f);
+
+#endif

@@ -1,0 +1,147 @@
+/* Wallets, life and signing; the refresh is gonka_refresh.c. */
+#include "core/gonka_network.h"
+
+#include <stdio.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "core/gonka_discovery.h"
+#include "core/gonka_network_parts.h"
+
+#define WALLET_REST_MS 600000 /* an account without money is looked at again after this */
+
+enum peri_err peri_gonka_pen_init(struct peri_gonka_pen *pen) {
+    *pen = (struct peri_gonka_pen){ NULL, NULL };
+    enum peri_err err = peri_hasher_new(&pen->hasher);
+    if (err == PERI_OK) err = peri_signer_new(&pen->signer, false);
+    if (err != PERI_OK) peri_gonka_pen_done(pen);
+    return err;
+}
+
+void peri_gonka_pen_done(struct peri_gonka_pen *pen) {
+    peri_hasher_free(pen->hasher);
+    peri_signer_free(pen->signer);
+    *pen = (struct peri_gonka_pen){ NULL, NULL };
+}
+
+/* ---- Signing ---- */
+
+enum peri_err peri_gonka_network_sign(struct peri_gonka_signed *out, size_t *wallet,
+                                      const struct peri_gonka_wallet **by,
+                                      struct peri_gonka_network *n, struct peri_gonka_pen *pen,
+                                      struct peri_str body, struct peri_str node, uint64_t now_ms) {
+    if (pen->signer == NULL) {
+        enum peri_err err = peri_gonka_pen_init(pen);
+        if (err != PERI_OK) return err;
+    }
+    size_t first = atomic_fetch_add_explicit(&n->turn, 1, memory_order_relaxed);
+    for (size_t i = 0; i < n->wallet_count; i++) {
+        size_t at = (first + i) % n->wallet_count;
+        if (atomic_load_explicit(&n->wallets[at].rests_until_ms, memory_order_relaxed) > now_ms)
+            continue;
+        uint64_t stamp = peri_gonka_stamp(n->env.stamps, n->env.clock);
+        *wallet = at;
+        *by = &n->wallets[at].wallet;
+        return peri_gonka_sign(out, pen->hasher, pen->signer, &n->wallets[at].wallet,
+                               n->options->is_legacy_signing ? PERI_GONKA_RAW_BODY
+                                                             : PERI_GONKA_HASHED,
+                               body, stamp, node);
+    }
+    return PERI_EAUTH;
+}
+
+void peri_gonka_network_rest(struct peri_gonka_network *n, size_t wallet, uint64_t now_ms) {
+    atomic_store(&n->wallets[wallet].rests_until_ms, now_ms + WALLET_REST_MS);
+}
+
+/* ---- Life ---- */
+
+static enum peri_err make_wallets(struct peri_gonka_network *n, struct peri_fault *fault) {
+    struct peri_gonka_pen pen;
+    enum peri_err err = peri_gonka_pen_init(&pen);
+    if (err == PERI_OK) err = peri_keyring_new(&n->ring);
+    n->wallets = err == PERI_OK ? peri_calloc(n->options->key_count + 1, sizeof *n->wallets) : NULL;
+    if (err == PERI_OK && n->wallets == NULL) err = PERI_ENOMEM;
+    for (size_t i = 0; i < n->options->key_count && err == PERI_OK; i++) {
+        const struct peri_secret *secret = &n->options->keys[i];
+        const struct peri_key *key;
+        err = peri_keyring_add_hex(&key, n->ring, (struct peri_str){ secret->p, secret->n }, fault);
+        if (err == PERI_OK)
+            err = peri_gonka_wallet_init(&n->wallets[i].wallet, pen.hasher, pen.signer, key,
+                                         i == 0 ? n->options->address : PERI_STR(""), fault);
+        if (err == PERI_OK) n->wallet_count++;
+        if (err == PERI_OK && n->wallets[i].wallet.is_foreign)
+            peri_log_say(n->env.log, PERI_LOG_WARN,
+                         "gonka: the configured address is not the one of the configured key");
+    }
+    peri_gonka_pen_done(&pen);
+    if (err == PERI_OK && n->wallet_count == 0)
+        return peri_fault_set(fault, PERI_ECONFIG,
+                              "provider '%.*s': network \"gonka\" needs a private key",
+                              PERI_STR_ARGS(n->provider->id));
+    return err == PERI_EINVAL ? PERI_ECONFIG : err;
+}
+
+enum peri_err peri_gonka_network_new(struct peri_gonka_network **out, struct peri_config *config,
+                                     const struct peri_config_provider *provider,
+                                     const struct peri_gonka_env *env, struct peri_fault *fault) {
+    struct peri_gonka_network *n = peri_calloc(1, sizeof *n);
+    if (n == NULL) return peri_fault_set(fault, PERI_ENOMEM, "out of memory");
+    atomic_init(&n->refs, 1);
+    n->config = peri_config_ref(config);
+    n->provider = provider;
+    n->options = provider->network_options;
+    n->env = *env;
+    peri_timer_init(&n->timer, env->loop, peri_gonka_refresh_due, n);
+    peri_arena_init(&n->arena, 0);
+    peri_rand_seed_os(&n->rand);
+    enum peri_err err = make_wallets(n, fault);
+    if (err == PERI_OK && provider->endpoint_count > 0)
+        err = peri_gonka_set_of_endpoints(&n->fixed, provider->endpoints, provider->endpoint_count,
+                                          fault);
+    if (err == PERI_OK) err = peri_gonka_refresh_begin(n);
+    if (err != PERI_OK) {
+        peri_gonka_network_unref(n);
+        return err;
+    }
+    *out = n;
+    return PERI_OK;
+}
+
+struct peri_gonka_network *peri_gonka_network_ref(struct peri_gonka_network *n) {
+    atomic_fetch_add(&n->refs, 1);
+    return n;
+}
+
+void peri_gonka_network_unref(struct peri_gonka_network *n) {
+    if (n == NULL || atomic_fetch_sub(&n->refs, 1) > 1) return;
+    peri_gonka_set_free(n->set);
+    peri_gonka_set_free(n->fixed);
+    peri_gonka_set_free(n->next);
+    peri_arena_done(&n->arena);
+    peri_free(n->wallets);
+    peri_keyring_free(n->ring);
+    peri_config_unref(n->config);
+    peri_free(n);
+}
+
+const struct peri_gonka_set *peri_gonka_network_set(const struct peri_gonka_network *n) {
+    return n->set;
+}
+const struct peri_gonka_set *peri_gonka_network_fixed(const struct peri_gonka_network *n) {
+    return n->fixed;
+}
+const struct peri_gonka_epoch *peri_gonka_network_epoch(const struct peri_gonka_network *n) {
+    return n->has_epoch ? &n->epoch : NULL;
+}
+const struct peri_config_provider *peri_gonka_network_provider(const struct peri_gonka_network *n) {
+    return n->provider;
+}
+const struct peri_config_gonka *peri_gonka_network_options(const struct peri_gonka_network *n) {
+    return n->options;
+}
+
+void peri_gonka_network_status(const struct peri_gonka_network *n, struct peri_gonka_status *out) {
+    *out = n->status;
+    out->epoch = n->set != NULL ? n->set->epoch : 0;
+}

@@ -1,0 +1,97 @@
+/* One Gonka network as a source of providers: its wallets, its hosts of the present epoch, and the refresh that keeps
+ * them true.
+ *
+ * The control thread owns everything here that changes: sources are asked in order, the answer is judged
+ * (gonka_set.h), and when it differs from what is in force a new snapshot of the fleet is published. What failed leaves
+ * the last good set in force, on disk too when there is a place for it. Workers read only what a provider of the fleet
+ * points to: the wallets, and the host's address.
+ *
+ * States of a refresh: idle → phase (…/epochs/latest) → participants (…/epochs/current/participants) →
+ * commit (only with proofs) → params (the chain's allow-list) → idle. A failure on the way ends it, and the next
+ * source's turn comes after a pause that doubles up to the refresh interval.
+ */
+#ifndef PERI_CORE_GONKA_NETWORK_H
+#define PERI_CORE_GONKA_NETWORK_H
+
+#include "base/log.h"
+#include "core/config.h"
+#include "core/gonka_epoch.h"
+#include "core/gonka_set.h"
+#include "core/gonka_sign.h"
+#include "net/client.h"
+
+struct peri_gonka_network;
+struct peri_runtime;
+
+/* Said on the control thread when the set of hosts in force has changed. `before` may be NULL. */
+typedef void (*peri_gonka_changed)(void *arg, struct peri_gonka_network *n,
+                                   const struct peri_gonka_diff *diff,
+                                   const struct peri_gonka_set *before,
+                                   const struct peri_gonka_set *after);
+
+struct peri_gonka_env {
+    struct peri_loop *loop; /* the control thread's */
+    struct peri_client *client;
+    struct peri_log *log;
+    const struct peri_clock *clock;
+    struct peri_gonka_stamps *stamps; /* one for the whole process of routers */
+    struct peri_str state_dir;        /* where last good sets are kept; empty: nowhere */
+    peri_gonka_changed changed;
+    void *arg;
+};
+
+/* `config` is referenced; `provider` is one of its, with network "gonka". Static endpoints and the set kept on disk are
+ * in force when this returns.
+ *   gives   PERI_OK · PERI_ECONFIG a key or an endpoint is wrong · PERI_ENOMEM · PERI_ECRYPTO */
+PERI_MUST_USE enum peri_err peri_gonka_network_new(struct peri_gonka_network **out,
+                                                   struct peri_config *config,
+                                                   const struct peri_config_provider *provider,
+                                                   const struct peri_gonka_env *env,
+                                                   struct peri_fault *fault);
+struct peri_gonka_network *peri_gonka_network_ref(struct peri_gonka_network *n);
+/* Any thread; the last reference frees. Takes NULL. */
+void peri_gonka_network_unref(struct peri_gonka_network *n);
+
+/* On the control thread: first refresh at once, then at jittered intervals, until closed. */
+void peri_gonka_network_start(struct peri_gonka_network *n);
+void peri_gonka_network_close(struct peri_gonka_network *n);
+/* Refresh now, whatever the timer says. */
+void peri_gonka_network_refresh(struct peri_gonka_network *n);
+
+/* On the control thread: what is in force. NULL: nothing yet. */
+const struct peri_gonka_set *peri_gonka_network_set(const struct peri_gonka_network *n);
+/* Configured endpoints that stand beside what is discovered. NULL: none. */
+const struct peri_gonka_set *peri_gonka_network_fixed(const struct peri_gonka_network *n);
+const struct peri_gonka_epoch *peri_gonka_network_epoch(const struct peri_gonka_network *n);
+const struct peri_config_provider *peri_gonka_network_provider(const struct peri_gonka_network *n);
+const struct peri_config_gonka *peri_gonka_network_options(const struct peri_gonka_network *n);
+
+/* How it stands, for status pages and `peri.gonka`. */
+struct peri_gonka_status {
+    uint64_t epoch, refreshes, failures;
+    uint64_t last_ok_ms, next_ms; /* monotonic; 0: never, none planned */
+    char last_error[200];
+};
+void peri_gonka_network_status(const struct peri_gonka_network *n, struct peri_gonka_status *out);
+
+/* What a worker signs with: its own, one a thread. */
+struct peri_gonka_pen {
+    struct peri_hasher *hasher;
+    struct peri_signer *signer;
+};
+PERI_MUST_USE enum peri_err peri_gonka_pen_init(struct peri_gonka_pen *pen);
+void peri_gonka_pen_done(struct peri_gonka_pen *pen);
+
+/* A worker's thread: sign one attempt with the next wallet that is not resting.
+ *   wallet   out: which one, for peri_gonka_network_rest
+ *   gives    PERI_OK · PERI_EAUTH every wallet rests · PERI_ECRYPTO */
+PERI_MUST_USE enum peri_err peri_gonka_network_sign(struct peri_gonka_signed *out, size_t *wallet,
+                                                    const struct peri_gonka_wallet **by,
+                                                    struct peri_gonka_network *n,
+                                                    struct peri_gonka_pen *pen,
+                                                    struct peri_str body, struct peri_str node,
+                                                    uint64_t now_ms);
+/* Any thread: that wallet can not pay; leave it alone for a while. */
+void peri_gonka_network_rest(struct peri_gonka_network *n, size_t wallet, uint64_t now_ms);
+
+#endif

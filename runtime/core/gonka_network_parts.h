@@ -1,0 +1,48 @@
+/* Private to gonka_network.c and gonka_refresh.c. */
+#ifndef PERI_CORE_GONKA_NETWORK_PARTS_H
+#define PERI_CORE_GONKA_NETWORK_PARTS_H
+
+#include "base/rand.h"
+#include "core/fetch.h"
+#include "core/gonka_network.h"
+
+struct peri_gonka_purse {
+    struct peri_gonka_wallet wallet;
+    atomic_uint_fast64_t rests_until_ms;
+};
+
+struct peri_gonka_network {
+    atomic_int refs;
+    struct peri_config *config;
+    const struct peri_config_provider *provider;
+    const struct peri_config_gonka *options;
+    struct peri_gonka_env env;
+    struct peri_keyring *ring;
+    struct peri_gonka_purse *wallets;
+    size_t wallet_count;
+    atomic_size_t turn; /* whose turn it is to sign */
+
+    /* The control thread's. */
+    struct peri_timer timer;
+    struct peri_rand rand;
+    struct peri_fetch *fetch; /* the step under way */
+    size_t source;            /* which one is asked */
+    unsigned failures;        /* in a row */
+    bool is_running, has_epoch;
+    uint64_t checked; /* epoch checks since the participants were fetched last */
+    struct peri_gonka_epoch epoch;
+    struct peri_gonka_set *set;   /* in force */
+    struct peri_gonka_set *fixed; /* of the configured endpoints, not judged yet */
+    struct peri_gonka_set *next;  /* fetched, waiting for the rest of the refresh */
+    struct peri_buf document;     /* that waits for the commit it is proven with */
+    struct peri_arena arena;      /* of the chain's parameters */
+    struct peri_str *agents;
+    size_t agent_count;
+    struct peri_gonka_status status;
+};
+
+/* Put what is known without a network in force. */
+enum peri_err peri_gonka_refresh_begin(struct peri_gonka_network *n);
+void peri_gonka_refresh_due(void *arg);
+
+#endif

@@ -1,0 +1,371 @@
+/* One refresh, step by step; see gonka_network.h for the states. Every step is one GET whose callback starts the next. */
+#include <stdio.h>
+
+#include "base/err.h"
+#include "base/file.h"
+#include "core/gonka_discovery.h"
+#include "core/gonka_network_parts.h"
+#include "core/gonka_proof.h"
+#include "core/gonka_anchor.h"
+
+#define STEP_MS 30000
+#define CHECKS_MAX                                                                                 \
+    10 /* epoch checks between two looks at the whole set: weights change inside an epoch, too */
+#define BACKOFF_MS 2000 /* after the first failure; doubles */
+#define SMALL_MAX  (1u << 20)
+#define PATH_BYTES 1024
+
+static void ask_participants(struct peri_gonka_network *n);
+static void ask_params(struct peri_gonka_network *n);
+static enum peri_err read_document(struct peri_gonka_network *n, struct peri_str document,
+                                   struct peri_str commit, struct peri_fault *fault);
+
+/* ---- In force ---- */
+
+static void judge(struct peri_gonka_network *n, struct peri_gonka_set *set, bool is_fixed) {
+    const struct peri_config_gonka *o = n->options;
+    struct peri_gonka_rules rules = {
+        .agents = is_fixed ? NULL : n->agents,
+        .agent_count = is_fixed ? 0 : n->agent_count,
+        .allow = o->allow,
+        .allow_count = o->allow_count,
+        .deny = o->deny,
+        .deny_count = o->deny_count,
+        .allows_private = is_fixed || o->may_use_private_hosts,
+        .damping = o->damping == PERI_DAMPING_SQRT  ? PERI_GONKA_DAMP_POWER
+                   : o->damping == PERI_DAMPING_LOG ? PERI_GONKA_DAMP_LOG
+                                                    : PERI_GONKA_DAMP_NONE,
+    };
+    if (peri_gonka_set_apply(set, &rules) != PERI_OK)
+        return; /* nobody is usable then, and the old set stays */
+    for (size_t i = 0; o->damping == PERI_DAMPING_EQUAL && i < set->count; i++)
+        if (set->participants[i].verdict == PERI_GONKA_USABLE) set->participants[i].weight = 1;
+}
+
+static void say_set(struct peri_gonka_network *n, const struct peri_gonka_diff *d,
+                    const struct peri_gonka_set *set) {
+    if (!peri_log_begin(n->env.log, PERI_LOG_INFO, "gonka hosts")) return;
+    peri_log_str(n->env.log, "provider", n->provider->id);
+    peri_log_int(n->env.log, "epoch", (int64_t)set->epoch);
+    peri_log_int(n->env.log, "usable", (int64_t)set->usable_count);
+    peri_log_int(n->env.log, "listed", (int64_t)set->count);
+    peri_log_int(n->env.log, "kept", (int64_t)d->counts[PERI_GONKA_KEPT]);
+    peri_log_int(n->env.log, "changed", (int64_t)d->counts[PERI_GONKA_CHANGED]);
+    peri_log_int(n->env.log, "added", (int64_t)d->counts[PERI_GONKA_ADDED]);
+    peri_log_int(n->env.log, "removed", (int64_t)d->counts[PERI_GONKA_REMOVED]);
+    peri_log_bool(n->env.log, "proven", set->is_proven);
+    peri_log_end(n->env.log);
+    peri_log_flush(n->env.log);
+}
+
+/* gives PERI_OK · PERI_ENOTFOUND nobody in it is usable: the set in force stays · PERI_ENOMEM */
+static enum peri_err put_in_force(struct peri_gonka_network *n, struct peri_gonka_set *set) {
+    if (set->usable_count == 0) return PERI_ENOTFOUND;
+    struct peri_arena a;
+    struct peri_gonka_diff diff;
+    peri_arena_init(&a, 0);
+    enum peri_err err = peri_gonka_set_diff(&diff, &a, n->set, set);
+    if (err == PERI_OK) {
+        struct peri_gonka_set *before = n->set;
+        bool is_new = before == NULL || before->epoch != set->epoch ||
+                      diff.counts[PERI_GONKA_KEPT] != diff.count;
+        n->set = set;
+        if (is_new) say_set(n, &diff, set);
+        n->env.changed(n->env.arg, n, &diff, before, set);
+        peri_gonka_set_free(before);
+    }
+    peri_arena_done(&a);
+    return err;
+}
+
+/* ---- Disk ---- */
+
+static bool state_path(const struct peri_gonka_network *n, char *path) {
+    if (n->env.state_dir.n == 0 || peri_str_find_char(n->provider->id, '/') >= 0) return false;
+    int length = snprintf(path, PATH_BYTES, "%.*s/gonka-%.*s.json", PERI_STR_ARGS(n->env.state_dir),
+                          PERI_STR_ARGS(n->provider->id));
+    return length > 0 && length < PATH_BYTES;
+}
+
+static void keep(struct peri_gonka_network *n, struct peri_str document) {
+    char path[PATH_BYTES];
+    struct peri_fault fault;
+    if (state_path(n, path) && peri_file_replace(peri_str_of(path), document, &fault) != PERI_OK)
+        peri_log_say(n->env.log, PERI_LOG_WARN, "gonka: the host list can not be kept: %s",
+                     fault.text);
+}
+
+static void recall(struct peri_gonka_network *n) {
+    char path[PATH_BYTES];
+    struct peri_buf text;
+    struct peri_gonka_set *set;
+    if (!state_path(n, path)) return;
+    peri_buf_init(&text, PERI_GONKA_DOCUMENT_MAX);
+    /* What was proven when it was kept is not taken as proven now: nobody knows who had the file. */
+    bool may_be_used = !n->options->verify_proofs;
+    if (may_be_used && peri_file_read(&text, peri_str_of(path), NULL) == PERI_OK &&
+        peri_gonka_set_read(&set, peri_buf_str(&text), NULL) == PERI_OK) {
+        judge(n, set, false);
+        if (put_in_force(n, set) != PERI_OK) peri_gonka_set_free(set);
+    }
+    peri_buf_done(&text);
+}
+
+enum peri_err peri_gonka_refresh_begin(struct peri_gonka_network *n) {
+    if (n->fixed != NULL) judge(n, n->fixed, true);
+    if (n->provider->source_count > 0) {
+        recall(n);
+        return PERI_OK;
+    }
+    if (n->fixed == NULL) return PERI_OK;
+    struct peri_gonka_set *set = n->fixed;
+    n->fixed = NULL;
+    enum peri_err err = put_in_force(n, set);
+    if (err != PERI_OK) peri_gonka_set_free(set);
+    return err == PERI_ENOTFOUND
+               ? PERI_OK
+               : err; /* deny lists may take them all: that is the operator's word */
+}
+
+/* ---- The timer ---- */
+
+static void plan(struct peri_gonka_network *n, uint64_t ms) {
+    if (!n->is_running) return;
+    uint64_t jitter = ms / 5; /* a fleet of routers must not ask a node in step */
+    ms = ms - jitter / 2 + peri_rand_below(&n->rand, jitter + 1);
+    n->status.next_ms = peri_loop_now_ms(n->env.loop) + ms;
+    peri_timer_start(&n->timer, ms);
+}
+
+static void fail(struct peri_gonka_network *n, const char *what, const char *why) {
+    peri_gonka_set_free(n->next);
+    n->next = NULL;
+    n->failures++;
+    n->status.failures++;
+    struct peri_str source = n->provider->sources[n->source];
+    snprintf(n->status.last_error, sizeof n->status.last_error, "%.*s: %s: %s",
+             (int)(source.n < 80 ? source.n : 80), source.p, what, why);
+    peri_log_say(n->env.log, PERI_LOG_WARN, "gonka: refresh failed: %s", n->status.last_error);
+    peri_log_flush(n->env.log);
+    n->source = (n->source + 1) % n->provider->source_count;
+    uint64_t pause = BACKOFF_MS << (n->failures < 6 ? n->failures - 1 : 5);
+    plan(n, pause < n->options->refresh_ms ? pause : n->options->refresh_ms);
+}
+
+static void succeed(struct peri_gonka_network *n) {
+    n->failures = 0;
+    n->status.refreshes++;
+    n->status.last_error[0] = '\0';
+    n->status.last_ok_ms = peri_loop_now_ms(n->env.loop);
+    plan(n, n->options->refresh_ms);
+}
+
+/* ---- Steps ---- */
+
+/* Start a GET of the present source's `path`; a failure to start ends the refresh. */
+static void get(struct peri_gonka_network *n, const char *path, size_t max,
+                void (*done)(void *arg, const struct peri_fetched *got)) {
+    struct peri_str base = n->provider->sources[n->source];
+    while (base.n > 0 && base.p[base.n - 1] == '/') base.n--;
+    if (peri_str_has_suffix(base, PERI_STR("/v1"))) base.n -= 3;
+    char url[2048];
+    snprintf(url, sizeof url, "%.*s%s", PERI_STR_ARGS(base), path);
+    struct peri_fault fault = { .text = "" };
+    enum peri_err err =
+        peri_fetch_start(&n->fetch, n->env.client, peri_str_of(url), STEP_MS, max, done, n, &fault);
+    if (err == PERI_OK) return;
+    n->fetch = NULL;
+    fail(n, path, fault.text[0] != '\0' ? fault.text : peri_err_text(err));
+}
+
+static bool is_good(struct peri_gonka_network *n, const struct peri_fetched *got, char why[200]) {
+    n->fetch = NULL;
+    if (got->err != PERI_OK)
+        snprintf(why, 200, "%s", got->detail[0] ? got->detail : peri_err_text(got->err));
+    else if (got->status != 200)
+        snprintf(why, 200, "answered %d", got->status);
+    return got->err == PERI_OK && got->status == 200;
+}
+
+/* The set is fetched, proven if asked, and the allow-list known: judge it and put it in force. */
+static void conclude(struct peri_gonka_network *n) {
+    struct peri_gonka_set *set = n->next;
+    n->next = NULL;
+    judge(n, set, false);
+    enum peri_err err = put_in_force(n, set);
+    if (err == PERI_OK) {
+        n->checked = 0;
+        succeed(n);
+        return;
+    }
+    peri_gonka_set_free(set);
+    fail(n, "participants",
+         err == PERI_ENOTFOUND ? "not one of them is usable" : peri_err_text(err));
+}
+
+static void on_params(void *arg, const struct peri_fetched *got) {
+    struct peri_gonka_network *n = arg;
+    char why[200];
+    struct peri_gonka_params params;
+    struct peri_arena fresh;
+    peri_arena_init(&fresh, SMALL_MAX * 4);
+    if (is_good(n, got, why) &&
+        peri_gonka_params_read(&params, &fresh, got->body, NULL) == PERI_OK) {
+        peri_arena_done(&n->arena);
+        n->arena = fresh;
+        n->agents = (struct peri_str *)params.agents;
+        n->agent_count = params.agent_count;
+    } else {
+        /* What was known of the allow-list still holds; a node without the endpoint has no list. */
+        peri_arena_done(&fresh);
+    }
+    conclude(n);
+}
+
+static void ask_params(struct peri_gonka_network *n) {
+    get(n, "/chain-api/productscience/inference/inference/params", SMALL_MAX * 4, on_params);
+}
+
+/* From a document, proven if that is asked, to n->next. */
+static enum peri_err read_document(struct peri_gonka_network *n, struct peri_str document,
+                                   struct peri_str commit, struct peri_fault *fault) {
+    enum peri_err err =
+        n->options->verify_proofs
+            ? peri_gonka_anchor_prove(&n->next, n->options, document, commit, n->env.log, fault)
+            : peri_gonka_set_read(&n->next, document, fault);
+    if (err != PERI_OK) n->next = NULL;
+    return err;
+}
+
+static void take_document(struct peri_gonka_network *n, struct peri_str document,
+                          struct peri_str commit) {
+    struct peri_fault fault = { .text = "" };
+    enum peri_err err = read_document(n, document, commit, &fault);
+    if (err != PERI_OK) {
+        fail(n, n->options->verify_proofs ? "proof" : "participants",
+             fault.text[0] != '\0' ? fault.text : peri_err_text(err));
+        return;
+    }
+    keep(n, document);
+    ask_params(n);
+}
+
+/* The commit of the block whose header carries the record's app hash; without it only a pinned block can prove. */
+static void on_commit(void *arg, const struct peri_fetched *got) {
+    struct peri_gonka_network *n = arg;
+    char why[200];
+    bool has_commit = is_good(n, got, why);
+    take_document(n, peri_buf_str(&n->document), has_commit ? got->body : PERI_STR(""));
+    peri_buf_done(&n->document);
+}
+
+static void ask_commit(struct peri_gonka_network *n, struct peri_str document) {
+    struct peri_gonka_set *set;
+    struct peri_fault fault = { .text = "" };
+    enum peri_err err = peri_gonka_set_read(&set, document, &fault);
+    if (err == PERI_OK) {
+        char path[64];
+        snprintf(path, sizeof path, "/chain-rpc/commit?height=%lld",
+                 (long long)set->created_height + 1);
+        peri_gonka_set_free(set);
+        peri_buf_init(&n->document, PERI_GONKA_DOCUMENT_MAX);
+        err = peri_buf_add(&n->document, document);
+        if (err == PERI_OK) {
+            get(n, path, SMALL_MAX * 4, on_commit);
+            return;
+        }
+        peri_buf_done(&n->document);
+    }
+    fail(n, "participants", fault.text[0] != '\0' ? fault.text : peri_err_text(err));
+}
+
+static void on_participants(void *arg, const struct peri_fetched *got) {
+    struct peri_gonka_network *n = arg;
+    char why[200];
+    if (!is_good(n, got, why))
+        fail(n, "participants", why);
+    else if (n->options->verify_proofs)
+        ask_commit(n, got->body);
+    else
+        take_document(n, got->body, PERI_STR(""));
+}
+
+static void ask_participants(struct peri_gonka_network *n) {
+    get(n, "/v1/epochs/current/participants", PERI_GONKA_DOCUMENT_MAX, on_participants);
+}
+
+static void on_phase(void *arg, const struct peri_fetched *got) {
+    struct peri_gonka_network *n = arg;
+    char why[200];
+    struct peri_gonka_epoch epoch;
+    bool is_known =
+        is_good(n, got, why) && peri_gonka_epoch_read(&epoch, got->body, NULL) == PERI_OK;
+    if (is_known) {
+        bool is_other =
+            !n->has_epoch || peri_gonka_service(&epoch) != peri_gonka_service(&n->epoch);
+        n->epoch = epoch;
+        n->has_epoch = true;
+        if (is_other && n->set != NULL) { /* the same hosts, judged by another phase */
+            struct peri_gonka_diff none = { .count = 0 };
+            n->env.changed(n->env.arg, n, &none, n->set, n->set);
+        }
+        /* Until its validators are set the newest epoch is not the one that serves. */
+        bool is_pending =
+            epoch.stages.set_new_validators != 0 && epoch.height <= epoch.stages.set_new_validators;
+        bool is_same = n->set != NULL && (n->set->epoch == epoch.index || is_pending);
+        if (is_same && n->failures == 0 && n->checked++ < CHECKS_MAX) {
+            succeed(n);
+            return;
+        }
+    }
+    ask_participants(n); /* nodes without the cheap check are asked for everything */
+}
+
+static void ask_phase(struct peri_gonka_network *n) {
+    get(n, "/v1/epochs/latest", SMALL_MAX, on_phase);
+}
+
+/* A file, in development: read whole, at once. */
+static void read_source(struct peri_gonka_network *n, struct peri_str path) {
+    struct peri_buf text;
+    struct peri_fault fault = { .text = "" };
+    peri_buf_init(&text, PERI_GONKA_DOCUMENT_MAX);
+    enum peri_err err = peri_file_read(&text, path, &fault);
+    if (err == PERI_OK) err = read_document(n, peri_buf_str(&text), PERI_STR(""), &fault);
+    peri_buf_done(&text);
+    if (err == PERI_OK)
+        conclude(n);
+    else
+        fail(n, "file", fault.text[0] != '\0' ? fault.text : peri_err_text(err));
+}
+
+void peri_gonka_refresh_due(void *arg) {
+    struct peri_gonka_network *n = arg;
+    if (n->fetch != NULL) return;
+    struct peri_str source = n->provider->sources[n->source];
+    if (peri_str_has_prefix(source, PERI_STR("file://")))
+        read_source(n, peri_str_from(source, 7));
+    else
+        ask_phase(n);
+}
+
+void peri_gonka_network_start(struct peri_gonka_network *n) {
+    if (n->provider->source_count == 0) return;
+    n->is_running = n->options->is_refreshing;
+    peri_gonka_refresh_due(n);
+}
+
+void peri_gonka_network_refresh(struct peri_gonka_network *n) {
+    if (n->provider->source_count == 0 || n->fetch != NULL) return;
+    n->checked = CHECKS_MAX;
+    peri_timer_stop(&n->timer);
+    peri_gonka_refresh_due(n);
+}
+
+void peri_gonka_network_close(struct peri_gonka_network *n) {
+    n->is_running = false;
+    peri_timer_stop(&n->timer);
+    peri_fetch_cancel(n->fetch);
+    n->fetch = NULL;
+    peri_buf_done(&n->document);
+}
