@@ -113,6 +113,12 @@ enum peri_err peri_control_fleet(struct peri_control *c, struct peri_fleet **out
     if (err == PERI_OK)
         err = peri_fleet_new(out, c->config, h.at, h.count, c->runtime->vitals, generation, fault);
     if (err == PERI_ENOMEM) peri_fault_set(fault, err, "out of memory");
+    for (size_t i = 0; err == PERI_OK && i < c->count && (*out)->epoch == 0; i++) {
+        const struct peri_gonka_set *set = peri_gonka_network_set(c->networks[i]);
+        const struct peri_gonka_epoch *e = peri_gonka_network_epoch(c->networks[i]);
+        (*out)->epoch = set != NULL ? set->epoch : 0;
+        if (e != NULL) (*out)->phase = peri_gonka_phase_name(e->phase);
+    }
     peri_arena_done(&h.arena);
     peri_free(h.at);
     return err;

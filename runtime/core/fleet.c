@@ -247,6 +247,7 @@ enum peri_err peri_fleet_new(struct peri_fleet **out, struct peri_config *config
     peri_map_init(&f->by_id);
     peri_map_init(&f->by_model);
     f->generation = generation;
+    f->phase = "";
     f->created = peri_clock_wall_ns(&peri_clock_real) / 1000000000u;
     f->config = peri_config_ref(config);
     enum peri_err err = PERI_ENOMEM;

@@ -71,6 +71,8 @@ struct peri_fleet {
     struct peri_candidates any;      /* providers that take every model */
     const struct peri_str *models;   /* public names, in order of first mention */
     size_t model_count;
+    uint64_t epoch;    /* of the first network; 0: there is none, or it is not known */
+    const char *phase; /* of it: "Inference"; "" when not known */
     uint64_t created; /* wall clock, seconds: what /v1/models says */
 };
 

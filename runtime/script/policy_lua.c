@@ -275,6 +275,50 @@ static void on_done(void *self, struct peri_request *r, const struct peri_outcom
     (void)err; /* reported; there is nothing to fall back to */
 }
 
+struct epoch_visit {
+    struct peri_policy_lua *set;
+    const struct peri_epoch_change *change;
+};
+
+static void push_addresses(lua_State *L, const char *name, const struct peri_str *list,
+                           size_t count) {
+    lua_createtable(L, (int)count, 0);
+    for (size_t i = 0; i < count; i++) {
+        lua_pushlstring(L, list[i].p, list[i].n);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    lua_setfield(L, -2, name);
+}
+
+/* hook({ network =, old =, new =, added =, removed =, changed = }) */
+static int visit_epoch(lua_State *L) {
+    struct epoch_visit *v = lua_touserdata(L, 1);
+    const struct peri_epoch_change *c = v->change;
+    for (size_t i = 0; i < v->set->count; i++) {
+        if (v->set->links[i].hooks[PERI_ON_EPOCH] == LUA_NOREF) continue;
+        lua_rawgeti(L, LUA_REGISTRYINDEX, v->set->links[i].hooks[PERI_ON_EPOCH]);
+        lua_createtable(L, 0, 6);
+        lua_pushlstring(L, c->network.p, c->network.n);
+        lua_setfield(L, -2, "network");
+        lua_pushinteger(L, (lua_Integer)c->old_epoch);
+        lua_setfield(L, -2, "old");
+        lua_pushinteger(L, (lua_Integer)c->new_epoch);
+        lua_setfield(L, -2, "new");
+        push_addresses(L, "added", c->added, c->added_count);
+        push_addresses(L, "removed", c->removed, c->removed_count);
+        push_addresses(L, "changed", c->changed, c->changed_count);
+        lua_call(L, 1, 0);
+    }
+    return 0;
+}
+
+static void on_epoch(void *self, const struct peri_epoch_change *change) {
+    struct epoch_visit v = { self, change };
+    struct peri_fault fault;
+    if (peri_state_call(v.set->state, visit_epoch, &v, &fault) == PERI_OK) return;
+    peri_log_say(&v.set->worker->log, PERI_LOG_ERROR, "policy failed in epoch: %s", fault.text);
+}
+
 static int forget_in_lua(lua_State *L) {
     peri_bind_request_forget(L, lua_touserdata(L, 1));
     return 0;
@@ -357,6 +401,7 @@ static enum peri_err open_set(struct peri_policy_home *home, struct peri_policy 
         .event = has_hook(set, PERI_ON_EVENT) ? on_event : NULL,
         .answer = has_hook(set, PERI_ON_ANSWER) ? on_answer : NULL,
         .done = has_hook(set, PERI_ON_DONE) ? on_done : NULL,
+        .epoch = has_hook(set, PERI_ON_EPOCH) ? on_epoch : NULL,
         .forget = forget,
     };
     set->policy = (struct peri_policy){ .ops = &set->ops,

@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/shared.h"
 #include "script/config_load.h"
 
 /* ---- A policy written in C ---- */
@@ -38,7 +39,11 @@ enum peri_err peri_router_new_with(struct peri_router **out, struct peri_config 
     if (r == NULL) return peri_fault_set(fault, PERI_ENOMEM, "out of memory");
     r->home.config = peri_config_ref(config);
     r->home.lua_dir = options->lua_dir != NULL ? options->lua_dir : PERI_LUA_DIR;
-    enum peri_err err;
+    enum peri_err err = peri_shared_new(&r->shared, 0, &peri_clock_real);
+    if (err != PERI_OK) {
+        peri_router_free(r);
+        return peri_fault_set(fault, err, "out of memory");
+    }
     r->home.shared = r->shared;
     struct peri_policy_source source = peri_policy_lua_source(&r->home);
     if (options->policy != NULL) {
@@ -91,6 +96,7 @@ enum peri_err peri_router_new(struct peri_router **out, const struct peri_router
 void peri_router_free(struct peri_router *r) {
     if (r == NULL) return;
     peri_runtime_free(r->runtime);
+    peri_shared_free(r->shared);
     peri_config_unref(r->home.config);
     peri_free(r);
 }

@@ -106,6 +106,9 @@ function include(path) end
 ---@field address? string Requester address to send; derived from the key when not given.
 ---@field default_max_concurrent? integer Requests under way at once at one host; 0: no limit. Default: 0.
 ---@field verify_proofs? boolean Believe a list of participants only with its proof. Default: false.
+---@field trust_block? string Hash of the block that a proof must lead to: 64 hexadecimal digits.
+---@field trust_validators? string File with the validator set whose signatures a proof must carry, as a node's /chain-rpc/validators gives it.
+---@field trust_chain? string Chain id that proofs must be of. Default: gonka-mainnet.
 ---@field damping? "none"|"sqrt"|"log"|"equal" How weights on the chain become shares: as they are, their square root, their logarithm, all the same. Default: none.
 ---@field allow? string|string[] Addresses of the only hosts to use; none: every one.
 ---@field deny? string|string[] Addresses of hosts not to use.
@@ -131,6 +134,7 @@ function include(path) end
 ---@field keepalive? integer|string Quiet time before a `: keepalive` comment to a streaming client; 0: never. Default: 0.
 ---@field route? perilune.config.route Retries and rests.
 ---@field queue? perilune.config.queue Waiting for a slot.
+---@field state_dir? string Folder where what was learnt of networks is kept over a restart; empty: nowhere.
 ---@field default_model? string For requests that name none; empty: such a request is an error.
 ---@field models? table<string, string|string[]> Public model name to other names clients may use for it.
 ---@field providers? perilune.config.provider[] Who answers.

@@ -1,0 +1,204 @@
+---@meta
+-- What a policy gets beside the module `perilune`: the objects that its hooks are called with.
+
+--- One request. Good until it ends; afterwards every use raises "request is finished".
+---@class perilune.Request
+---@field id string "req_" and 24 hexadecimal digits
+---@field model string public model name
+---@field stream boolean the client asked for a stream
+---@field endpoint "chat"|"completions"|"embeddings"
+---@field key? string id of the client's key, nil when none is asked for
+---@field headers table<string, string> looked up without case: `req.headers["x-team"]`
+---@field body table the lossless document: `req.body.max_tokens = 4096`; see perilune.json
+---@field attempts integer providers asked so far
+---@field elapsed_ms number since the request began
+local Request = {}
+
+--- Providers that serve the model, lowest tier first.
+--- Example: `for _, p in ipairs(req:providers()) do … end`
+---@return perilune.Provider[]
+function Request:providers() end
+
+--- The built-in choice: weighted among those that take requests now and were not tried, lowest tier first.
+--- Example: `local provider = req:pick()`
+---@param options? { overflow?: boolean } overflow: a lower tier takes what the tiers above have no slot for
+---@return perilune.Provider? provider
+---@return string? why
+---@return "EFULL"|"ENOPROVIDER"? code
+function Request:pick(options) end
+
+--- Ask one provider; waits. Gives an answer at its first content token, or once it is whole: return it from `route`.
+--- Example: `local answer, why, code, status = req:try(provider, { first_token_ms = 2000 })`
+---@param provider perilune.Provider|string
+---@param options? { first_token_ms?: integer, total_ms?: integer }
+---@return perilune.Answer? answer
+---@return string? why sentence for people
+---@return string? code "ETIMEOUT", "EUPSTREAM", "ERATELIMIT", "EREJECTED", "EAUTH", …
+---@return integer? status of the provider's answer, 0 when none came
+function Request:try(provider, options) end
+
+--- Answer with JSON of one's own.
+--- Example: `req:reply(200, { object = "list", data = {} })`
+---@param status integer 200 to 599
+---@param json table|string
+function Request:reply(status, json) end
+
+--- Answer with an error of the OpenAI shape.
+--- Example: `req:fail(403, "this key may not use " .. req.model, "model_not_allowed", "model")`
+---@param status integer 200 to 599
+---@param message string
+---@param code? string
+---@param param? string
+function Request:fail(status, message, code, param) end
+
+--- One header of the request, nil when absent.
+--- Example: `local team = req:header("x-team")`
+---@param name string
+---@return string?
+function Request:header(name) end
+
+--- A header for the answer; the newest of a name wins.
+--- Example: `req:set_header("x-team", "research")`
+---@param name string
+---@param value string
+function Request:set_header(name, value) end
+
+--- What `req:try` gives: return it from `route`.
+---@class perilune.Answer
+---@field status integer
+
+--- One provider; read-only. Credentials are not here.
+---@class perilune.Provider
+---@field id string
+---@field url string
+---@field tier integer
+---@field weight integer
+---@field max_concurrent integer 0: no limit
+---@field in_flight integer requests under way, of all workers
+---@field healthy boolean not cooling down
+---@field admissible boolean healthy, and a slot is free
+---@field cooling_ms integer 0 when healthy
+---@field first_token_ms? number moving average
+---@field latency_ms? number moving average of whole answers
+---@field success integer
+---@field failed integer
+---@field rate_limited integer
+---@field failures integer in a row
+---@field models string[] empty: every model
+---@field network string "", "gonka", "0g"
+---@field address string of the host on its network
+---@field tags string
+
+--- One try before it is sent.
+---@class perilune.Attempt
+---@field body table this provider's version of the request's body: edits stay with this attempt
+---@field headers table<string, string> `attempt.headers["x-name"] = "value"`
+---@field provider perilune.Provider
+---@field model string the provider's name for the model
+---@field number integer 1 for the first
+---@field context_tokens? integer
+---@field max_output_tokens? integer
+local Attempt = {}
+
+--- A header for the provider.
+--- Example: `attempt:set_header("x-tenant", "blue")`
+---@param name string
+---@param value string
+function Attempt:set_header(name, value) end
+
+--- Do not send it. Another provider may be asked; when none answers, the client gets this.
+--- Example: `attempt:refuse(400, "images are not served here", "unsupported_content", "messages")`
+---@param status integer 400 to 599
+---@param message string
+---@param code? string
+---@param param? string
+function Attempt:refuse(status, message, code, param) end
+
+--- One streamed event. Edit `json`, or drop or replace the event.
+---@class perilune.Event
+---@field data string JSON text, or "[DONE]"
+---@field name string usually ""
+---@field json? table editable document of data; nil when it is no JSON
+local Event = {}
+
+--- Leave it out.
+function Event:drop() end
+
+--- Send this instead; call again to send more.
+--- Example: `event:replace(event.json) event:replace{ object = "note" }`
+---@param json table|string one line of JSON
+function Event:replace(json) end
+
+--- The whole answer of a request that is not streamed.
+---@class perilune.WholeAnswer
+---@field body table editable document
+---@field status integer
+
+--- How a request ended.
+---@class perilune.Outcome
+---@field status integer 499: the client left
+---@field err string "OK" when the answer was complete
+---@field provider string
+---@field model string
+---@field route string "policy@generation"
+---@field attempts integer
+---@field stream boolean
+---@field first_token_ms? number
+---@field total_ms number
+---@field overhead_ms number
+---@field bytes integer
+---@field input_tokens? integer as the provider reported
+---@field output_tokens? integer
+---@field cached_tokens? integer
+---@field reasoning_tokens? integer
+
+--- What changed in a network. Lists of addresses.
+---@class perilune.EpochChange
+---@field network string id of the configured provider
+---@field old integer
+---@field new integer
+---@field added string[]
+---@field removed string[]
+---@field changed string[]
+
+--- A policy is a table. Every hook is optional; one that is absent costs nothing.
+---@class perilune.Policy
+---@field name? string
+---@field options? table<string, { default: any, doc?: string }> declared; at run time `policy.options.x` is the value
+---@field check? fun(config: { options: table, providers: { id: string, tier: integer, weight: integer }[] }): boolean?, string?
+---@field request? fun(req: perilune.Request)
+---@field route? fun(req: perilune.Request): perilune.Answer?
+---@field attempt? fun(req: perilune.Request, attempt: perilune.Attempt)
+---@field event? fun(req: perilune.Request, event: perilune.Event)
+---@field answer? fun(req: perilune.Request, answer: perilune.WholeAnswer)
+---@field done? fun(req: perilune.Request, outcome: perilune.Outcome)
+---@field epoch? fun(change: perilune.EpochChange)
+
+---@class perilunelib
+local peri = {}
+
+--- The providers of the present fleet.
+--- Example: `peri.providers{ model = req.model, healthy = true }`
+---@param filter? { model?: string, healthy?: boolean, network?: string, tier?: integer }
+---@return perilune.Provider[]
+function peri.providers(filter) end
+
+---@class perilune.gonka
+peri.gonka = {}
+
+--- The hosts of every Gonka network that are in force.
+--- Example: `#peri.gonka.participants()`
+---@return perilune.Provider[]
+function peri.gonka.participants() end
+
+--- The epoch of the first network and its phase; nil when there is none.
+--- Example: `local epoch, phase = peri.gonka.epoch()`
+---@return integer? epoch
+---@return string? phase "Inference", "PoCGenerate", …
+function peri.gonka.epoch() end
+
+--- Look at the networks now; does not wait for the result.
+---@return boolean? ok
+---@return string? why
+---@return string? code
+function peri.gonka.refresh() end
