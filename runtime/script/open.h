@@ -33,6 +33,7 @@ void peri_open_detach(struct peri_state *s);
 PERI_RAISES void peri_bind_base_open(lua_State *L, struct peri_state *s);
 PERI_RAISES void peri_bind_hash_open(lua_State *L, struct peri_state *s);
 PERI_RAISES void peri_bind_log_open(lua_State *L, struct peri_state *s);
+PERI_RAISES void peri_bind_sandbox_open(lua_State *L, struct peri_state *s);
 PERI_RAISES void peri_bind_shared_open(lua_State *L, struct peri_state *s);
 PERI_RAISES void peri_bind_policy_open(lua_State *L, struct peri_state *s);
 PERI_RAISES void peri_bind_run_open(lua_State *L, struct peri_state *s);

@@ -1,0 +1,74 @@
+-- What a policy cannot do. Each piece runs in a fresh sandbox with 50 ms and 16 MiB unless it says otherwise.
+local peri = require "perilune"
+local run = peri.sandbox.run
+
+local function assert_stopped(source, options)
+  local result, why, code = run(source, options)
+  assert.is_nil(result)
+  assert.equal("EBUDGET", code, why)
+end
+
+describe("the sandbox", function()
+  it("gives plain values back", function()
+    assert.equal(3, run("return 1 + 2"))
+    assert.equal(0.5, run("return 1 / 2"))
+    assert.equal("a\0b", run("return 'a\\0b'"))
+    assert.is_true(run("return true"))
+    assert.is_nil((run("return")))
+    assert.has_error(function() run("return {}") end, "a sandbox gives no table back")
+  end)
+
+  it("says where a mistake is", function()
+    assert.same({ nil, "sandbox.lua:2: oh", "EPOLICY" }, { run("\nerror('oh')") })
+    assert.same({ nil, "sandbox.lua:1: unexpected symbol near '='", "EPOLICY" }, { run("= 1") })
+  end)
+
+  it("has none of the libraries that reach outside", function()
+    for _, name in ipairs { "io", "debug", "package", "load", "loadfile", "dofile", "loadstring", "rawset",
+      "collectgarbage", "warn", "os.exit", "os.execute", "os.getenv", "os.remove", "os.rename", "os.tmpname",
+      "os.setlocale", "string.dump", "string.pack", "coroutine.close", "math.randomseed" } do
+      assert.equal("nil", run("return type(" .. name .. ")"), name)
+    end
+  end)
+
+  it("stops what is caught and caught again", function()
+    assert_stopped("while true do pcall(function() while true do end end) end")
+    assert_stopped("while true do pcall(function() while true do end end) end", { steps = 50000, wall_ms = 0 })
+  end)
+
+  it("stops at the same step every time when steps are counted", function()
+    local body = "local n = 0 for _ = 1, 1000 do n = n + 1 end return n"
+    assert.equal(1000, run(body, { steps = 10000 }))
+    assert_stopped(body:gsub("1000", "100000"), { steps = 10000 })
+  end)
+
+  it("caps memory", function()
+    assert_stopped("local t = {} while true do t[#t + 1] = {} end", { heap_bytes = 1 << 20, wall_ms = 2000 })
+  end)
+
+  it("repeats its random numbers from a seed", function()
+    local body = "return math.random(1 << 40) .. ' ' .. require('perilune').rand_below(1 << 40)"
+    assert.equal(run(body, { seed = 11 }), run(body, { seed = 11 }))
+    assert.not_equal(run(body, { seed = 11 }), run(body, { seed = 12 }))
+  end)
+
+  it("finds modules in the directories it is given, and nowhere else", function()
+    local _, why = run("return require('no.such.module')", { search = { "lua" } })
+    assert.equal("sandbox.lua:1: module 'no.such.module' not found", why)
+    _, why = run("require('../secrets')", { search = { "lua" } })
+    assert.matches("not a module's name", why)
+  end)
+
+  it("has no providers and no network where there is no router", function()
+    for _, call in ipairs { "peri.providers()", "peri.gonka.participants()", "peri.gonka.epoch()",
+      "peri.gonka.refresh()" } do
+      local _, why = run("local peri = require 'perilune' return " .. call)
+      assert.equal("sandbox.lua:1: there is no router here", why)
+    end
+  end)
+
+  it("cannot wait without a loop", function()
+    local _, why = run("require('perilune').sleep(1)")
+    assert.matches("there is no event loop here", why)
+  end)
+end)
