@@ -95,7 +95,6 @@ void peri_request_answer(struct peri_request *r, int status, const struct peri_h
                               PERI_STR("application/json"), body.n, headers, count);
     r->outcome.body_bytes += body.n;
     r->sink.ops->write(r->sink.self, body);
-    r->sink.ops->end(r->sink.self);
 }
 
 /* ---- Errors ---- */
@@ -124,7 +123,6 @@ static void send_error(struct peri_request *r, enum peri_err err, int status, co
         peri_error_frame(&body, message, peri_str_of(type), params, codes);
         r->outcome.body_bytes += body.n;
         r->sink.ops->write(r->sink.self, peri_buf_str(&body));
-        r->sink.ops->end(r->sink.self);
     } else {
         peri_error_body(&body, message, peri_str_of(type), params, codes);
         peri_request_answer(r, status, headers, count, peri_buf_str(&body));
@@ -270,7 +268,6 @@ void peri_request_complete(struct peri_request *r, enum peri_err err) {
     if (r->phase == PERI_ENDED) return;
     struct peri_attempt *a = r->serving;
     if (err == PERI_OK || a->is_cut) {
-        r->sink.ops->end(r->sink.self);
         peri_request_ended(r, err);
         return;
     }

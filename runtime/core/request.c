@@ -306,9 +306,14 @@ void peri_request_free(struct peri_request *r) {
     if (r->release != NULL) r->release(r->sink.self);
 }
 
+/* The client's end is closed last: its buffers hold the body that the log line and the `done` hooks still look at. */
 void peri_request_ended(struct peri_request *r, enum peri_err err) {
-    r->exchange = NULL;
+    if (r->phase == PERI_ENDED) return;
+    struct peri_sink sink = r->sink;
+    sink.ops->flush(sink.self);
     leave(r, err);
+    r->exchange = NULL;
+    sink.ops->end(sink.self);
 }
 
 void peri_request_abandon(struct peri_request *r, enum peri_err why) {

@@ -93,7 +93,7 @@ void peri_request_fail(struct peri_request *r, enum peri_err err, int status, co
                        const char *format, ...) PERI_PRINTF(5, 6);
 /* Nobody is left to ask: say what the last attempt said, or why nobody was asked. */
 void peri_request_give_up(struct peri_request *r, const struct peri_route_report *report);
-/* Answer with a whole body of our own. */
+/* Write a whole body of our own; peri_request_ended follows. */
 void peri_request_answer(struct peri_request *r, int status, const struct peri_header *headers,
                          size_t count, struct peri_str body);
 
@@ -119,7 +119,7 @@ void peri_request_start_answer(struct peri_request *r, const struct peri_attempt
                                struct peri_str content_type, uint64_t length,
                                const struct peri_header *more, size_t more_count);
 void peri_request_complete(struct peri_request *r, enum peri_err err);
-/* The answer went out, or was given up: leave. */
+/* The answer was written: leave, and close the client's end. */
 void peri_request_ended(struct peri_request *r, enum peri_err err);
 void peri_request_wait_begins(struct peri_request *r);
 void peri_request_wait_ends(struct peri_request *r);
