@@ -195,9 +195,9 @@ function router.test(body, seconds)
       end)
       for _, one in ipairs(started) do one:stop() end
     end, seconds)
+    local tail = not ok and started[1] and started[1].process:stderr():sub(-6000) or ""
     process.stop_all()
     if not ok then
-      local tail = started[1] and started[1].process:stderr():sub(-3000) or ""
       if type(why) == "string" and tail ~= "" then why = why .. "\n--- the router's last words\n" .. tail end
       error(why, 0)
     end
