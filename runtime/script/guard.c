@@ -1,6 +1,5 @@
 /* The functions that run other functions: after each of them a budget that is used up raises again, so that no
- * number of protected calls outlasts it. And setmetatable, which keeps finalisers out: Lua runs those without
- * hooks, where nothing could stop them. */
+ * number of protected calls outlasts it. */
 #include "script/sandbox.h"
 
 #include "script/task.h"
@@ -45,30 +44,9 @@ static int guard_xpcall(lua_State *L) {
     return call_end(L, lua_pcallk(L, count - 2, LUA_MULTRET, 2, 2, call_end), 2);
 }
 
-/* What a metatable of a script may not say. */
-static const char *const refused[] = { "__gc", "__close", "__mode" };
-
-static int guard_setmetatable(lua_State *L) {
-    int type = lua_type(L, 2);
-    luaL_checktype(L, 1, LUA_TTABLE);
-    luaL_argexpected(L, type == LUA_TNIL || type == LUA_TTABLE, 2, "nil or table");
-    if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL)
-        return luaL_error(L, "cannot change a protected metatable");
-    for (size_t i = 0; type == LUA_TTABLE && i < sizeof refused / sizeof *refused; i++) {
-        lua_pushstring(L, refused[i]);
-        if (lua_rawget(L, 2) != LUA_TNIL)
-            return luaL_error(L, "a policy's metatable cannot have '%s'", refused[i]);
-        lua_pop(L, 1);
-    }
-    lua_settop(L, 2);
-    lua_setmetatable(L, 1);
-    return 1;
-}
-
 void peri_guard_open(lua_State *L, struct peri_state *s) {
     static const luaL_Reg functions[] = { { "pcall", guard_pcall },
                                           { "xpcall", guard_xpcall },
-                                          { "setmetatable", guard_setmetatable },
                                           { NULL, NULL } };
     peri_state_set_functions(L, s, functions);
 }

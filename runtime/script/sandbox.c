@@ -59,10 +59,9 @@ void peri_sandbox_freeze(lua_State *L, const char *name) {
 
 /* The allow-list. */
 
-static const char *const base_names[] = { "_VERSION", "assert", "error",  "getmetatable",
-                                          "ipairs",   "next",   "pairs",  "rawequal",
-                                          "rawget",   "rawlen", "select", "tonumber",
-                                          "tostring", "type",   NULL };
+static const char *const base_names[] = { "_VERSION", "assert",   "error",  "ipairs", "next",
+                                          "pairs",    "rawequal", "rawget", "rawlen", "select",
+                                          "tonumber", "tostring", "type",   NULL };
 static const char *const coroutine_names[] = { "isyieldable", "running", "status", NULL };
 static const char *const math_names[] = {
     "abs",  "acos", "asin", "atan", "ceil",       "cos",  "deg",        "exp",  "floor",
@@ -228,6 +227,7 @@ void peri_sandbox_open(lua_State *L, struct peri_state *s) {
     static const luaL_Reg print[] = { { "print", base_print }, { NULL, NULL } };
     push_library(L, "_G", luaopen_base, base_names);
     peri_guard_open(L, s);
+    peri_metatables_open(L, s);
     peri_state_set_functions(L, s, print);
     add_libraries(L, s);
     peri_require_open(L, s);

@@ -27,7 +27,8 @@ PERI_RAISES void peri_sandbox_freeze(lua_State *L, const char *name);
 /* Parts of the sandbox, each adding functions to the table on the top. */
 PERI_RAISES void peri_strings_open(lua_State *L, struct peri_state *s);
 PERI_RAISES void peri_tables_open(lua_State *L, struct peri_state *s);
-PERI_RAISES void peri_guard_open(lua_State *L, struct peri_state *s); /* pcall … */
+PERI_RAISES void peri_guard_open(lua_State *L, struct peri_state *s);      /* pcall … */
+PERI_RAISES void peri_metatables_open(lua_State *L, struct peri_state *s); /* setmetatable … */
 PERI_RAISES void peri_guard_open_coroutine(lua_State *L, struct peri_state *s);
 PERI_RAISES void peri_require_open(lua_State *L, struct peri_state *s);
 

@@ -80,6 +80,52 @@ TEST(a_metatable_cannot_bring_finalisers_closers_or_weak_tables) {
     peri_state_free(s);
 }
 
+TEST(classes_work_as_they_do_elsewhere) {
+    static const char *const bodies[][2] = {
+        { "local C = {} C.__index = C function C.new(x) return setmetatable({ x = x }, C) end\n"
+          "function C:get() return self.x end\n"
+          "local o = C.new(5) function C:twice() return 2 * self.x end\n"
+          "return o:get() .. o:twice() .. tostring(getmetatable(o) == C) .. "
+          "tostring(getmetatable(C))",
+          "510truenil" },
+        { "local B = { name = 'base' } B.__index = B\n"
+          "local D = setmetatable({}, B) D.__index = D\n"
+          "local o = setmetatable({}, D)\n"
+          "return o.name .. tostring(getmetatable(D) == B) .. tostring(getmetatable(o) == D)",
+          "basetruetrue" },
+        { "local C = setmetatable({}, { __call = function(class, x) return setmetatable({ x = x }, "
+          "class) "
+          "end })\n"
+          "C.__index = C return C(7).x + C(8).x",
+          "15" },
+        { "local m = {} local o = setmetatable({}, m)\n"
+          "m.__index = function(_, k) return k .. '!' end m.__tostring = function() return 'o' "
+          "end\n"
+          "return o.hey .. tostring(o)",
+          "hey!o" },
+        { "local m = { __metatable = 'sealed' } local o = setmetatable({}, m)\n"
+          "return getmetatable(o) .. tostring(pcall(setmetatable, o, {}))",
+          "sealedfalse" },
+        { "local log = {} local m = {} setmetatable({}, m)\n"
+          "setmetatable(m, { __newindex = function(t, k, v) log[#log + 1] = k rawequal(t, m) end "
+          "})\n"
+          "m.first = 1 m.second = 2 return table.concat(log, ' ') .. tostring(rawget(m, 'first'))",
+          "first secondnil" },
+        { "local into = {} local m = {} setmetatable({}, m) setmetatable(m, { __newindex = into "
+          "})\n"
+          "m.x = 3 return into.x",
+          "3" },
+    };
+    struct peri_state *s;
+    CHECK_EQ(peri_state_new(&s, &script_options), PERI_OK);
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++)
+        CHECK_STR(script_says(s, bodies[i][0]), bodies[i][1]);
+    CHECK_STR(script_says(s, "local m = { 1, 2, 3 } setmetatable({}, m) table.insert(m, 4)\n"
+                             "local n = 0 for k in pairs(m) do n = n + 1 end return n .. #m"),
+              "44");
+    peri_state_free(s);
+}
+
 TEST(only_text_is_loaded) {
     struct peri_state *s;
     struct peri_fault fault;

@@ -57,31 +57,6 @@ function task:wait() end
 --- End a task that waits; whoever waits for it sees an error. Nothing happens to one that is over.
 function task:cancel() end
 
---- Policies only: the providers there are now, in the order of the configuration; of a network, those it has now.
----
----     for _, p in ipairs(peri.providers { model = req.model, healthy = true }) do … end
----@param filter? { model: string?, network: string?, tier: integer?, healthy: boolean? } only those that fit
----@return perilune.provider[]
-function peri.providers(filter) end
-
---- Policies only: the Gonka network as the router knows it.
----@class perilune.gonka
-local gonka = {}
-
---- Its participants of this epoch, as providers.
----@return perilune.provider[]
-function gonka.participants() end
-
----@return integer? epoch nil before the first answer of the network
----@return string phase
-function gonka.epoch() end
-
---- Ask the network again soon. Does not wait for what comes of it.
----@return true? begun
----@return string? why
----@return string? code
-function gonka.refresh() end
-
 --- Time, in two kinds.
 ---@class perilune.clock
 local clock = {}
