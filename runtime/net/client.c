@@ -394,6 +394,14 @@ void peri_client_pump(struct peri_client *c) {
     leave(c);
 }
 
+/* With the pump to come, nothing that becomes ready on the way asks for another turn of the loop. */
+void peri_client_act(struct peri_multi *m, curl_socket_t fd, int flags) {
+    struct peri_client *c = m->client;
+    c->is_pumping = true;
+    peri_multi_act(m, fd, flags);
+    peri_client_pump(c);
+}
+
 /* The start of a call */
 
 static struct peri_call *new_call(struct peri_client *c, const struct peri_call_spec *spec) {

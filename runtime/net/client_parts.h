@@ -130,6 +130,8 @@ void peri_call_on_finished(struct peri_call *call, CURLcode code);
 /* The call ends with PERI_ENOMEM in the next turn. */
 void peri_call_out_of_memory(struct peri_call *call);
 void peri_client_soon(struct peri_client *c);
+/* From the loop: let libcurl act, then hand over what that brought. */
+void peri_client_act(struct peri_multi *m, curl_socket_t fd, int flags);
 void peri_client_pump(struct peri_client *c);
 size_t peri_call_on_line(char *p, size_t size, size_t n, void *easy);
 size_t peri_call_on_bytes(char *p, size_t size, size_t n, void *easy);

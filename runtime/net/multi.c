@@ -12,6 +12,8 @@ static bool set_up(struct peri_client *c, struct peri_easy *e) {
            curl_easy_setopt(h, CURLOPT_SHARE, c->share) == CURLE_OK &&
            curl_easy_setopt(h, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
            curl_easy_setopt(h, CURLOPT_PROXY, "") == CURLE_OK &&
+           /* Else two environment variables are read for every request. */
+           curl_easy_setopt(h, CURLOPT_NOPROXY, "*") == CURLE_OK &&
            curl_easy_setopt(h, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
            curl_easy_setopt(h, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) == CURLE_OK &&
            /* Our own timers end calls; libcurl's default of 300 s must not come before them. */
@@ -82,12 +84,7 @@ static int on_deadline_set(CURLM *handle, long ms, void *multi) {
     return 0;
 }
 
-static void on_deadline(void *multi) {
-    struct peri_multi *m = multi;
-    struct peri_client *c = m->client;
-    peri_multi_act(m, CURL_SOCKET_TIMEOUT, 0);
-    peri_client_pump(c);
-}
+static void on_deadline(void *multi) { peri_client_act(multi, CURL_SOCKET_TIMEOUT, 0); }
 
 static enum peri_err open_handle(struct peri_multi *m) {
     m->handle = curl_multi_init();

@@ -84,9 +84,8 @@ static void on_idle_event(struct peri_watcher *w) {
 }
 
 static void on_event(uv_poll_t *poll, int status, int events) {
-    struct peri_watcher *w = poll->data;
-    struct peri_client *c = w->client;
-    if (status < 0) w->armed = 0; /* libuv has stopped watching */
+    struct peri_watcher *w = poll->data; /* outlives a close until the turn's end */
+    if (status < 0) w->armed = 0;        /* libuv has stopped watching */
     if (w->wanted == 0) {
         uv_poll_stop(&w->poll);
         w->armed = 0;
@@ -97,11 +96,10 @@ static void on_event(uv_poll_t *poll, int status, int events) {
     int flags = status < 0 ? CURL_CSELECT_ERR : 0;
     if (events & UV_READABLE) flags |= CURL_CSELECT_IN;
     if (events & UV_WRITABLE) flags |= CURL_CSELECT_OUT;
-    peri_multi_act(w->multi, w->fd, flags);
+    peri_client_act(w->multi, w->fd, flags);
     if (!uv_is_closing((uv_handle_t *)&w->poll) && w->wanted != 0 && w->armed == 0 &&
         uv_poll_start(&w->poll, w->wanted, on_event) == 0)
-        w->armed = w->wanted;
-    peri_client_pump(c);
+        w->armed = w->wanted; /* libcurl was not content with the error and waits on */
 }
 
 static void note_user(struct peri_watcher *w, CURL *easy) {
