@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "app/cli.h"
+#include "script/router.h"
 
 enum output { NOTHING, DUMP, DUMP_JSON, SCHEMA, REFERENCE, STUB };
 
@@ -59,11 +60,26 @@ static int print_dump(const struct peri_dump *dump, enum output what) {
     return code;
 }
 
+/* What serve would find wrong later: policies that do not load, keys that are none, endpoints nobody can reach. */
+static int check_deeply(struct peri_config *config) {
+    struct peri_fault fault;
+    struct peri_router *router;
+    enum peri_err err = peri_router_new_with(&router, config,
+                                             &(struct peri_router_options){ .workers = 1 }, &fault);
+    if (err == PERI_OK) {
+        peri_router_free(router);
+        return PERI_EXIT_OK;
+    }
+    fprintf(stderr, "%s\n", fault.text);
+    return PERI_EXIT_CONFIG;
+}
+
 static int check(struct peri_cli_config *c, enum output what) {
     struct peri_config *config = NULL;
     struct peri_dump dump;
     peri_dump_init(&dump);
     int code = peri_cli_config_load(c, &config, what == NOTHING ? NULL : &dump);
+    if (code == PERI_EXIT_OK) code = check_deeply(config);
     if (code == PERI_EXIT_OK && what != NOTHING)
         code = print_dump(&dump, what);
     else if (code == PERI_EXIT_OK)

@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "core/runtime.h"
+#include "crypto/selftest.h"
 
 #define NETWORKS_MAX 16
 
@@ -176,7 +177,10 @@ enum peri_err peri_control_new(struct peri_control **out, struct peri_runtime *r
     int level = peri_log_level_by_name(config->log_level);
     peri_log_init(&c->log, rt->log_fd, (enum peri_log_level)level, rt->clock);
     struct peri_fault own = { .text = "" };
-    enum peri_err err = peri_loop_new(&c->loop);
+    bool signs = false;
+    for (size_t i = 0; i < config->provider_count; i++) signs |= config->providers[i].network.n > 0;
+    enum peri_err err = signs ? peri_crypto_selftest(&own) : PERI_OK;
+    if (err == PERI_OK) err = peri_loop_new(&c->loop);
     if (err == PERI_OK) err = peri_client_new(&c->client, c->loop, NULL);
     if (err == PERI_OK) err = make_networks(c, &own);
     if (err != PERI_OK) {

@@ -154,6 +154,24 @@ enum peri_err peri_router_reload(struct peri_router *r, struct peri_fault *fault
     return peri_runtime_reload_policies(r->runtime, NULL, fault);
 }
 
+static bool listens_elsewhere(const struct peri_config *a, const struct peri_config *b) {
+    if (a->listen_count != b->listen_count) return true;
+    for (size_t i = 0; i < a->listen_count; i++)
+        if (!peri_str_eq(a->listen[i], b->listen[i])) return true;
+    return false;
+}
+
+/* What is fixed at start stays as it is; the operator must not be left to find out. */
+static void warn_of_fixed(struct peri_log *log, const struct peri_config *was,
+                          const struct peri_config *is) {
+    if (listens_elsewhere(was, is))
+        peri_log_say(log, PERI_LOG_WARN, "'listen' changes with a restart only");
+    if (was->workers != is->workers)
+        peri_log_say(log, PERI_LOG_WARN, "'workers' changes with a restart only");
+    if (!peri_str_eq(was->log_file, is->log_file) || !peri_str_eq(was->log_level, is->log_level))
+        peri_log_say(log, PERI_LOG_WARN, "'log' changes with a restart only");
+}
+
 enum peri_err peri_router_reconfigure(struct peri_router *r, struct peri_config *config,
                                       uint64_t *generation, struct peri_fault *fault) {
     struct peri_runtime *rt = r->runtime;
@@ -167,6 +185,7 @@ enum peri_err peri_router_reconfigure(struct peri_router *r, struct peri_config 
         if (peri_runtime_reload_policies(rt, NULL, &ignored) != PERI_OK) return err;
         return err;
     }
+    warn_of_fixed(&rt->log, rt->config, config);
     peri_config_ref(config);
     peri_config_unref(before);
     return PERI_OK;
