@@ -9,6 +9,7 @@
 #include "core/health.h"
 #include "core/retry_after.h"
 #include "core/runtime.h"
+#include "core/unfold.h"
 #include "core/upstream_error.h"
 
 #define HELD_MAX       262144 /* bytes of life-cycle frames before the first token */
@@ -194,7 +195,9 @@ static void on_head(void *arg, struct peri_call *call, int status,
         return;
     }
     struct peri_request *r = a->request;
-    if (r->is_stream ? !a->is_sse : !a->is_json)
+    /* Some providers answer a request for a stream with the whole: that is told as a stream. */
+    bool may_unfold = r->is_stream && a->is_json && r->endpoint == PERI_CHAT;
+    if (r->is_stream ? !a->is_sse && !may_unfold : !a->is_json)
         peri_attempt_fail(a, PERI_EPROTO, "answered %d with a body that is not %s", status,
                           r->is_stream ? "an event stream" : "JSON");
 }
@@ -269,6 +272,13 @@ static bool on_body(void *arg, struct peri_call *call, struct peri_str bytes) {
 
 static void end_whole_answer(struct peri_attempt *a) {
     enum peri_err err = peri_answer_read(&a->stream, peri_buf_str(&a->in));
+    if (err == PERI_OK && a->request->is_stream) {
+        a->held.max = a->in.max;
+        err = peri_unfold(&a->held, peri_buf_str(&a->in));
+        peri_buf_clear(&a->in);
+        a->is_sse = a->is_cut = true; /* as a stream that has ended, before it was decided */
+        a->err = PERI_OK;
+    }
     if (err == PERI_OK)
         peri_attempt_ready(a);
     else if (err == PERI_EUPSTREAM)

@@ -73,7 +73,7 @@ struct peri_fleet {
     size_t model_count;
     uint64_t epoch;    /* of the first network; 0: there is none, or it is not known */
     const char *phase; /* of it: "Inference"; "" when not known */
-    uint64_t created; /* wall clock, seconds: what /v1/models says */
+    uint64_t created;  /* wall clock, seconds: what /v1/models says */
 };
 
 /* A host that a network found, to become a provider. Everything is copied. */

@@ -39,9 +39,9 @@ static void say(struct peri_log *log, const struct peri_gonka_proof_report *repo
 }
 
 enum peri_err peri_gonka_anchor_prove(struct peri_gonka_set **set,
-                                     const struct peri_config_gonka *options,
-                                     struct peri_str document, struct peri_str commit,
-                                     struct peri_log *log, struct peri_fault *fault) {
+                                      const struct peri_config_gonka *options,
+                                      struct peri_str document, struct peri_str commit,
+                                      struct peri_log *log, struct peri_fault *fault) {
     struct peri_gonka_trust trust = { .chain_id = options->trust_chain, .commit = commit };
     struct peri_gonka_proof_report report;
     struct peri_hasher *h = NULL;

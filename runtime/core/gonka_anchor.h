@@ -16,8 +16,9 @@
  *   commit   JSON of `/chain-rpc/commit` of the block, may be empty
  *   gives    PERI_OK, *set is yours · as peri_gonka_prove · PERI_ECONFIG what is configured can not be read */
 PERI_MUST_USE enum peri_err peri_gonka_anchor_prove(struct peri_gonka_set **set,
-                                                   const struct peri_config_gonka *options,
-                                                   struct peri_str document, struct peri_str commit,
-                                                   struct peri_log *log, struct peri_fault *fault);
+                                                    const struct peri_config_gonka *options,
+                                                    struct peri_str document,
+                                                    struct peri_str commit, struct peri_log *log,
+                                                    struct peri_fault *fault);
 
 #endif

@@ -10,6 +10,7 @@
 #include "core/attempt.h"
 #include "core/error.h"
 #include "core/runtime.h"
+#include "core/unfold.h"
 #include "core/upstream_error.h"
 
 /* For the provider to end its answer after [DONE], so that the connection can be reused. */
@@ -143,12 +144,25 @@ static bool break_off(struct peri_attempt *a, enum peri_stream_kind kind,
     case PERI_STREAM_RESET:
         peri_attempt_fail(a, PERI_ETRUNCATED, "started its answer over");
         return true;
-    case PERI_STREAM_WHOLE:
-        peri_attempt_fail(a, PERI_EPROTO, "sent a whole completion where a stream was asked for");
-        return true;
     case PERI_STREAM_ERROR: take_error(a, event); return true;
     default: return false;
     }
+}
+
+/* A whole completion where a chunk should stand: told as chunks.
+ *   gives   false when it can not be, and the attempt has failed */
+static bool put_unfolded(struct peri_attempt *a, struct peri_str completion) {
+    struct peri_buf frames;
+    peri_buf_init(&frames, PERI_SSE_MAX);
+    enum peri_err err = peri_unfold(&frames, completion);
+    if (err == PERI_OK && a->state == PERI_ATTEMPT_SERVING)
+        put(a, peri_buf_str(&frames));
+    else if (err == PERI_OK)
+        err = peri_buf_add(&a->held, peri_buf_str(&frames));
+    peri_buf_done(&frames);
+    if (err != PERI_OK)
+        peri_attempt_fail(a, err, "sent a whole completion in its stream that is none");
+    return err == PERI_OK;
 }
 
 /* Consume whole frames off the front of `in`.
@@ -176,6 +190,12 @@ static size_t take_frames(struct peri_attempt *a, struct peri_str in) {
         bool is_shown = kind <= PERI_STREAM_DONE;
         if (!is_shown) flush_run(a, &run);
         if (break_off(a, kind, &event)) return used;
+        if (kind == PERI_STREAM_WHOLE) {
+            if (!put_unfolded(a, event.data)) return used;
+            if (a->state == PERI_ASKING) peri_attempt_ready(a);
+            if (a->state == PERI_READY) return used;
+            run.from = in.p + used;
+        }
         if (!is_shown) continue;
         has_event = true;
         if (a->state == PERI_ASKING && kind == PERI_STREAM_DONE) {

@@ -33,7 +33,11 @@ static void check_names(lua_State *L, const struct load *l, int policy) {
     lua_pushnil(L);
     while (lua_next(L, policy) != 0) {
         bool is_hook = lua_isfunction(L, -1);
-        lua_pop(L, 1);
+        lua_Debug where = { .linedefined = 0 };
+        if (is_hook)
+            lua_getinfo(L, ">S", &where); /* takes the function off */
+        else
+            lua_pop(L, 1);
         if (!is_hook || lua_type(L, -1) != LUA_TSTRING) continue;
         const char *key = lua_tostring(L, -1);
         bool is_known = false;
@@ -46,8 +50,8 @@ static void check_names(lua_State *L, const struct load *l, int policy) {
         const char *other = nearest(key, others, sizeof others / sizeof *others, &best);
         if (other != NULL) hint = other;
         if (hint != NULL)
-            luaL_error(L, "%s: a policy has no hook '%s', did you mean '%s'?", l->file->name.p, key,
-                       hint);
+            luaL_error(L, "%s:%d: a policy has no hook '%s', did you mean '%s'?", l->file->name.p,
+                       where.linedefined, key, hint);
     }
 }
 
@@ -170,6 +174,14 @@ static int take_policy(lua_State *L) {
     return 0;
 }
 
+/* A budget that ran out stops a file anywhere: say at least which one. */
+static void name_file(const struct load *l, struct peri_fault *fault) {
+    struct peri_fault copy;
+    if (fault == NULL || peri_str_has_prefix(peri_str_of(fault->text), l->file->name)) return;
+    copy = *fault;
+    peri_fault_set(fault, copy.err, "%.200s: %.300s", l->file->name.p, copy.text);
+}
+
 enum peri_err peri_policy_load(struct peri_policy_lua *set,
                                const struct peri_policy_program *program,
                                const struct peri_config *config, struct peri_fault *fault) {
@@ -184,6 +196,7 @@ enum peri_err peri_policy_load(struct peri_policy_lua *set,
         for (int h = 0; h < PERI_HOOK_COUNT; h++) l.link->hooks[h] = LUA_NOREF;
         enum peri_err err =
             peri_state_load(set->state, &l.ref, l.file->name.p, l.file->source, fault);
+        if (err != PERI_OK) name_file(&l, fault);
         if (err == PERI_OK) err = peri_state_call(set->state, take_policy, &l, fault);
         if (err != PERI_OK) return err;
         set->count++;
