@@ -201,8 +201,12 @@ fail:
 
 void peri_server_drain(struct peri_server *s) {
     struct peri_list *at, *spare;
+    if (s->is_draining) return;
+    /* Who is in the system's queue was let in already; who comes later must be refused, not left waiting. */
+    for (int i = 0; i < BACKLOG && accept_one(s); i++) continue;
     s->is_draining = true;
     stop_accepting(s);
+    shutdown(s->fd, SHUT_RD);
     peri_list_each(at, spare, &s->idle)
         peri_conn_close(peri_list_entry(at, struct peri_conn, idle));
 }

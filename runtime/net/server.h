@@ -61,7 +61,7 @@ PERI_MUST_USE enum peri_err peri_server_open(struct peri_server **out, struct pe
                                              const struct peri_server_limits *limits,
                                              const struct peri_server_ops *ops, void *arg,
                                              struct peri_fault *fault);
-/* Stop accepting; idle connections close; those busy close after their answer ("connection: close"). */
+/* Refuse new connections; idle connections close; those busy close after their answer ("connection: close"). */
 void peri_server_drain(struct peri_server *s);
 /* Closes every connection (on_gone runs for open exchanges) and frees. Not from inside one of its callbacks.
  * Takes NULL. */
