@@ -43,7 +43,7 @@ function router.start(config, files)
   config.log = config.log or { level = "debug" }
   local self = setmetatable({ directory = directory }, Router)
   for path, text in pairs(files or {}) do self:write(path, text) end
-  self:write("perilune.lua", "return " .. source(config) .. "\n")
+  self:configure(config)
   self.process = process.start({ router.program, "serve", "--config", directory .. "/perilune.lua" }, {
     directory = directory,
     environment = { ASAN_OPTIONS = "detect_leaks=1", UBSAN_OPTIONS = "print_stacktrace=1" },
@@ -69,6 +69,9 @@ function Router:write(path, text)
   file:close()
   assert(os.rename(beside, whole))
 end
+
+--- Write the configuration file; a running router takes it over when it is told to.
+function Router:configure(config) self:write("perilune.lua", "return " .. source(config) .. "\n") end
 
 --- Log lines so far, decoded; those whose message is `message` when given.
 function Router:log(message)

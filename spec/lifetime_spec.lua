@@ -1,0 +1,126 @@
+--- A router that is told to change or to stop while requests run.
+local loop = require "spec.support.loop"
+local process = require "spec.support.process"
+local provider = require "spec.support.provider"
+local raw = require "spec.support.raw"
+local router = require "spec.support.router"
+local socket = require "socket"
+
+local frames = provider.frames
+
+-- A provider whose streams say "Hel", wait for release.now, and end well.
+local function patient(release)
+  return provider.start(provider.stream {
+    frames.role, frames.token "Hel", provider.hold(release), frames.token "lo", frames.finish(), frames.done,
+  })
+end
+
+-- A streamed answer that has begun, and a function that gives its whole body.
+local function begin(r)
+  local c = r:open_chat { stream = true }
+  local head = c:take_head()
+  assert.is_string(c:take_chunk())
+  return function()
+    local body, is_whole = c:take_body(head)
+    c:close()
+    return body, is_whole
+  end
+end
+
+describe("a router that is told to stop", function()
+  teardown(process.stop_all)
+
+  it("finishes what runs, takes nothing new, and ends well", router.test(function(start)
+    local release = {}
+    local r = start { providers = { router.provider("a", patient(release)) } }
+    local rest = begin(r)
+    r.process:signal "TERM"
+    loop.await("new connections to be refused", function()
+      local ok, c = pcall(raw.connect, r.port)
+      if ok then c:close() end
+      return not ok
+    end)
+    assert.is_true(r.process:is_running())
+    release.now = true
+    local body, is_whole = rest()
+    assert.is_true(is_whole)
+    assert.is_true(router.read_stream(body).done)
+    assert.equal(0, r.process:wait())
+  end))
+
+  it("does not wait for ever: what is left ends visibly", router.test(function(start)
+    local p = provider.start(provider.stream { frames.role, frames.token "Hel", provider.stall })
+    local r = start { providers = { router.provider("a", p) }, drain = "300ms" }
+    local rest = begin(r)
+    local since = socket.gettime()
+    r.process:signal "TERM"
+    local body, is_whole = rest()
+    local seen = router.read_stream(body)
+    assert(not is_whole or seen.error, "the answer ended as if it were whole: " .. body)
+    assert.is_false(seen.done)
+    assert.equal(0, r.process:wait())
+    local took = socket.gettime() - since
+    assert(took > 0.25 and took < 2, "took " .. took)
+    assert.equal(0, p.busy)
+  end))
+
+  it("ends at once when it has nothing to do", router.test(function(start)
+    local r = start { providers = { router.provider("a", provider.start()) } }
+    assert.equal(200, r:chat().status)
+    local since = socket.gettime()
+    r.process:signal "INT"
+    assert.equal(0, r.process:wait())
+    assert(socket.gettime() - since < 1)
+  end))
+end)
+
+describe("a router whose configuration is edited", function()
+  teardown(process.stop_all)
+
+  local function hang_up(r, message)
+    local before = #r:log(message)
+    r.process:signal "HUP"
+    loop.await("the reload to be judged", function() return #r:log(message) > before end)
+  end
+
+  it("takes new providers at SIGHUP, and lets requests with old ones finish", router.test(function(start)
+    local release = {}
+    local old, new = patient(release), provider.start()
+    local config = { providers = { router.provider("old", old) } }
+    local r = start(config)
+    local rest = begin(r)
+    config.providers = { router.provider("new", new) }
+    r:configure(config)
+    hang_up(r, "reloaded")
+    for _ = 1, 5 do assert.equal("new", r:chat().headers["x-perilune-provider"]) end
+    release.now = true
+    local body, is_whole = rest()
+    assert.is_true(is_whole)
+    assert.is_true(router.read_stream(body).done)
+    assert.equal(1, #old.requests)
+  end))
+
+  it("keeps what it learnt about the providers that stay", router.test(function(start)
+    local a, b, c = provider.start(), provider.start(), provider.start()
+    local config = { providers = { router.provider("a", a), router.provider("b", b, { tier = 2 }) } }
+    local r = start(config)
+    a:next(provider.status(429, nil, { ["retry-after"] = "60" }))
+    assert.equal("b", r:chat().headers["x-perilune-provider"])
+    config.providers[3] = router.provider("c", c, { tier = 3 })
+    r:configure(config)
+    hang_up(r, "reloaded")
+    assert.equal("b", r:chat().headers["x-perilune-provider"])
+    assert.equal(1, #a.requests)
+  end))
+
+  it("changes nothing for a configuration that is wrong", router.test(function(start)
+    local p = provider.start()
+    local r = start { providers = { router.provider("a", p) } }
+    for _, text in ipairs { "return {", "return { providers = { { id = 'a' } } }", "return { provders = {} }",
+      "error 'no'" } do
+      r:write("perilune.lua", text)
+      hang_up(r, "reload refused, the old generation stays")
+      assert.equal(200, r:chat().status)
+    end
+  end))
+end)
