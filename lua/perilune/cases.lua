@@ -1,0 +1,197 @@
+--- cases: recorded outcomes of the network's gateway, run against our rules.
+-- A case is one line of JSON: a request and what the gateway made of it. What is long is written short, with objects
+-- whose only member starts with `$`: $string, $repeat, $object, $nest.
+local json = require("perilune").json
+local gateway = require "perilune.rules.gateway"
+
+local cases = {}
+
+local expand
+
+local function numbered(value, i)
+  if type(value) == "string" then return (value:gsub("%$i", tostring(i))) end
+  if type(value) ~= "table" then return value end
+  local copy = json.kind(value) == "array" and json.array {} or json.object {}
+  for key, member in pairs(value) do copy[key] = numbered(member, i) end
+  return copy
+end
+
+local function filled(wrap, inner)
+  if wrap == "$hole" then return inner end
+  if type(wrap) ~= "table" then return wrap end
+  local copy = json.kind(wrap) == "array" and json.array {} or json.object {}
+  for key, member in pairs(wrap) do copy[key] = filled(member, inner) end
+  return copy
+end
+
+local forms = {
+  ["$string"] = function(spec)
+    return (spec.prefix or "") .. (spec.ch or "a"):rep(spec.n) .. (spec.suffix or "")
+  end,
+  ["$object"] = function(spec)
+    local object = json.object {}
+    for key, value in pairs(spec.base or {}) do object[key] = expand(value) end
+    for i = 0, spec.n - 1 do object[(spec.key or "k") .. i] = numbered(expand(spec.value), i) end
+    return object
+  end,
+  ["$nest"] = function(spec)
+    local value = expand(spec.leaf)
+    local wrap = expand(spec.wrap)
+    for _ = 1, spec.n do value = filled(wrap, value) end
+    return value
+  end,
+}
+
+local function expand_list(list)
+  local out = json.array {}
+  for _, item in ipairs(list) do
+    local spec = type(item) == "table" and item["$repeat"]
+    if spec then
+      for i = 0, spec.n - 1 do out[#out + 1] = numbered(expand(spec.item), i) end
+    else
+      out[#out + 1] = expand(item)
+    end
+  end
+  return out
+end
+
+--- A value with its `$` forms written out.
+function expand(value)
+  if type(value) ~= "table" then return value end
+  if json.kind(value) == "array" then return expand_list(value) end
+  for name, form in pairs(forms) do
+    if value[name] ~= nil then return form(value[name]) end
+  end
+  local object = json.object {}
+  for key, member in pairs(value) do object[key] = expand(member) end
+  return object
+end
+cases.expand = expand
+
+--- The body a case sends; nil when it sends none.
+---@param line string the case
+---@return string?
+function cases.body(line)
+  local doc = assert(json.document(line))
+  if doc.request ~= nil then
+    local text = json.text(doc.request)
+    if not text:find('"$', 1, true) then return text end
+    return json.encode(expand(json.table(doc.request)))
+  end
+  local raw = doc.request_raw
+  if raw == nil or raw == json.null then return nil end
+  return type(raw) == "string" and raw or expand(json.table(raw))
+end
+
+-- What is said about the state of the network, which no request shows.
+local about_network = { ["$runtime"] = true, ["$phase"] = true, ["$path"] = true, ["$race"] = true,
+  ["$stream"] = true, authorization = true }
+
+--- Why a case can not be told from its request; nil when it can.
+---@param case table
+---@return string?
+function cases.outside(case)
+  if about_network[case.expect.field] then return "it is about the network's state, not about the request" end
+end
+
+-- The gateway writes a request anew, so the notation of numbers and halves of surrogate pairs count as changes.
+local function is_same(a, b)
+  if not json.same(a, b) then return false end
+  if type(a) == "number" then return math.type(a) == math.type(b) end
+  return type(a) ~= "userdata" or a == json.null or json.text(a) == json.text(b)
+    or not json.text(a):find("\\u[dD][89abAB]")
+end
+
+--- Top-level members that differ: set to something else, and taken away.
+---@param before string
+---@param after perilune.json.node
+---@return table set, table removed
+function cases.difference(before, after)
+  local input = json.document(before)
+  local set, removed, was = {}, {}, {}
+  if json.kind(input) == "object" then
+    for name, value in pairs(input) do was[name] = value end
+  end
+  for name, value in pairs(after) do
+    if was[name] == nil or not is_same(was[name], value) then set[name] = value end
+  end
+  for name in pairs(was) do
+    if after[name] == nil then removed[name] = true end
+  end
+  return set, removed
+end
+
+local forced = { "logprobs", "top_logprobs", "return_token_ids" }
+
+--- Members the cases leave out unless they are about them.
+local function forget_usual(set, expected, body)
+  for _, name in ipairs(forced) do
+    if expected.set == nil or (expected.set.top_logprobs == nil and expected.set[name] == nil) then set[name] = nil end
+  end
+  local sent = json.document(body)
+  if set.max_tokens == 3072 and (json.kind(sent) ~= "object" or sent.max_completion_tokens == nil)
+    and (expected.set == nil or expected.set.max_tokens == nil) then
+    set.max_tokens = nil
+  end
+end
+
+local function names(t)
+  local list = {}
+  for name in pairs(t) do list[#list + 1] = name end
+  table.sort(list)
+  return table.concat(list, ", ")
+end
+
+local function compare_output(case, body, doc)
+  local expected = case.expect.output or {}
+  local set, removed = cases.difference(case.request_raw and body:match("^%s*(.-)%s*trailing$") or body, doc)
+  forget_usual(set, expected, body)
+  local want_removed = {}
+  for _, name in ipairs(expected.removed or {}) do want_removed[name] = true end
+  if names(removed) ~= names(want_removed) then
+    return ("removed {%s}, expected {%s}"):format(names(removed), names(want_removed))
+  end
+  if names(set) ~= names(expected.set or {}) then
+    return ("set {%s}, expected {%s}"):format(names(set), names(expected.set or {}))
+  end
+  for name, value in pairs(set) do
+    if not json.same(value, expected.set[name]) then
+      return ("%s is %s, expected %s"):format(name, json.encode(value), json.encode(expected.set[name]))
+    end
+  end
+end
+
+--- Run a request case as the gateway would.
+---@param line string
+---@return "agree"|"differ"|"outside"
+---@return string detail
+---@return table case
+function cases.emulate(line)
+  local case = assert(json.decode(line, { nulls = true }))
+  if case.model == json.null then case.model = nil end
+  local outside = cases.outside(case)
+  if outside then return "outside", outside, case end
+  local body = cases.body(line)
+  local doc, message, field, status
+  if body == nil then
+    message, field, status = "request body is required", "$body", 400
+  else
+    doc, message, field, status = gateway.text(body, { default_model = case.model, is_admin = case.admin_key == true })
+  end
+  local expect = case.expect
+  if (status or 200) ~= expect.status then
+    return "differ", ("%d %s, expected %d %s"):format(status or 200, message or "accepted", expect.status,
+      expect.message_contains or "accepted"), case
+  end
+  if message then
+    if field ~= expect.field or not message:find(expect.message_contains or "", 1, true) then
+      return "differ", ("%s about %s, expected %s about %s"):format(message, field, expect.message_contains,
+        json.encode(expect.field)), case
+    end
+    return "agree", message, case
+  end
+  local why = compare_output(case, body, doc)
+  return why and "differ" or "agree", why or "accepted", case
+end
+
+return cases

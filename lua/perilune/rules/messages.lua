@@ -1,0 +1,259 @@
+--- messages: what the gateway makes of a conversation, and what it refuses in it.
+-- First the normalisers (`tidy`), then the check, so indexes in sentences count what is left. Messages are read once,
+-- with pairs, into plain fields: a conversation of an agent has hundreds.
+local json = require("perilune").json
+local words = require "perilune.rules.words"
+
+local messages = { most = 2048, empty_result = "<empty tool result>" }
+
+local null, is_blank = json.null, words.is_blank
+
+function messages.count(c)
+  local list = c.top.messages
+  if type(list) == "userdata" and json.kind(list) == "array" and #list > messages.most then
+    return ("messages: array length %d exceeds limit %d"):format(#list, messages.most), "messages"
+  end
+end
+
+local function is_object(value)
+  return type(value) == "userdata" and json.kind(value) == "object"
+end
+
+local function is_array(value)
+  return type(value) == "userdata" and json.kind(value) == "array"
+end
+
+-- ---- Normalisers ----
+
+local function has_content(content)
+  if content == nil or content == null then return false end
+  if type(content) == "string" then return not is_blank(content) end
+  return not (is_array(content) and #content == 0)
+end
+
+local function has_calls(message)
+  local calls, call = message.tool_calls, message.function_call
+  return is_array(calls) and #calls > 0 or is_object(call)
+end
+
+--- Ids of calls that may still be answered.
+local function remember_calls(message, open)
+  local calls = message.tool_calls
+  if not is_array(calls) then return end
+  for i = 1, #calls do
+    local call = calls[i]
+    if is_object(call) and type(call.id) == "string" then open[call.id] = true end
+  end
+end
+
+--- Text parts in one string. Anything else in the list is left to the check.
+local function flattened(content)
+  local texts = {}
+  for i = 1, #content do
+    local part = content[i]
+    if not is_object(part) or part.type ~= "text" or type(part.text) ~= "string" or is_blank(part.text) then
+      return nil
+    end
+    texts[i] = part.text
+  end
+  return table.concat(texts, "\n")
+end
+
+--- One message. gives whether it stays
+local function tidy_one(message, open)
+  local role, content = message.role, message.content
+  if role == "tool" then
+    local id = message.tool_call_id
+    if type(id) == "string" then
+      if not open[id] then return false end
+      open[id] = nil
+    end
+    if message.name ~= nil then message.name = nil end
+    if not has_content(content) then
+      message.content = messages.empty_result
+      return true
+    end
+  elseif role == "assistant" then
+    local called = has_calls(message)
+    if not has_content(content) then
+      if not called then return false end
+      if content ~= nil and content ~= null then message.content, content = null, nil end
+    end
+    if called then remember_calls(message, open) end
+  end
+  if is_array(content) and #content > 0 then
+    local text = flattened(content)
+    if text then message.content = text end
+  end
+  return true
+end
+
+--- Drop answers to nothing and empty turns, flatten text parts, name empty results.
+function messages.tidy(c)
+  local list = c.top.messages
+  if not is_array(list) then return end
+  local open, i = {}, 1
+  while i <= #list do
+    local message = list[i]
+    if is_object(message) and not tidy_one(message, open) then
+      json.remove(list, i)
+    else
+      i = i + 1
+    end
+  end
+end
+
+-- ---- The check ----
+
+local may_not_carry = {
+  developer = { "tool_calls", "tool_call_id", "function_call" },
+  assistant = { "tool_call_id" },
+  tool = { "tool_calls", "function_call" },
+}
+may_not_carry.system = may_not_carry.developer
+may_not_carry.user = may_not_carry.developer
+may_not_carry["function"] = may_not_carry.developer
+
+--- A name that has to be there. gives the sentence, or nil
+local function text_fault(value, field)
+  if value == nil or value == null then return field .. ": is required", field end
+  if type(value) ~= "string" then return field .. ": must be a string", field end
+  if is_blank(value) then return field .. ": must not be empty", field end
+end
+
+local function part_fault(part, field)
+  if not is_object(part) then return field .. " must be an object", field end
+  local message, at = text_fault(part.type, field .. ".type")
+  if message then return message, at end
+  if part.type ~= "text" then
+    at = field .. ".type"
+    return ("%s has unsupported value %s"):format(at, words.quote(part.type)), at
+  end
+  return text_fault(part.text, field .. ".text")
+end
+
+local function content_fault(content, field)
+  if type(content) == "string" then
+    if is_blank(content) then return field .. ": must not be empty", field end
+    return nil
+  end
+  if content == nil or content == null then return field .. ": is required", field end
+  if not is_array(content) then
+    return field .. ": must be a string or an array of typed content parts", field
+  end
+  if #content == 0 then return field .. ": must not be empty", field end
+  for i = 1, #content do
+    local message, at = part_fault(content[i], ("%s[%d]"):format(field, i - 1))
+    if message then return message, at end
+  end
+end
+
+--- Name and arguments of a call. Absent and null arguments pass, and broken ones too.
+local function function_fault(func, field)
+  if not is_object(func) then return field .. " must be an object", field end
+  local message, at = text_fault(func.name, field .. ".name")
+  if message then return message, at end
+  local arguments = func.arguments
+  if arguments ~= nil and arguments ~= null and type(arguments) ~= "string" then
+    at = field .. ".arguments"
+    return at .. ": must be a string", at
+  end
+end
+
+local function call_fault(call, field, seen)
+  if not is_object(call) then return field .. " must be an object", field end
+  local id = call.id
+  local message, at = text_fault(id, field .. ".id")
+  if message then return message, at end
+  if seen[id] then return field .. ".id is duplicated", field .. ".id" end
+  seen[id] = true
+  message, at = text_fault(call.type, field .. ".type")
+  if message then return message, at end
+  if call.type ~= "function" then return field .. '.type must be "function"', field .. ".type" end
+  return function_fault(call["function"], field .. ".function")
+end
+
+local function calls_fault(calls, field)
+  if not is_array(calls) then return field .. " must be an array", field end
+  if #calls == 0 then return field .. " must not be empty", field end
+  local seen = {}
+  for i = 1, #calls do
+    local message, at = call_fault(calls[i], ("%s[%d]"):format(field, i - 1), seen)
+    if message then return message, at end
+  end
+end
+
+local by_role = {}
+
+function by_role.assistant(message, fields, field)
+  local calls, call = fields.tool_calls, fields.function_call
+  if calls == null then message.tool_calls, calls = nil, nil end
+  if call == null then message.function_call, call = nil, nil end
+  if calls ~= nil then
+    local fault, at = calls_fault(calls, field .. ".tool_calls")
+    if fault then return fault, at end
+  end
+  if call ~= nil then
+    local fault, at = function_fault(call, field .. ".function_call")
+    if fault then return fault, at end
+  end
+  local content = fields.content
+  if content == nil or content == null then
+    if calls == nil and call == nil then
+      local at = field .. ".content"
+      return at .. ": is required unless tool_calls or function_call is provided", at
+    end
+    return nil
+  end
+  return content_fault(content, field .. ".content")
+end
+
+function by_role.tool(_, fields, field)
+  local at, id = field .. ".tool_call_id", fields.tool_call_id
+  if id == nil or id == null then return at .. ": is required", at end
+  if type(id) ~= "string" then return at .. ": must be a string", at end
+  return content_fault(fields.content, field .. ".content")
+end
+
+by_role["function"] = function(_, fields, field)
+  local message, at = text_fault(fields.name, field .. ".name")
+  if message then return message, at end
+  return content_fault(fields.content, field .. ".content")
+end
+
+local function plain(_, fields, field)
+  local content = fields.content
+  if type(content) == "string" and not is_blank(content) then return nil end
+  return content_fault(content, field .. ".content")
+end
+by_role.user, by_role.system, by_role.developer = plain, plain, plain
+
+local function message_fault(message, i)
+  local field = "messages[" .. i .. "]"
+  if not is_object(message) then return field .. " must be an object", field end
+  local fields = {}
+  for name, value in pairs(message) do fields[name] = value end
+  local role = fields.role
+  local check = by_role[role]
+  if not check then
+    local fault, at = text_fault(role, field .. ".role")
+    if fault then return fault, at end
+    return ("%s.role has unsupported value %s"):format(field, words.quote(role)), field .. ".role"
+  end
+  for _, name in ipairs(may_not_carry[role]) do
+    if fields[name] ~= nil then return ("%s: %s is not allowed for this role"):format(field, name), field end
+  end
+  return check(message, fields, field)
+end
+
+function messages.check(c)
+  local list = c.top.messages
+  if not is_array(list) then return "messages is required", "messages" end
+  if #list == 0 then return "messages must not be empty", "messages" end
+  for i = 1, #list do
+    local fault, at = message_fault(list[i], i - 1)
+    if fault then return fault, at end
+  end
+end
+
+return messages

@@ -1,0 +1,288 @@
+--- params: the top-level parameters that are scalars or short lists: which the gateway knows, and what it makes of them.
+-- Two kinds of rule: `checks` run before the messages are looked at, `clamps` after the output limits are known. Every
+-- rule is given the context and returns nil, or a sentence and the field it is about.
+local json = require("perilune").json
+local words = require "perilune.rules.words"
+
+local params = { checks = {}, clamps = {} }
+
+params.known = {}
+for name in ([[messages model stream n seed temperature top_p top_k min_p frequency_penalty presence_penalty
+  repetition_penalty logit_bias stop stop_token_ids bad_words min_tokens max_tokens max_completion_tokens logprobs
+  top_logprobs return_token_ids tools tool_choice parallel_tool_calls response_format structured_outputs
+  stream_options chat_template_kwargs enable_thinking thinking thinking_config think thinking_token_budget reasoning
+  reasoning_effort reasoning_split user metadata safety_identifier skip_special_tokens detokenize service_tier store
+  provider plugins prompt_cache_key cache_key extra_headers extra_body]]):gmatch "[%w_]+" do
+  params.known[name] = true
+end
+
+--- Accepted and taken away, whatever they hold.
+params.ignored = { "service_tier", "store", "provider", "plugins", "prompt_cache_key", "cache_key", "extra_headers",
+  "thinking_config", "think" }
+
+params.unknown_text = 'Chat completions parameter "%s" is currently rejected by the Gonka network. Some non-standard '
+  .. "parameters can crash the vLLM engine on Gonka Host MLNodes, so the network rejects parameters that are not "
+  .. "explicitly supported (see: https://github.com/gonka-ai/gonka/blob/main/docs/chat-api/README.md). If you do not "
+  .. "need this parameter, remove it from the request; if you need it, file a request at "
+  .. "https://github.com/gonka-ai/gonka/issues"
+
+local checks, clamps = params.checks, params.clamps
+
+--- `extra_body`: its members move to the top, where those already there win.
+function checks.extra_body(c)
+  local extra = c.top.extra_body
+  if extra == nil then return end
+  if json.kind(extra) == "object" then
+    for name, value in pairs(extra) do
+      if name ~= "extra_body" and c.top[name] == nil then c:set(name, value) end
+    end
+  end
+  c:set("extra_body", nil)
+end
+
+--- Parameters that are not in the list. Of several, the first by name: the gateway names one at random.
+function checks.unknown(c)
+  local first
+  for name in pairs(c.top) do
+    if name == "" then return "request body contains a field with an empty name", "$body" end
+    if not params.known[name] and (not first or name < first) then first = name end
+  end
+  if first then return params.unknown_text:format(first), first end
+end
+
+local function uint_or_null(name)
+  return function(c)
+    local value = c.top[name]
+    if value ~= nil and value ~= json.null and not words.is_uint(value) then
+      return name .. ": must be a non-negative integer", name
+    end
+  end
+end
+checks.seed = uint_or_null "seed"
+checks.min_tokens = uint_or_null "min_tokens"
+
+local function is_list(value)
+  return type(value) == "userdata" and value ~= json.null and json.kind(value) == "array"
+end
+
+--- Lists of strings, or of token ids. Anything that is no list passes.
+local function list(name, limit, entry_fault)
+  return function(c)
+    local value = c.top[name]
+    if value == nil or not is_list(value) then return end
+    if #value > limit then return ("%s: array length %d exceeds limit %d"):format(name, #value, limit), name end
+    for i = 1, #value do
+      local fault = entry_fault(value[i])
+      if fault then
+        local field = ("%s[%d]"):format(name, i - 1)
+        return field .. ": " .. fault, field
+      end
+    end
+  end
+end
+
+local function text_up_to(limit)
+  return function(entry)
+    if type(entry) ~= "string" then return "must be a string" end
+    if #entry > limit then return ("string length %d exceeds limit %d"):format(#entry, limit) end
+  end
+end
+
+checks.stop = list("stop", 16, text_up_to(256))
+checks.stop_token_ids = list("stop_token_ids", 64, function(entry)
+  return not words.is_uint(entry) and "must be an integer token id" or nil
+end)
+
+local check_bad_words = list("bad_words", 64, text_up_to(128))
+
+function checks.bad_words(c)
+  if not is_list(c.top.bad_words) then return end
+  local message, field = check_bad_words(c)
+  if message then return message, field end
+  local bad_words = c.top.bad_words
+  for i = #bad_words, 1, -1 do
+    if words.is_blank(bad_words[i]) then json.remove(bad_words, i) end
+  end
+  if #bad_words == 0 then c:set("bad_words", nil) end
+end
+
+local function short_text(name)
+  return function(c)
+    local value = c.top[name]
+    if value == nil then return end
+    if type(value) ~= "string" then return name .. ": invalid wrapper shape: must be a string", name end
+    if #value > 512 then return ("%s: length exceeded: %d > 512"):format(name, #value), name end
+  end
+end
+checks.user = short_text "user"
+
+local check_safety_identifier = short_text "safety_identifier"
+
+function checks.safety_identifier(c)
+  if c.top.safety_identifier == nil then return end
+  if c.family.keeps.safety_identifier then return check_safety_identifier(c) end
+  c:set("safety_identifier", nil)
+end
+
+function checks.reasoning_split(c)
+  if c.top.reasoning_split ~= nil and not c.family.keeps.reasoning_split then c:set("reasoning_split", nil) end
+end
+
+function checks.metadata(c)
+  local value = c.top.metadata
+  if value == nil then return end
+  if json.kind(value) ~= "object" then return "metadata: invalid wrapper shape: must be an object", "metadata" end
+  if json.len(value) > 16 then return ("metadata: key count exceeded: %d > 16"):format(json.len(value)), "metadata" end
+  for key, text in pairs(value) do
+    if #key > 64 then return ("metadata: key invalid: key length %d > 64"):format(#key), "metadata" end
+    local name = words.quote(key)
+    if type(text) ~= "string" then
+      return ("metadata: value invalid: value for %s must be a string"):format(name), "metadata"
+    end
+    if #text > 512 then
+      return ("metadata: value invalid: value for %s length %d > 512"):format(name, #text), "metadata"
+    end
+  end
+end
+
+--- Only with stream:true, and only include_usage.
+function checks.stream_options(c)
+  local value = c.top.stream_options
+  if value == nil then return end
+  if c.top.stream ~= true then return c:set("stream_options", nil) end
+  if json.kind(value) ~= "object" then
+    return "stream_options: invalid wrapper shape: must be an object", "stream_options"
+  end
+  local others = {}
+  for name in pairs(value) do
+    if name ~= "include_usage" then others[#others + 1] = name end
+  end
+  for _, name in ipairs(others) do value[name] = nil end
+  if json.len(value) == 0 then c:set("stream_options", nil) end
+end
+
+local function boolean_or_null(name)
+  return function(c)
+    local value = c.top[name]
+    if value ~= nil and value ~= json.null and type(value) ~= "boolean" then
+      return name .. ": must be a boolean", name
+    end
+  end
+end
+checks.skip_special_tokens = boolean_or_null "skip_special_tokens"
+checks.detokenize = boolean_or_null "detokenize"
+checks.parallel_tool_calls = boolean_or_null "parallel_tool_calls"
+
+function checks.ignored(c)
+  for _, name in ipairs(params.ignored) do
+    if c.top[name] ~= nil then c:set(name, nil) end
+  end
+end
+
+--- What the gateway decodes into typed fields, after the messages.
+function params.decode(c)
+  local top = c.top
+  local function is_set(name) return top[name] ~= nil and top[name] ~= json.null end
+  if is_set "model" and type(top.model) ~= "string" then return "parse request: model must be a string", "model" end
+  if is_set "stream" and type(top.stream) ~= "boolean" then
+    return "parse request: stream must be a boolean", "stream"
+  end
+  for _, name in ipairs { "max_tokens", "max_completion_tokens", "n" } do
+    if is_set(name) and not words.is_uint(top[name]) then
+      return ("parse request: %s must be a non-negative integer"):format(name), name
+    end
+  end
+end
+
+-- ---- After the limits ----
+
+function clamps.n(c)
+  local n = c.top.n
+  if n == nil or n == json.null then return end
+  local most = words.to_float(c.top.temperature) == 0 and 1 or 5
+  local kept = math.max(1, math.min(n, most))
+  if kept ~= n then c:set("n", kept) end
+end
+
+--- The gateway keeps knobs as doubles and writes them anew: 40.0 becomes 40, and a huge integer loses digits.
+local function put_number(c, name, number)
+  local value = c.top[name]
+  local kept = math.tointeger(number + 0.0) or number
+  local is_changed = type(value) == "string" or kept ~= value
+  if is_changed or (math.type(kept) ~= math.type(value) and c:has "number_text") then c:set(name, kept) end
+end
+
+--- A knob in [low, high]. Text that is a number becomes one; what is no number goes.
+local function knob(name, low, high)
+  return function(c)
+    local value = c.top[name]
+    if value == nil then return end
+    local number = words.to_float(value)
+    if number == nil then return c:set(name, nil) end
+    put_number(c, name, math.max(low, math.min(number, high)))
+  end
+end
+clamps.temperature = knob("temperature", 0, 2)
+clamps.min_p = knob("min_p", 0, 1)
+
+local function penalty(name)
+  local clamp = knob(name, -2, 2)
+  return function(c)
+    clamp(c)
+    if c.family.zero_penalties and c.top[name] ~= nil and c.top[name] ~= 0 then c:set(name, 0) end
+  end
+end
+clamps.frequency_penalty = penalty "frequency_penalty"
+clamps.presence_penalty = penalty "presence_penalty"
+
+--- A knob that must be above 0.
+local function positive(name, high)
+  local clamp = knob(name, -math.huge, high)
+  return function(c)
+    clamp(c)
+    local value = c.top[name]
+    if value ~= nil and value <= 0 then return name .. ": must be greater than 0", name end
+  end
+end
+clamps.top_p = positive("top_p", 1)
+clamps.repetition_penalty = positive("repetition_penalty", 2)
+
+function clamps.top_k(c)
+  local value = c.top.top_k
+  if value == nil then return end
+  local number = words.to_float(value)
+  if not number then return c:set("top_k", nil) end
+  if number ~= -1 and number < 1 then return "top_k: must be -1 or a positive integer", "top_k" end
+  put_number(c, "top_k", number)
+end
+
+function clamps.logit_bias(c)
+  local value = c.top.logit_bias
+  if value == nil or json.kind(value) ~= "object" then return end
+  local count = json.len(value)
+  if count > 1024 then return ("logit_bias: map size %d exceeds limit 1024"):format(count), "logit_bias" end
+  local beyond = {}
+  for token, bias in pairs(value) do
+    if type(bias) == "number" and (bias < -100 or bias > 100) then beyond[#beyond + 1] = token end
+  end
+  for _, token in ipairs(beyond) do value[token] = nil end
+  if json.len(value) == 0 then c:set("logit_bias", nil) end
+end
+
+--- Lowered to max_tokens, and away when stop_token_ids stands beside it.
+function clamps.min_tokens(c)
+  local value = c.top.min_tokens
+  if value == nil then return end
+  if c.top.stop_token_ids ~= nil then return c:set("min_tokens", nil) end
+  local most = c.top.max_tokens
+  if math.type(value) == "integer" and math.type(most) == "integer" and value > most then c:set("min_tokens", most) end
+end
+
+--- Logprobs and token ids, which the network's own checks need.
+function clamps.forced(c)
+  if c.top.logprobs ~= true then c:set("logprobs", true) end
+  if c.top.top_logprobs ~= 5 then c:set("top_logprobs", 5) end
+  if c.top.return_token_ids ~= true then c:set("return_token_ids", true) end
+end
+
+return params
