@@ -72,3 +72,51 @@ describe("the sandbox", function()
     assert.matches("there is no event loop here", why)
   end)
 end)
+
+describe("no function of ours", function()
+  -- Every function C gives, with up to three arguments of kinds it may not expect: it may raise, or answer, no more.
+  local odd = { false, 0, -1, 0.5, "", "x", ("y"):rep(300), {}, { listen = 1, url = {} }, print, 0 / 0, math.huge,
+    math.mininteger, coroutine.create(print), io.stdout }
+  local walk = [[
+local kinds = { false, 0, -1, 0.5, '', 'x', ('y'):rep(300), {}, { model = 1 }, print, 0 / 0, math.huge,
+  math.mininteger, coroutine.create(print) }
+local calls = 0
+local function visit(value, depth)
+  if type(value) == 'function' then
+    pcall(value)
+    for _, a in ipairs(kinds) do
+      for _, b in ipairs(kinds) do pcall(value, a, b, kinds[(calls % #kinds) + 1]) calls = calls + 1 end
+    end
+  elseif type(value) == 'table' and depth < 3 then
+    for _, member in pairs(value) do visit(member, depth + 1) end
+  end
+end
+visit(require 'perilune', 0)
+for _, name in ipairs { 'string', 'table', 'math', 'utf8', 'os' } do visit(_G[name], 0) end
+for _, name in ipairs { 'getmetatable', 'setmetatable', 'rawget', 'rawlen', 'select', 'tonumber', 'tostring', 'xpcall',
+  'ipairs', 'next', 'require' } do visit(_G[name], 0) end
+return calls
+]]
+
+  it("does more than raise on odd arguments, in a sandbox", function()
+    local calls = assert(run(walk, { wall_ms = 20000, heap_bytes = 64 << 20 }))
+    assert.is_true(calls > 5000)
+  end)
+
+  it("does more than raise on odd arguments, in a trusted script", function()
+    local calls = 0
+    local function visit(value)
+      if type(value) == "table" then for _, member in pairs(value) do visit(member) end end
+      if type(value) ~= "function" then return end
+      for _, a in ipairs(odd) do
+        for _, b in ipairs(odd) do
+          pcall(value, a, b, odd[calls % #odd + 1])
+          calls = calls + 1
+        end
+      end
+    end
+    visit(peri)
+    assert.is_true(calls > 2000)
+    assert.equal(1, peri.run(function() return 1 end))
+  end)
+end)

@@ -331,7 +331,7 @@ static void forget(void *self, struct peri_request *q) {
     struct peri_task *task = r->task;
     r->task = NULL;
     if (task != NULL) peri_task_cancel(task);
-    enum peri_err err = peri_state_call(set->state, forget_in_lua, r, NULL);
+    enum peri_err err = peri_state_tend(set->state, forget_in_lua, r);
     if (err != PERI_OK) peri_bug("an object that exists can be forgotten");
     q->task = NULL;
 }

@@ -26,7 +26,7 @@ static void *allocate(void *arg, void *old, size_t old_n, size_t n) {
         return NULL;
     }
     size_t used = s->heap_used - old_n + n, max = s->options.heap_max;
-    if (n > old_n && max != 0 && used > max) {
+    if (n > old_n && max != 0 && used > max && !s->is_tending) {
         s->is_over_cap = true;
         return NULL;
     }
@@ -264,6 +264,22 @@ enum peri_err peri_state_call(struct peri_state *s, lua_CFunction run, void *arg
     peri_budget_leave(&s->budget);
     lua_settop(L, top);
     return err;
+}
+
+enum peri_err peri_state_tend(struct peri_state *s, lua_CFunction run, void *arg) {
+    lua_State *L = s->L;
+    bool was_tending = s->is_tending;
+    s->is_tending = true;
+    int status = LUA_ERRMEM;
+    if (lua_checkstack(L, 3)) {
+        lua_pushcfunction(L, run);
+        lua_pushlightuserdata(L, arg);
+        status = lua_pcall(L, 1, 0, 0);
+        if (status != LUA_OK) lua_pop(L, 1);
+    }
+    s->is_tending = was_tending;
+    if (status == LUA_OK) return PERI_OK;
+    return status == LUA_ERRMEM ? PERI_ENOMEM : PERI_EPOLICY;
 }
 
 /* Loading. */

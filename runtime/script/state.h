@@ -57,6 +57,7 @@ struct peri_state {
     struct peri_list waiting, idle, spawned; /* spawned: by peri.spawn, not yet accounted for */
     size_t waiting_count, idle_count;
     size_t heap_used, heap_peak;
+    bool is_tending;
     bool is_over_cap; /* an allocation of this entry was refused by the cap, not by the machine */
     bool is_attached, is_running; /* is_running: peri.run turns the loop */
     char trace[2048];             /* where the last failed task stood: for the log only */
@@ -93,6 +94,11 @@ PERI_RAISES int peri_push_fault(lua_State *L, enum peri_err err, const char *tex
  *   gives   PERI_OK · PERI_EPOLICY, PERI_EBUDGET, PERI_ENOMEM: `fault` says why */
 PERI_MUST_USE enum peri_err peri_state_call(struct peri_state *s, lua_CFunction run, void *arg,
                                             struct peri_fault *fault);
+
+/* Enter for our own housekeeping, which runs no script: beyond the memory cap and without a budget, so that a
+ * script that filled its heap cannot stand in its way. Also while Lua runs.
+ *   gives   PERI_OK · PERI_ENOMEM the machine has none · PERI_EPOLICY `run` raised */
+PERI_MUST_USE enum peri_err peri_state_tend(struct peri_state *s, lua_CFunction run, void *arg);
 
 /* Compile a text chunk and run it with the state's globals; keep its first result.
  *   ref     where the result is in the registry: release with luaL_unref

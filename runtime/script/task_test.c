@@ -144,3 +144,28 @@ TEST(no_memory_to_start_is_an_answer_and_nothing_leaks) {
     }
     peri_loop_free(loop);
 }
+
+static int make_table(lua_State *L) {
+    lua_createtable(L, 1 << 15, 0);
+    return 0;
+}
+
+TEST(a_full_heap_stops_scripts_and_not_housekeeping) {
+    struct peri_state_options options = { .heap_max = 1u << 20 };
+    struct peri_state *s;
+    struct script script;
+    int ref;
+    CHECK_EQ(peri_state_new(&s, &options), PERI_OK);
+    CHECK_EQ(peri_state_load(s, &ref, "hog.lua",
+                             PERI_STR("local t = {} return t, pcall(function()\n"
+                                      "  while true do t[#t + 1] = ('x'):rep(100) .. #t end end)"),
+                             NULL),
+             PERI_OK);
+    CHECK_EQ(script_run(s, &script, "return #('y'):rep(1 << 18)"), PERI_TASK_FAILED);
+    CHECK_EQ(script.fault.err, PERI_EBUDGET);
+    CHECK_EQ(peri_state_call(s, make_table, NULL, NULL), PERI_EBUDGET);
+    CHECK_EQ(peri_state_tend(s, make_table, NULL), PERI_OK);
+    luaL_unref(s->L, LUA_REGISTRYINDEX, ref);
+    CHECK_STR(script_says(s, "return #('y'):rep(1 << 18)"), "262144");
+    peri_state_free(s);
+}
