@@ -18,36 +18,41 @@ static struct peri_str check_bytes(lua_State *L, int i) {
     return s;
 }
 
-/* Upvalue 2 is the box of the state's hasher. */
+/* Upvalue 2 is the box of the state's hasher, made when the first digest is asked for: OpenSSL's provider takes half a
+ * megabyte, and most policies hash nothing. */
+struct hasher_box {
+    struct peri_hasher *hasher;
+    bool is_closed;
+};
 
 static int hasher_gc(lua_State *L) {
-    struct peri_hasher **box = lua_touserdata(L, 1);
-    peri_hasher_free(*box);
-    *box = NULL;
+    struct hasher_box *box = lua_touserdata(L, 1);
+    peri_hasher_free(box->hasher);
+    *box = (struct hasher_box){ NULL, true };
     return 0;
 }
 
 static void push_hasher(lua_State *L) {
-    struct peri_hasher **box = lua_newuserdatauv(L, sizeof(struct peri_hasher *), 0);
-    *box = NULL;
+    struct hasher_box *box = lua_newuserdatauv(L, sizeof *box, 0);
+    *box = (struct hasher_box){ NULL, false };
     lua_createtable(L, 0, 1);
     lua_pushcfunction(L, hasher_gc);
     lua_setfield(L, -2, "__gc");
     lua_setmetatable(L, -2);
-    enum peri_err err = peri_hasher_new(box);
-    if (err != PERI_OK) luaL_error(L, "no hashing: %s", peri_err_text(err));
 }
 
 static size_t digest(lua_State *L, unsigned char out[DIGEST_MAX], enum kind kind,
                      struct peri_str bytes) {
-    struct peri_hasher **box = lua_touserdata(L, lua_upvalueindex(2));
+    struct hasher_box *box = lua_touserdata(L, lua_upvalueindex(2));
     switch (kind) {
     case RIPEMD160: peri_ripemd160(out, bytes); return 20;
     case KECCAK256: peri_keccak256(out, bytes); return 32;
     case SHA256: break;
     }
-    if (*box == NULL) luaL_error(L, "the interpreter is closing");
-    enum peri_err err = peri_sha256(*box, out, bytes);
+    if (box->is_closed) luaL_error(L, "the interpreter is closing");
+    enum peri_err err = box->hasher == NULL ? peri_hasher_new(&box->hasher) : PERI_OK;
+    if (err != PERI_OK) luaL_error(L, "no hashing: %s", peri_err_text(err));
+    err = peri_sha256(box->hasher, out, bytes);
     if (err != PERI_OK) luaL_error(L, "%s", peri_err_text(err));
     return 32;
 }
