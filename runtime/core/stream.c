@@ -1,5 +1,6 @@
-/* Two scans of a frame: one over its top level, one over each choice. Almost every frame has one choice, and then
- * nothing is allocated; frames with several take the way through a document, so that the work stays linear. */
+/* A frame is read from the outside in: its top level, each choice, each delta, with few names to look for at each
+ * step. Almost every frame has one choice, and then nothing is allocated; frames with several take the way through a
+ * document, so that the work stays linear. */
 #include "core/stream.h"
 
 #include <string.h>
@@ -15,11 +16,6 @@ enum {
     TOP_DATA,
     TOP_RESET,
     TOP_USAGE,
-    TOP_PROMPT,
-    TOP_COMPLETION,
-    TOP_TOTAL,
-    TOP_CACHED,
-    TOP_REASONING,
     TOP_COUNT
 };
 
@@ -34,46 +30,41 @@ static const struct peri_json_path top_paths[TOP_COUNT] = {
     [TOP_DATA] = { 1, { NAME("data") } },
     [TOP_RESET] = { 1, { NAME("devshard_stream_reset") } },
     [TOP_USAGE] = { 1, { NAME("usage") } },
-    [TOP_PROMPT] = { 2, { NAME("usage"), NAME("prompt_tokens") } },
-    [TOP_COMPLETION] = { 2, { NAME("usage"), NAME("completion_tokens") } },
-    [TOP_TOTAL] = { 2, { NAME("usage"), NAME("total_tokens") } },
-    [TOP_CACHED] = { 3, { NAME("usage"), NAME("prompt_tokens_details"), NAME("cached_tokens") } },
-    [TOP_REASONING] = { 3,
-                        { NAME("usage"), NAME("completion_tokens_details"),
-                          NAME("reasoning_tokens") } },
+};
+
+enum { USAGE_PROMPT, USAGE_COMPLETION, USAGE_TOTAL, USAGE_CACHED, USAGE_REASONING, USAGE_COUNT };
+
+static const struct peri_json_path usage_paths[USAGE_COUNT] = {
+    [USAGE_PROMPT] = { 1, { NAME("prompt_tokens") } },
+    [USAGE_COMPLETION] = { 1, { NAME("completion_tokens") } },
+    [USAGE_TOTAL] = { 1, { NAME("total_tokens") } },
+    [USAGE_CACHED] = { 2, { NAME("prompt_tokens_details"), NAME("cached_tokens") } },
+    [USAGE_REASONING] = { 2, { NAME("completion_tokens_details"), NAME("reasoning_tokens") } },
+};
+
+enum { CHOICE_INDEX, CHOICE_FINISH, CHOICE_TEXT, CHOICE_DELTA, CHOICE_MESSAGE, CHOICE_COUNT };
+
+static const struct peri_json_path choice_paths[CHOICE_COUNT] = {
+    [CHOICE_INDEX] = { 1, { NAME("index") } },
+    [CHOICE_FINISH] = { 1, { NAME("finish_reason") } },
+    [CHOICE_TEXT] = { 1, { NAME("text") } },
+    [CHOICE_DELTA] = { 1, { NAME("delta") } },
+    [CHOICE_MESSAGE] = { 1, { NAME("message") } },
 };
 
 /* What counts as content in a delta or a message; whatever else a provider adds does not commit us. */
-#define PARTS(X, parent)                                                                           \
-    X(parent, "content")                                                                           \
-    X(parent, "reasoning_content")                                                                 \
-    X(parent, "reasoning")                                                                         \
-    X(parent, "reasoning_details")                                                                 \
-    X(parent, "refusal") X(parent, "function_call") X(parent, "audio") X(parent, "images")
+enum { PART_TOOLS, PART_COUNT = 9 };
 
-#define PART_PATH(parent, name) { 2, { NAME(parent), NAME(name) } },
-
-enum {
-    CHOICE_INDEX,
-    CHOICE_FINISH,
-    CHOICE_TEXT,
-    CHOICE_DELTA,
-    CHOICE_MESSAGE,
-    CHOICE_DELTA_TOOLS,
-    CHOICE_MESSAGE_TOOLS,
-    CHOICE_PARTS,
-    CHOICE_COUNT = CHOICE_PARTS + 16
-};
-
-static const struct peri_json_path choice_paths[CHOICE_COUNT] = {
-    { 1, { NAME("index") } },
-    { 1, { NAME("finish_reason") } },
-    { 1, { NAME("text") } },
-    { 1, { NAME("delta") } },
-    { 1, { NAME("message") } },
-    { 2, { NAME("delta"), NAME("tool_calls") } },
-    { 2, { NAME("message"), NAME("tool_calls") } },
-    PARTS(PART_PATH, "delta") PARTS(PART_PATH, "message")
+static const struct peri_json_path part_paths[PART_COUNT] = {
+    [PART_TOOLS] = { 1, { NAME("tool_calls") } },
+    { 1, { NAME("content") } },
+    { 1, { NAME("reasoning_content") } },
+    { 1, { NAME("reasoning") } },
+    { 1, { NAME("reasoning_details") } },
+    { 1, { NAME("refusal") } },
+    { 1, { NAME("function_call") } },
+    { 1, { NAME("audio") } },
+    { 1, { NAME("images") } },
 };
 
 enum { TOOL_INDEX, TOOL_ARGS, TOOL_NEXT, TOOL_COUNT };
@@ -110,27 +101,31 @@ static bool read_count(uint64_t *out, struct peri_str raw) {
     return true;
 }
 
-static void read_usage(struct peri_usage *usage, const struct peri_str top[TOP_COUNT]) {
+static void read_usage(struct peri_usage *usage, struct peri_str object) {
     struct peri_usage u = { .is_known = true };
-    bool is_said = peri_json_raw_kind(top[TOP_PROMPT]) != PERI_JSON_NULL ||
-                   peri_json_raw_kind(top[TOP_COMPLETION]) != PERI_JSON_NULL;
-    bool is_believable = is_said && read_count(&u.prompt_tokens, top[TOP_PROMPT]) &&
-                         read_count(&u.completion_tokens, top[TOP_COMPLETION]);
+    struct peri_str found[USAGE_COUNT];
+    if (peri_json_raw_kind(object) != PERI_JSON_OBJECT ||
+        peri_json_scan(found, object, usage_paths, USAGE_COUNT, NULL) != PERI_OK)
+        return;
+    bool is_said = peri_json_raw_kind(found[USAGE_PROMPT]) != PERI_JSON_NULL ||
+                   peri_json_raw_kind(found[USAGE_COMPLETION]) != PERI_JSON_NULL;
+    bool is_believable = is_said && read_count(&u.prompt_tokens, found[USAGE_PROMPT]) &&
+                         read_count(&u.completion_tokens, found[USAGE_COMPLETION]);
     if (!is_believable) {
         usage->is_absurd = true;
         return;
     }
     uint64_t sum = u.prompt_tokens + u.completion_tokens;
     u.is_absurd = usage->is_absurd;
-    if (!read_count(&u.total_tokens, top[TOP_TOTAL]) || u.total_tokens < sum) {
-        u.is_absurd = u.is_absurd || peri_json_raw_kind(top[TOP_TOTAL]) != PERI_JSON_NULL;
+    if (!read_count(&u.total_tokens, found[USAGE_TOTAL]) || u.total_tokens < sum) {
+        u.is_absurd = u.is_absurd || peri_json_raw_kind(found[USAGE_TOTAL]) != PERI_JSON_NULL;
         u.total_tokens = sum;
     }
-    if (!read_count(&u.cached_tokens, top[TOP_CACHED]) || u.cached_tokens > u.prompt_tokens) {
+    if (!read_count(&u.cached_tokens, found[USAGE_CACHED]) || u.cached_tokens > u.prompt_tokens) {
         u.is_absurd = true;
         u.cached_tokens = 0;
     }
-    if (!read_count(&u.reasoning_tokens, top[TOP_REASONING]) ||
+    if (!read_count(&u.reasoning_tokens, found[USAGE_REASONING]) ||
         u.reasoning_tokens > u.completion_tokens) {
         u.is_absurd = true;
         u.reasoning_tokens = 0;
@@ -225,6 +220,18 @@ static void note_finish(struct peri_stream_state *s, struct peri_str raw) {
     s->saw_finish = true;
 }
 
+/* Gives whether a delta or a message holds content. */
+static bool read_parts(struct peri_stream_state *s, struct peri_str parts) {
+    struct peri_str found[PART_COUNT];
+    bool has_content = false;
+    if (peri_json_raw_kind(parts) != PERI_JSON_OBJECT ||
+        peri_json_scan(found, parts, part_paths, PART_COUNT, NULL) != PERI_OK)
+        return false;
+    for (size_t i = 0; i < PART_COUNT && !has_content; i++) has_content = is_filled(found[i]);
+    read_tools(s, found[PART_TOOLS]);
+    return has_content;
+}
+
 static void read_choice(struct peri_stream_state *s, struct frame *frame, struct peri_str choice) {
     struct peri_str found[CHOICE_COUNT];
     int64_t index = 0;
@@ -240,16 +247,13 @@ static void read_choice(struct peri_stream_state *s, struct frame *frame, struct
         s->choices_finished |= bit;
         note_finish(s, found[CHOICE_FINISH]);
     }
-    bool has_content = is_filled(found[CHOICE_TEXT]) || is_filled(found[CHOICE_DELTA_TOOLS]) ||
-                       is_filled(found[CHOICE_MESSAGE_TOOLS]);
-    for (size_t i = CHOICE_PARTS; i < CHOICE_COUNT && !has_content; i++)
-        has_content = is_filled(found[i]);
-    frame->has_content = frame->has_content || has_content;
     if (peri_json_raw_kind(found[CHOICE_MESSAGE]) == PERI_JSON_OBJECT &&
         peri_json_raw_kind(found[CHOICE_DELTA]) == PERI_JSON_NULL)
         frame->has_message = true;
-    read_tools(s, found[CHOICE_DELTA_TOOLS]);
-    read_tools(s, found[CHOICE_MESSAGE_TOOLS]);
+    bool has_content = is_filled(found[CHOICE_TEXT]);
+    has_content |= read_parts(s, found[CHOICE_DELTA]);
+    has_content |= read_parts(s, found[CHOICE_MESSAGE]);
+    frame->has_content = frame->has_content || has_content;
 }
 
 static enum peri_err read_choice_list(struct peri_stream_state *s, struct frame *frame,
@@ -275,7 +279,7 @@ static enum peri_err read_object(struct peri_stream_state *s, struct frame *fram
         s->saw_error = true;
         return PERI_EUPSTREAM;
     }
-    if (peri_json_raw_kind(top[TOP_USAGE]) == PERI_JSON_OBJECT) read_usage(&s->usage, top);
+    read_usage(&s->usage, top[TOP_USAGE]);
     if (top[TOP_CHOICE_1].p != NULL)
         err = read_choice_list(s, frame, top[TOP_CHOICES]);
     else

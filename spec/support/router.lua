@@ -14,7 +14,8 @@ if not router.program:match "^/" then router.program = os.getenv "PWD" .. "/" ..
 
 --- Built with sanitizers: memory is then kept back on purpose, and measuring it says nothing.
 function router.is_sanitized()
-  return (process.read(router.program) or ""):find("__asan_init", 1, true) ~= nil
+  local program = process.read(router.program) or ""
+  return (program:find("__asan_init", 1, true) or program:find("__tsan_init", 1, true)) ~= nil
 end
 
 --- Lua source for plain data.
