@@ -26,6 +26,45 @@ const struct peri_command peri_commands[] = {
       "  --reference   the reference page, in Markdown\n"
       "  --stub        the types for editors (lua/perilune/_meta/config.lua)\n",
       peri_cmd_check },
+    { "simnet", "run simulated providers and networks",
+      "perilune simnet [--providers N] [--gonka HOSTS] [flags]\n"
+      "\n"
+      "Prints one JSON line for each thing it started, with its URL, and serves until it is "
+      "ended.\n"
+      "\n"
+      "  --providers N       OpenAI-compatible providers; 1 when nothing else is asked for\n"
+      "  --gonka HOSTS       a Gonka network of so many hosts that check every signature\n"
+      "  --wallet FILE       an account of that network with money; a new key is written when "
+      "there is none;\n"
+      "                      may be given again\n"
+      "  --port N            of the first provider, the next ones follow; any when not given\n"
+      "  --model NAME        what they serve; may be given again\n"
+      "  --key KEY           what providers want to see as bearer token\n"
+      "  --default BEHAVIOUR such as \"tokens=24;token_ms=40\"\n",
+      peri_cmd_simnet },
+    { "keygen", "make a private key in a file",
+      "perilune keygen [--out FILE]\n"
+      "\n"
+      "Writes a new private key to a new file of mode 0600 (perilune.key) and prints its Gonka "
+      "address.\n",
+      peri_cmd_keygen },
+    { "address", "print the Gonka address of a private key",
+      "perilune address [--key SOURCE] [--public]\n"
+      "\n"
+      "  --key SOURCE        file:PATH, env:NAME or cred:NAME; env:GONKA_PRIVATE_KEY when not "
+      "given\n"
+      "  --public            the compressed public key on a second line, in hexadecimal\n",
+      peri_cmd_address },
+    { "sign", "print the signed headers of one request to a Gonka node",
+      "perilune sign --node ADDRESS [--key SOURCE] [--body FILE] [--timestamp NS] [--scheme NAME]\n"
+      "\n"
+      "  --node ADDRESS      account of the node that is called, gonka1…\n"
+      "  --key SOURCE        file:PATH, env:NAME or cred:NAME; env:GONKA_PRIVATE_KEY when not "
+      "given\n"
+      "  --body FILE         exactly the bytes that are sent; standard input when not given\n"
+      "  --timestamp NS      nanoseconds since 1970; now when not given\n"
+      "  --scheme NAME       hashed (nodes since v0.2.6), raw_body, body_only\n",
+      peri_cmd_sign },
     { "version", "print the version", "perilune version\n", peri_cmd_version },
 };
 const size_t peri_command_count = sizeof peri_commands / sizeof peri_commands[0];

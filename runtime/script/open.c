@@ -1,5 +1,6 @@
 #include "script/open.h"
 
+#include "script/bind_crypto.h"
 #include "script/bind_http.h"
 #include "script/bind_json.h"
 #include "script/bind_server.h"
@@ -18,6 +19,7 @@ static const struct peri_lib libs[] = {
     { "sandbox", peri_bind_sandbox_open, PERI_LIB_TRUSTED },
     { NULL, peri_bind_run_open, PERI_LIB_TRUSTED },    /* run, spawn */
     { NULL, peri_bind_server_open, PERI_LIB_TRUSTED }, /* http.serve */
+    { "gonka", peri_bind_crypto_open, PERI_LIB_TRUSTED },
 };
 
 /* Every plain table in the module table on the top, and itself. */

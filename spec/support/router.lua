@@ -18,8 +18,14 @@ function router.is_sanitized()
   return (program:find("__asan_init", 1, true) or program:find("__tsan_init", 1, true)) ~= nil
 end
 
+local Expression = {}
+
+--- Lua source that stands in a configuration as it is: router.expression 'secret "file:payer.key"'.
+function router.expression(text) return setmetatable({ text = text }, Expression) end
+
 --- Lua source for plain data.
 local function source(value)
+  if getmetatable(value) == Expression then return value.text end
   if type(value) == "string" then return ("%q"):format(value):gsub("\\\n", "\\n") end
   if type(value) ~= "table" then return tostring(value) end
   local parts = {}
@@ -109,6 +115,9 @@ function router.request_text(method, path, body, headers)
   if body then lines[#lines + 1] = ("content-type: application/json\r\ncontent-length: %d\r\n"):format(#body) end
   return table.concat(lines) .. "\r\n" .. (body or "")
 end
+
+--- Something else that speaks HTTP on this machine, to be asked in the same ways.
+function router.at(port) return setmetatable({ port = port }, Router) end
 
 --- Send a request and give the open connection (raw): for clients that look closely or leave.
 function Router:open(method, path, body, headers)

@@ -1,9 +1,11 @@
 --- Simulated networks in one process: providers that a quickstart, a spec or a benchmark can route to.
 --
---     lua5.4 -e 'require("perilune.simnet").main(arg)' -- --providers 3 --model m1 --key sk-sim
+--     perilune simnet --providers 3 --model m1 --key sk-sim
+--     perilune simnet --gonka 5 --wallet payer.key
 --
--- prints one JSON line for each provider and then serves until POST /sim/quit on any of them.
+-- prints one JSON line for each provider and network, and then serves until POST /sim/quit on any of them.
 local peri = require "perilune"
+local gonka = require "perilune.simnet.gonka"
 local provider = require "perilune.simnet.provider"
 
 local simnet = {}
@@ -58,14 +60,24 @@ local function has_quit(providers)
   return false
 end
 
+local function add(name)
+  return function(options, value)
+    options[name] = options[name] or {}
+    table.insert(options[name], value)
+  end
+end
+
+local function number(name)
+  return function(options, value) options[name] = math.tointeger(tonumber(value)) end
+end
+
 local FLAGS = {
-  ["--providers"] = function(options, value) options.providers = math.tointeger(tonumber(value)) end,
-  ["--port"] = function(options, value) options.port = math.tointeger(tonumber(value)) end,
+  ["--providers"] = number "providers",
+  ["--gonka"] = number "gonka",
+  ["--port"] = number "port",
   ["--key"] = function(options, value) options.key = value end,
-  ["--model"] = function(options, value)
-    options.models = options.models or {}
-    table.insert(options.models, value)
-  end,
+  ["--model"] = add "models",
+  ["--wallet"] = add "wallets",
   ["--default"] = function(options, value) options.script = { default = value } end,
 }
 
@@ -86,20 +98,34 @@ function simnet.options(args)
   return options
 end
 
---- Run the network of a command line until it is told to quit.
----@param args string[]|nil --providers N, --port P, --model M (repeated), --key K, --default BEHAVIOUR
-function simnet.main(args)
-  local options = assert(simnet.options(args or {}))
-  peri.run(function()
-    local providers = assert(simnet.start(options))
-    for _, p in ipairs(providers) do
-      io.write(peri.json.encode { name = p.name, url = p.url, port = p.port }, "\n")
-    end
-    io.flush()
-    while not has_quit(providers) do peri.sleep(STEP_MS) end
-    simnet.stop(providers)
-    peri.sleep(0)
-  end)
+local function start_all(options)
+  local started = {}
+  if options.gonka then
+    started[1] = assert(gonka.start {
+      hosts = options.gonka, models = options.models, wallets = options.wallets, script = options.script,
+    })
+  end
+  if options.gonka and not options.providers then return started end
+  table.move(assert(simnet.start(options)), 1, options.providers or 1, #started + 1, started)
+  return started
 end
+
+--- Run the network of a command line until it is told to quit; inside peri.run.
+---@param args string[]|nil as `perilune help simnet` has them
+function simnet.serve(args)
+  local started = start_all(assert(simnet.options(args or {})))
+  for _, one in ipairs(started) do
+    local line = one.describe and one:describe() or { name = one.name, url = one.url, port = one.port }
+    io.write(peri.json.encode(line), "\n")
+  end
+  io.flush()
+  while not has_quit(started) do peri.sleep(STEP_MS) end
+  simnet.stop(started)
+  peri.sleep(0)
+end
+
+--- The same in an interpreter of its own.
+---@param args string[]|nil
+function simnet.main(args) peri.run(simnet.serve, args) end
 
 return simnet

@@ -32,7 +32,7 @@ end
 
 local function refuse(call, status, message, code, param)
   call.entry.status = status
-  call.x:reply(status, JSON, error_body(message, "invalid_request_error", code, param))
+  call.x:reply(status, JSON, call.speaker.error(message, "invalid_request_error", code, param))
   call.ledger:finish(call.entry, "error")
 end
 
@@ -48,7 +48,7 @@ local function fail(call)
   if b.retry_after then headers["retry-after"] = tostring(b.retry_after) end
   if b.retry_after_ms then headers["retry-after-ms"] = tostring(b.retry_after_ms) end
   local kind = b.type or ERROR_KINDS[b.status] or "server_error"
-  local body = error_body(b.message or "simulated failure", kind, b.code)
+  local body = call.speaker.error(b.message or "simulated failure", kind, b.code)
   if b.html then
     headers["content-type"] = "text/html"
     body = "<html><body><h1>" .. b.status .. " simulated</h1></body></html>"
@@ -297,13 +297,13 @@ local function serve_api(self, x)
   if type(body) ~= "table" then body = nil end
   local entry = self.ledger:begin(x, peri.hash and peri.hash.sha256_hex)
   entry.model = body and body.model
-  local call = { x = x, entry = entry, ledger = self.ledger, b = {} }
+  local call = { x = x, entry = entry, ledger = self.ledger, b = {}, speaker = self.speaker }
   x:on_gone(function() self.ledger:gone(entry) end)
   local why
   call.b, why = choose(self, x, body)
   if not call.b then return refuse(call, 400, why, "bad_x_sim", "x_sim") end
   if not check_key(self, call) or strike_first(call) then return end
-  route(self, call, body)
+  if self.speaker.admit(self, call, body) then route(self, call, body) end
 end
 
 -- Steering.
@@ -347,8 +347,20 @@ end
 --- Stop: every open exchange is closed in the next turn of the loop.
 function methods:close() self.server:close() end
 
+--- What a host of a network does otherwise than a plain provider: `error` writes the body of an error, `admit` answers
+-- what the provider does not know, or refuses, and gives false then; `steer` does the same for /sim.
+local PLAIN = { error = error_body, admit = function() return true end, steer = function() return true end }
+
+--- Refuse a request in a host's own words; for `admit`.
+---@param call table
+---@param status integer
+---@param message string
+provider.refuse = refuse
+--- Answer it with a whole body.
+provider.reply = reply_whole
+
 --- Start a provider. Inside peri.run it serves as long as that runs.
----@param options { listen: string?, name: string?, models: string[]?, key: string?, script: table? }|nil
+---@param options table|nil listen, name, models, key, script, speaker
 ---@return table? provider with url, port, ledger and methods play, close
 ---@return string? why
 ---@return string? code
@@ -356,6 +368,7 @@ function provider.start(options)
   options = options or {}
   local self = setmetatable({
     name = options.name or "sim", key = options.key, models = {}, ledger = ledger.new(peri.clock.now_ms),
+    speaker = setmetatable(options.speaker or {}, { __index = PLAIN }),
   }, methods)
   for _, id in ipairs(options.models or { "sim-model" }) do self.models[id] = true end
   local ok, why = self:play(options.script)
@@ -363,7 +376,10 @@ function provider.start(options)
   local server, reason, code = peri.http.serve {
     listen = options.listen or "127.0.0.1:0",
     handler = function(x)
-      if x.path:find("^/sim/") then return steer(self, x) end
+      if x.path:find("^/sim/") then
+        if self.speaker.steer(self, x) then steer(self, x) end
+        return
+      end
       return serve_api(self, x)
     end,
   }

@@ -1,0 +1,2 @@
+--- What `perilune simnet` runs.
+require("perilune.simnet").serve { ... }
