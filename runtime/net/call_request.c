@@ -1,11 +1,9 @@
-/* What a call asks of libcurl: its header lines and the options of its handle. */
+/* What a call asks of libcurl: the options of its handle. */
 #include "base/mem.h"
 #include "net/client_parts.h"
 #include "net/http.h"
 
 #define READ_BYTES 4096
-/* libcurl 7.88 asks with "Expect" before bodies of more than a megabyte only; a line less is looked at below. */
-#define EXPECT_BYTES 524288
 
 static const char *const framing_names[] = {
     "content-length", "transfer-encoding", "connection", "expect", "te",
@@ -25,65 +23,18 @@ bool peri_call_spec_is_valid(const struct peri_call_spec *spec) {
     return true;
 }
 
-static bool has_header(const struct peri_call_spec *spec, struct peri_str name) {
-    for (size_t i = 0; i < spec->header_count; i++)
-        if (peri_str_eq_nocase(spec->headers[i].name, name)) return true;
-    return false;
-}
-
-/* libcurl reads "Name:" as "send none" and "Name;" as "send an empty one". */
-static char *write_line(char *at, struct peri_header header) {
-    struct peri_str value = peri_str_trim(header.value);
-    memcpy(at, header.name.p, header.name.n);
-    at += header.name.n;
-    if (value.n == 0) {
-        *at++ = ';';
-    } else {
-        *at++ = ':';
-        *at++ = ' ';
-        memcpy(at, value.p, value.n);
-        at += value.n;
-    }
-    *at++ = '\0';
-    return at;
-}
-
-/* The call and its request's header lines in one piece of memory: libcurl borrows the list. */
-struct peri_call *peri_call_alloc(const struct peri_call_spec *spec) {
-    /* libcurl's own are suppressed: fewer and shorter lines, and no round trip for "Expect". */
-    static const char *const own[] = { "Accept:", "Content-Type:", "Expect:" };
-    const size_t own_count = sizeof own / sizeof *own;
-    size_t text = 0, count = 0;
-    for (size_t i = 0; i < spec->header_count; i++)
-        text += spec->headers[i].name.n + spec->headers[i].value.n + 3;
-    struct peri_call *call = peri_calloc(
-        1, sizeof *call + (spec->header_count + own_count) * sizeof *call->lines + text);
-    if (call == NULL) return NULL;
-    struct curl_slist *lines = (struct curl_slist *)(void *)(call + 1);
-    char *at = (char *)(lines + spec->header_count + own_count);
-    for (; count < spec->header_count; count++) {
-        lines[count].data = at;
-        at = write_line(at, spec->headers[count]);
-    }
-    for (size_t i = 0; i < own_count; i++) {
-        struct peri_str name = { own[i], strlen(own[i]) - 1 };
-        if (has_header(spec, name) || (own[i][0] == 'E' && spec->body.n < EXPECT_BYTES)) continue;
-        lines[count++].data = (char *)own[i]; /* libcurl only reads it */
-    }
-    for (size_t i = 0; i + 1 < count; i++) lines[i].next = &lines[i + 1];
-    call->lines = lines;
-    call->body_bytes = spec->body.n;
-    return call;
-}
-
 static bool is_method(const struct peri_call_spec *spec, const char *name) {
     return peri_str_eq(spec->method, peri_str_of(name));
 }
 
+bool peri_call_sends_body(const struct peri_call_spec *spec) {
+    return spec->body.n > 0 || is_method(spec, "POST") || is_method(spec, "PUT") ||
+           is_method(spec, "PATCH");
+}
+
 static CURLcode set_method(struct peri_easy *e, const struct peri_call_spec *spec) {
     bool is_head = is_method(spec, "HEAD"), is_post = is_method(spec, "POST");
-    bool has_body =
-        is_post || spec->body.n > 0 || is_method(spec, "PUT") || is_method(spec, "PATCH");
+    bool has_body = peri_call_sends_body(spec);
     bool is_custom = !is_head && !is_post && (has_body || !is_method(spec, "GET"));
     int shape = is_head ? PERI_EASY_HEAD : has_body ? PERI_EASY_POST : PERI_EASY_GET;
     CURLcode code = CURLE_OK;
@@ -161,5 +112,9 @@ enum peri_err peri_call_prepare(struct peri_call *call, const struct peri_call_s
     }
     if (code == CURLE_OK) code = curl_easy_setopt(e->easy, CURLOPT_CURLU, peri_url_curl(call->url));
     if (code == CURLE_OK) code = curl_easy_setopt(e->easy, CURLOPT_HTTPHEADER, call->lines);
+    if (code == CURLE_OK && (call->target != NULL || e->has_target)) {
+        code = curl_easy_setopt(e->easy, CURLOPT_REQUEST_TARGET, call->target);
+        e->has_target = call->target != NULL;
+    }
     return code == CURLE_OK ? PERI_OK : PERI_ENOMEM;
 }

@@ -266,6 +266,7 @@ static void free_call(struct peri_call *call) {
     return_buffer(c, &call->body);
     peri_answer_head_done(&call->head);
     peri_url_unref(call->url);
+    peri_wipe(call + 1, call->extra_bytes); /* keys among it */
     peri_free(call);
 }
 
@@ -410,6 +411,7 @@ static struct peri_call *new_call(struct peri_client *c, const struct peri_call_
     call->client = c;
     call->fd = CURL_SOCKET_BAD;
     call->url = peri_url_ref(spec->url);
+    call->body_bytes = spec->body.n;
     call->is_restricted = spec->is_restricted;
     call->connect_ms = spec->connect_ms == 0 ? CONNECT_MS : spec->connect_ms;
     if (spec->first_byte_ms > 0)

@@ -26,7 +26,8 @@ struct peri_easy {
     struct peri_call *call; /* NULL while in the pool */
     struct peri_easy *next; /* in the pool */
     enum { PERI_EASY_NONE, PERI_EASY_GET, PERI_EASY_POST, PERI_EASY_HEAD } shape;
-    bool has_custom_method, is_insecure, use_http2, has_ca_file, has_unix_path, forbids_reuse;
+    bool has_custom_method, is_insecure, use_http2, has_ca_file, has_unix_path, forbids_reuse,
+        has_target;
     size_t read_bytes;
     char why[CURL_ERROR_SIZE];
 };
@@ -89,7 +90,10 @@ struct peri_call {
     bool has_head, gave_head, is_paused, is_over; /* is_over: libcurl has finished the transfer */
     bool opened_socket, is_connected, was_refused;
     uint64_t connect_us, first_byte_us, received_bytes;
-    struct curl_slist *lines; /* of the request, in the same piece of memory as the call */
+    /* The request's head, behind the call in the same piece of memory: call_head.c tells of the two forms. */
+    struct curl_slist *lines;
+    char *target;       /* NULL: `lines` hold all */
+    size_t extra_bytes; /* of that memory */
 };
 
 /* multi.c */
@@ -107,10 +111,13 @@ void peri_multi_act(struct peri_multi *m, curl_socket_t fd, int flags);
 void peri_multi_close(struct peri_multi *m);
 void peri_multi_free(struct peri_multi *m);
 
+/* call_head.c */
+/* Cleared, with the request's head; NULL when memory ran out. */
+struct peri_call *peri_call_alloc(const struct peri_call_spec *spec);
+
 /* call_request.c */
 bool peri_call_spec_is_valid(const struct peri_call_spec *spec);
-/* Cleared, with `lines` made; NULL when memory ran out. */
-struct peri_call *peri_call_alloc(const struct peri_call_spec *spec);
+bool peri_call_sends_body(const struct peri_call_spec *spec);
 /* Take a handle and set on it what this call needs. */
 enum peri_err peri_call_prepare(struct peri_call *call, const struct peri_call_spec *spec);
 

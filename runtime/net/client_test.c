@@ -18,20 +18,54 @@ TEST(a_plain_answer_arrives_with_its_head_its_body_and_a_report) {
     bench_close(&b);
 }
 
-TEST(the_request_has_no_line_that_nobody_asked_for) {
+static void check_request(struct bench *b, const char *format) {
+    char want[1024], line[64];
+    snprintf(line, sizeof line, "127.0.0.1:%u", b->up.port);
+    bench_run(b);
+    CHECK_EQ(b->seen.report.err, PERI_OK);
+    snprintf(want, sizeof want, format, line);
+    CHECK_STR(peri_str_of(b->up.head), want);
+}
+
+TEST(the_request_is_exactly_this) {
     struct bench b;
-    char want[512];
-    struct peri_header headers[] = { { PERI_STR("Authorization"), PERI_STR("Bearer k") },
+    struct peri_header headers[] = { { PERI_STR("Authorization"), PERI_STR("  Bearer k ") },
                                      { PERI_STR("x-empty"), PERI_STR("") } };
     bench_open(&b, OK_5);
     b.spec.headers = headers;
     b.spec.header_count = 2;
-    bench_run(&b);
-    snprintf(want, sizeof want,
-             "POST /v1 HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nAuthorization: Bearer k\r\nx-empty:\r\n"
-             "Content-Length: 2\r\n\r\n{}",
-             b.up.port);
-    CHECK_STR(peri_str_of(b.up.head), want);
+    check_request(&b, "POST /v1 HTTP/1.1\r\nhost: %s\r\nAuthorization: Bearer k\r\nx-empty: \r\n"
+                      "content-length: 2\r\nuser-agent: perilune HTTP/1.1\r\n\r\n{}");
+    b.spec.method = PERI_STR("GET");
+    b.spec.body = PERI_STR("");
+    b.spec.header_count = 0;
+    check_request(&b, "GET /v1 HTTP/1.1\r\nhost: %s\r\nuser-agent: perilune HTTP/1.1\r\n\r\n");
+    b.spec.method = PERI_STR("PUT");
+    check_request(&b, "PUT /v1 HTTP/1.1\r\nhost: %s\r\ncontent-length: 0\r\n"
+                      "user-agent: perilune HTTP/1.1\r\n\r\n");
+    CHECK_EQ(b.up.accepts, 1);
+    bench_close(&b);
+}
+
+TEST(a_user_agent_and_a_host_of_the_callers_are_kept_as_they_are) {
+    struct bench b;
+    struct peri_header headers[] = { { PERI_STR("user-agent"), PERI_STR("mine/1.0") },
+                                     { PERI_STR("accept"), PERI_STR("text/x") },
+                                     { PERI_STR("x-empty"), PERI_STR("") } };
+    struct peri_header host = { PERI_STR("Host"), PERI_STR("h.test") };
+    bench_open(&b, OK_5);
+    b.spec.headers = headers;
+    b.spec.header_count = 3;
+    check_request(&b, "POST /v1 HTTP/1.1\r\nHost: %s\r\nuser-agent: mine/1.0\r\naccept: text/x\r\n"
+                      "x-empty:\r\nContent-Length: 2\r\n\r\n{}");
+    b.spec.headers = &host;
+    b.spec.header_count = 1;
+    check_request(&b, "POST /v1 HTTP/1.1\r\nHost: h.test\r\ncontent-length: 2\r\n"
+                      "user-agent: perilune HTTP/1.1\r\n\r\n{}");
+    b.spec.header_count = 0;
+    check_request(&b, "POST /v1 HTTP/1.1\r\nhost: %s\r\ncontent-length: 2\r\n"
+                      "user-agent: perilune HTTP/1.1\r\n\r\n{}");
+    CHECK_EQ(b.up.accepts, 1);
     bench_close(&b);
 }
 
@@ -53,7 +87,7 @@ TEST(methods_follow_each_other_on_one_handle_without_traces) {
         CHECK_EQ(b.seen.report.err, PERI_OK);
         CHECK_EQ(b.seen.status, 200);
         CHECK(peri_str_has_prefix(peri_str_of(b.up.head), peri_str_of(cases[i].line)));
-        CHECK_EQ(strstr(b.up.head, "Content-Length") != NULL, cases[i].has_length);
+        CHECK_EQ(strstr(b.up.head, "content-length") != NULL, cases[i].has_length);
     }
     CHECK_EQ(b.up.accepts, 3); /* an answer to HEAD ends its connection */
     bench_close(&b);

@@ -126,9 +126,13 @@ static size_t whole_request(struct peri_str in) {
     ptrdiff_t head = peri_str_find(in, PERI_STR("\r\n\r\n"));
     if (head < 0) return 0;
     size_t length = 0;
-    ptrdiff_t at =
-        peri_str_find((struct peri_str){ in.p, (size_t)head }, PERI_STR("Content-Length: "));
-    if (at >= 0) length = strtoul(in.p + at + 16, NULL, 10);
+    struct peri_str rest = { in.p, (size_t)head }, line, name;
+    while (peri_str_cut(&line, &rest, '\n')) {
+        struct peri_str value = line;
+        peri_str_cut(&name, &value, ':');
+        if (peri_str_eq_nocase(name, PERI_STR("content-length")))
+            length = strtoul(value.p, NULL, 10);
+    }
     return in.n >= (size_t)head + 4 + length ? (size_t)head + 4 + length : 0;
 }
 

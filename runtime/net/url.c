@@ -2,6 +2,7 @@
 #include "net/url.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -15,6 +16,8 @@ struct peri_url {
     atomic_size_t refs;
     CURLU *parsed;
     char *text, *host, *path; /* owned by libcurl */
+    char *authority;
+    struct peri_str target; /* in text */
     unsigned port;
     bool is_tls;
 };
@@ -51,6 +54,7 @@ static void free_url(struct peri_url *u) {
     curl_free(u->text);
     curl_free(u->host);
     curl_free(u->path);
+    peri_free(u->authority);
     peri_free(u);
 }
 
@@ -93,6 +97,21 @@ static void strip_brackets(char *host) {
     host[n - 2] = '\0';
 }
 
+/* What goes into a request's head: it must be as plain as what was given, whatever libcurl has made of that. */
+static CURLUcode fill_request(struct peri_url *u) {
+    const size_t room = strlen(u->host) + sizeof "[]:65535";
+    bool is_ipv6 = strchr(u->host, ':') != NULL, is_default = u->port == (u->is_tls ? 443 : 80);
+    u->target = peri_url_text(u);
+    u->target = peri_str_from(u->target, (size_t)peri_str_find(u->target, PERI_STR("://")) + 3);
+    u->target = peri_str_from(u->target, (size_t)peri_str_find_char(u->target, '/'));
+    if (!is_plain(peri_url_text(u)) || !is_plain(peri_url_host(u))) return CURLUE_MALFORMED_INPUT;
+    u->authority = peri_malloc(room);
+    if (u->authority == NULL) return CURLUE_OUT_OF_MEMORY;
+    int n = snprintf(u->authority, room, is_ipv6 ? "[%s]" : "%s", u->host);
+    if (!is_default) snprintf(u->authority + n, room - (size_t)n, ":%u", u->port);
+    return CURLUE_OK;
+}
+
 enum peri_err peri_url_parse(struct peri_url **out, struct peri_str text,
                              struct peri_fault *fault) {
     if (text.n == 0) return refuse(fault, text, "it is empty");
@@ -109,13 +128,16 @@ enum peri_err peri_url_parse(struct peri_url **out, struct peri_str text,
     const char *slashes = strstr(copy, "://");
     CURLUcode code = fill(u, copy);
     if (code == CURLUE_OK && slashes != NULL && slashes[3] == '/') code = CURLUE_NO_HOST;
+    if (code == CURLUE_OK) {
+        strip_brackets(u->host);
+        lower(u->host);
+        code = fill_request(u);
+    }
     if (code != CURLUE_OK) {
         if (code != CURLUE_OUT_OF_MEMORY) err = refuse(fault, text, reason(code));
         goto fail;
     }
     peri_free(copy);
-    strip_brackets(u->host);
-    lower(u->host);
     atomic_init(&u->refs, 1);
     *out = u;
     return PERI_OK;
@@ -167,6 +189,12 @@ struct peri_str peri_url_host(const struct peri_url *u) {
 }
 struct peri_str peri_url_path(const struct peri_url *u) {
     return peri_str_of(u->path);
+}
+struct peri_str peri_url_target(const struct peri_url *u) {
+    return u->target;
+}
+struct peri_str peri_url_authority(const struct peri_url *u) {
+    return peri_str_of(u->authority);
 }
 unsigned peri_url_port(const struct peri_url *u) { return u->port; }
 bool peri_url_is_tls(const struct peri_url *u) { return u->is_tls; }

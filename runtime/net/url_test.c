@@ -21,6 +21,25 @@ TEST(a_url_gives_its_parts) {
     peri_url_unref(u);
 }
 
+TEST(a_url_gives_what_a_request_says_of_it) {
+    static const struct {
+        const char *url, *target, *authority;
+    } cases[] = {
+        { "http://H.example", "/", "h.example" },
+        { "https://h:443/v1?a=/b", "/v1?a=/b", "h" },
+        { "https://h:80/", "/", "h:80" },
+        { "http://h:8000?x", "/?x", "h:8000" },
+        { "http://[2001:DB8::1]:65535/a", "/a", "[2001:db8::1]:65535" },
+        { "http://[::1]/", "/", "[::1]" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct peri_url *u = parse(cases[i].url);
+        CHECK_STR(peri_url_target(u), cases[i].target);
+        CHECK_STR(peri_url_authority(u), cases[i].authority);
+        peri_url_unref(u);
+    }
+}
+
 TEST(the_port_is_the_schemes_own_when_none_is_written) {
     struct peri_url *u = parse("http://h"), *s = parse("https://[::1]/");
     CHECK_EQ(peri_url_port(u), 80);
@@ -63,6 +82,9 @@ TEST(what_does_not_belong_in_a_url_is_refused_with_a_reason) {
         { "http://h\xc3\xa9/", "non-ASCII" },
         { "http://[::1/", "IPv6" },
         { "http://a_%00b/", "host" },
+        { "http://a%0d%0ab/", "host" },
+        { "http://a%20b/", "host" },
+        { "http://a%c3%a9b/", "" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct peri_url *u = NULL;
