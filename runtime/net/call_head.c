@@ -109,13 +109,13 @@ static struct peri_call *alloc_with_lines(const struct peri_call_spec *spec) {
     return call;
 }
 
-static bool knows_this_libcurl(void) {
+bool peri_call_target_is_safe(void) {
     return curl_version_info(CURLVERSION_NOW)->version_num >> 8 == 0x0758; /* 7.88 */
 }
 
-struct peri_call *peri_call_alloc(const struct peri_call_spec *spec) {
+struct peri_call *peri_call_alloc(const struct peri_client *c, const struct peri_call_spec *spec) {
     bool is_http2 = spec->use_http2 && peri_url_is_tls(spec->url);
-    if (is_http2 || has_header(spec, PERI_STR("user-agent")) || !knows_this_libcurl())
+    if (is_http2 || has_header(spec, PERI_STR("user-agent")) || !c->may_use_target)
         return alloc_with_lines(spec);
     return alloc_with_target(spec);
 }

@@ -406,7 +406,7 @@ void peri_client_act(struct peri_multi *m, curl_socket_t fd, int flags) {
 /* The start of a call */
 
 static struct peri_call *new_call(struct peri_client *c, const struct peri_call_spec *spec) {
-    struct peri_call *call = peri_call_alloc(spec);
+    struct peri_call *call = peri_call_alloc(c, spec);
     if (call == NULL) return NULL;
     call->client = c;
     call->fd = CURL_SOCKET_BAD;
@@ -493,6 +493,7 @@ enum peri_err peri_client_new(struct peri_client **out, struct peri_loop *loop,
     if (c->options.multis == 0) c->options.multis = 512;
     if (c->options.idle_connections == 0) c->options.idle_connections = 256;
     c->loop = loop;
+    c->may_use_target = peri_call_target_is_safe();
     peri_list_init(&c->ready);
     peri_list_init(&c->due);
     c->header_room = HEADER_ROOM;

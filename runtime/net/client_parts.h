@@ -57,7 +57,8 @@ struct peri_client {
     size_t watcher_room, sockets;
     size_t open_calls;
     struct peri_list ready, due;
-    uv_idle_t *soon; /* runs while something is ready or due */
+    uv_idle_t *soon;     /* runs while something is ready or due */
+    bool may_use_target; /* peri_call_target_is_safe */
     bool is_soon, is_pumping;
     unsigned depth;            /* callbacks of owners under way */
     bool is_doomed;            /* freed by one of them: goes when the last has returned */
@@ -113,7 +114,9 @@ void peri_multi_free(struct peri_multi *m);
 
 /* call_head.c */
 /* Cleared, with the request's head; NULL when memory ran out. */
-struct peri_call *peri_call_alloc(const struct peri_call_spec *spec);
+struct peri_call *peri_call_alloc(const struct peri_client *c, const struct peri_call_spec *spec);
+/* Whether this libcurl passes a request target on as it is. Costs a little. */
+bool peri_call_target_is_safe(void);
 
 /* call_request.c */
 bool peri_call_spec_is_valid(const struct peri_call_spec *spec);
