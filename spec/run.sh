@@ -41,6 +41,19 @@ build() {
 
 run_tests() { ctest --test-dir "$1" --output-on-failure --no-tests=error -j"$(nproc)" "${@:2}"; }
 
+# A sanitized module needs the sanitizer's runtime preloaded into the interpreter (support/busted.sh), and programs that
+# such an interpreter starts inherit it: Debian's curl then hangs before its main. Specs that do both stay with the
+# plain build.
+run_sanitized_tests() {
+  local spec left_out=
+  for spec in $(grep -l 'require *(*"perilune' spec/*_spec.lua | xargs -r grep -lE 'popen|support\.(process|router)'); do
+    spec=$(basename "$spec" _spec.lua)
+    echo "skipped: spec.$spec, which starts programs from an interpreter with the module"
+    left_out="$left_out${left_out:+|}^spec\\.$spec\$"
+  done
+  run_tests build-asan ${left_out:+-E "$left_out"}
+}
+
 lint_lua() {
   local places=()
   for place in lua policies examples spec; do [ ! -d "$place" ] || places+=("$place"); done
@@ -80,7 +93,7 @@ step "luacheck" lint_lua
 step "clang-format" lint_c
 if [ -z "$quick" ]; then
   if step "build with sanitizers" build build-asan -DPERI_SANITIZE=ON; then
-    step "tests under sanitizers" run_tests build-asan
+    step "tests under sanitizers" run_sanitized_tests
   fi
   if step "build the fuzz targets" env CC=clang cmake -S . -B build-fuzz -G Ninja -DPERI_FUZZ=ON -DPERI_TESTS=OFF &&
     step "compile the fuzz targets" ninja -C build-fuzz $(fuzz_targets); then
