@@ -38,8 +38,16 @@ static void say(struct peri_log *log, const struct peri_gonka_proof_report *repo
     peri_log_end(log);
 }
 
+enum peri_err peri_gonka_anchor_hash(unsigned char out[32], const struct peri_config_gonka *options,
+                                     struct peri_fault *fault) {
+    size_t n = 0;
+    if (peri_hex_decode(out, 32, &n, options->trust_block) == PERI_OK && n == 32) return PERI_OK;
+    return peri_fault_set(fault, PERI_ECONFIG, "trust_block must be 64 hexadecimal digits");
+}
+
 enum peri_err peri_gonka_anchor_prove(struct peri_gonka_set **set,
                                       const struct peri_config_gonka *options,
+                                      const struct peri_comet_validators *followed,
                                       struct peri_str document, struct peri_str commit,
                                       struct peri_log *log, struct peri_fault *fault) {
     struct peri_gonka_trust trust = { .chain_id = options->trust_chain, .commit = commit };
@@ -48,14 +56,13 @@ enum peri_err peri_gonka_anchor_prove(struct peri_gonka_set **set,
     struct peri_arena a;
     peri_arena_init(&a, 16u << 20);
     enum peri_err err = peri_hasher_new(&h);
-    if (err == PERI_OK && options->trust_block.n > 0) {
-        size_t n = 0;
-        err = peri_hex_decode(trust.block_hash, sizeof trust.block_hash, &n, options->trust_block);
-        trust.has_block_hash = err == PERI_OK && n == sizeof trust.block_hash;
-        if (!trust.has_block_hash)
-            err = peri_fault_set(fault, PERI_ECONFIG, "trust_block must be 64 hexadecimal digits");
+    if (followed != NULL)
+        trust.validators = *followed;
+    else if (err == PERI_OK && options->trust_block.n > 0) {
+        err = peri_gonka_anchor_hash(trust.block_hash, options, fault);
+        trust.has_block_hash = err == PERI_OK;
     }
-    if (err == PERI_OK && options->trust_validators.n > 0)
+    if (err == PERI_OK && followed == NULL && options->trust_validators.n > 0)
         err = read_validators(&trust, &a, h, options->trust_validators, fault);
     if (err == PERI_OK) err = peri_gonka_prove(set, &report, h, document, &trust, fault);
     if (err == PERI_OK) say(log, &report);

@@ -118,6 +118,7 @@ void peri_gonka_network_unref(struct peri_gonka_network *n) {
     peri_gonka_set_free(n->set);
     peri_gonka_set_free(n->fixed);
     peri_gonka_set_free(n->next);
+    peri_gonka_trusted_free(n->trusted);
     peri_arena_done(&n->arena);
     peri_free(n->wallets);
     peri_keyring_free(n->ring);

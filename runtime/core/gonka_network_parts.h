@@ -4,6 +4,7 @@
 
 #include "base/rand.h"
 #include "core/fetch.h"
+#include "core/gonka_follow.h"
 #include "core/gonka_network.h"
 
 struct peri_gonka_purse {
@@ -31,11 +32,14 @@ struct peri_gonka_network {
     bool is_running, has_epoch;
     uint64_t checked; /* epoch checks since the participants were fetched last */
     struct peri_gonka_epoch epoch;
-    struct peri_gonka_set *set;   /* in force */
-    struct peri_gonka_set *fixed; /* of the configured endpoints, not judged yet */
-    struct peri_gonka_set *next;  /* fetched, waiting for the rest of the refresh */
-    struct peri_buf document;     /* that waits for the commit it is proven with */
-    struct peri_arena arena;      /* of the chain's parameters */
+    struct peri_gonka_set *set;         /* in force */
+    struct peri_gonka_set *fixed;       /* of the configured endpoints, not judged yet */
+    struct peri_gonka_set *next;        /* fetched, waiting for the rest of the refresh */
+    struct peri_gonka_follow *follow;   /* under way */
+    struct peri_gonka_trusted *trusted; /* how far the chain was followed; NULL: not begun */
+    char base[1024];                    /* the present source, without /v1 */
+    struct peri_buf document;           /* that waits for the commit it is proven with */
+    struct peri_arena arena;            /* of the chain's parameters */
     struct peri_str *agents;
     size_t agent_count;
     struct peri_gonka_status status;

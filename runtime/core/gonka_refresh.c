@@ -162,14 +162,19 @@ static void succeed(struct peri_gonka_network *n) {
 
 /* ---- Steps ---- */
 
-/* Start a GET of the present source's `path`; a failure to start ends the refresh. */
-static void get(struct peri_gonka_network *n, const char *path, size_t max,
-                void (*done)(void *arg, const struct peri_fetched *got)) {
+/* The present source without what stands behind its host. */
+static void settle_base(struct peri_gonka_network *n) {
     struct peri_str base = n->provider->sources[n->source];
     while (base.n > 0 && base.p[base.n - 1] == '/') base.n--;
     if (peri_str_has_suffix(base, PERI_STR("/v1"))) base.n -= 3;
+    snprintf(n->base, sizeof n->base, "%.*s", PERI_STR_ARGS(base));
+}
+
+/* Start a GET of the present source's `path`; a failure to start ends the refresh. */
+static void get(struct peri_gonka_network *n, const char *path, size_t max,
+                void (*done)(void *arg, const struct peri_fetched *got)) {
     char url[2048];
-    snprintf(url, sizeof url, "%.*s%s", PERI_STR_ARGS(base), path);
+    snprintf(url, sizeof url, "%s%s", n->base, path);
     struct peri_fault fault = { .text = "" };
     enum peri_err err =
         peri_fetch_start(&n->fetch, n->env.client, peri_str_of(url), STEP_MS, max, done, n, &fault);
@@ -231,7 +236,9 @@ static enum peri_err read_document(struct peri_gonka_network *n, struct peri_str
                                    struct peri_str commit, struct peri_fault *fault) {
     enum peri_err err =
         n->options->verify_proofs
-            ? peri_gonka_anchor_prove(&n->next, n->options, document, commit, n->env.log, fault)
+            ? peri_gonka_anchor_prove(&n->next, n->options,
+                                      n->trusted != NULL ? &n->trusted->validators : NULL, document,
+                                      commit, n->env.log, fault)
             : peri_gonka_set_read(&n->next, document, fault);
     if (err != PERI_OK) n->next = NULL;
     return err;
@@ -259,24 +266,64 @@ static void on_commit(void *arg, const struct peri_fetched *got) {
     peri_buf_done(&n->document);
 }
 
-static void ask_commit(struct peri_gonka_network *n, struct peri_str document) {
+static void drop_document(struct peri_gonka_network *n, const char *what, const char *why) {
+    peri_buf_done(&n->document);
+    fail(n, what, why);
+}
+
+static void on_followed(void *arg, enum peri_err err, struct peri_gonka_trusted *trusted,
+                        struct peri_str commit, const char *why) {
+    struct peri_gonka_network *n = arg;
+    n->follow = NULL;
+    if (err != PERI_OK) {
+        drop_document(n, "following the chain", why[0] != '\0' ? why : peri_err_text(err));
+        return;
+    }
+    peri_gonka_trusted_free(n->trusted);
+    n->trusted = trusted;
+    peri_log_say(n->env.log, PERI_LOG_INFO, "gonka: the chain was followed to block %lld",
+                 (long long)trusted->height);
+    take_document(n, peri_buf_str(&n->document), commit);
+    peri_buf_done(&n->document);
+}
+
+/* From the block that is trusted to the one whose header carries the record's app hash. */
+static void follow(struct peri_gonka_network *n, int64_t target) {
+    struct peri_fault fault = { .text = "" };
+    struct peri_gonka_walk walk = { .client = n->env.client,
+                                    .clock = n->env.clock,
+                                    .base = peri_str_of(n->base),
+                                    .chain_id = n->options->trust_chain,
+                                    .from = n->trusted,
+                                    .pin = { .height = (int64_t)n->options->trust_height },
+                                    .target = target };
+    enum peri_err err = peri_gonka_anchor_hash(walk.pin.hash, n->options, &fault);
+    if (err == PERI_OK) err = peri_gonka_follow_start(&n->follow, &walk, on_followed, n, &fault);
+    if (err == PERI_OK) return;
+    n->follow = NULL;
+    drop_document(n, "following the chain",
+                  fault.text[0] != '\0' ? fault.text : peri_err_text(err));
+}
+
+/* What the proof leads to: the block after the one that wrote the record. */
+static void ask_anchor(struct peri_gonka_network *n, struct peri_str document) {
     struct peri_gonka_set *set;
     struct peri_fault fault = { .text = "" };
     enum peri_err err = peri_gonka_set_read(&set, document, &fault);
-    if (err == PERI_OK) {
+    int64_t height = err == PERI_OK ? set->created_height + 1 : 0;
+    if (err == PERI_OK) peri_gonka_set_free(set);
+    peri_buf_init(&n->document, PERI_GONKA_DOCUMENT_MAX);
+    if (err == PERI_OK) err = peri_buf_add(&n->document, document);
+    if (err != PERI_OK) {
+        drop_document(n, "participants", fault.text[0] != '\0' ? fault.text : peri_err_text(err));
+    } else if (n->options->trust_height > 0 &&
+               (n->trusted == NULL || n->trusted->height != height)) {
+        follow(n, height);
+    } else {
         char path[64];
-        snprintf(path, sizeof path, "/chain-rpc/commit?height=%lld",
-                 (long long)set->created_height + 1);
-        peri_gonka_set_free(set);
-        peri_buf_init(&n->document, PERI_GONKA_DOCUMENT_MAX);
-        err = peri_buf_add(&n->document, document);
-        if (err == PERI_OK) {
-            get(n, path, SMALL_MAX * 4, on_commit);
-            return;
-        }
-        peri_buf_done(&n->document);
+        snprintf(path, sizeof path, "/chain-rpc/commit?height=%lld", (long long)height);
+        get(n, path, SMALL_MAX * 4, on_commit);
     }
-    fail(n, "participants", fault.text[0] != '\0' ? fault.text : peri_err_text(err));
 }
 
 static void on_participants(void *arg, const struct peri_fetched *got) {
@@ -285,7 +332,7 @@ static void on_participants(void *arg, const struct peri_fetched *got) {
     if (!is_good(n, got, why))
         fail(n, "participants", why);
     else if (n->options->verify_proofs)
-        ask_commit(n, got->body);
+        ask_anchor(n, got->body);
     else
         take_document(n, got->body, PERI_STR(""));
 }
@@ -341,7 +388,8 @@ static void read_source(struct peri_gonka_network *n, struct peri_str path) {
 
 void peri_gonka_refresh_due(void *arg) {
     struct peri_gonka_network *n = arg;
-    if (n->fetch != NULL) return;
+    if (n->fetch != NULL || n->follow != NULL) return;
+    settle_base(n);
     struct peri_str source = n->provider->sources[n->source];
     if (peri_str_has_prefix(source, PERI_STR("file://")))
         read_source(n, peri_str_from(source, 7));
@@ -356,7 +404,7 @@ void peri_gonka_network_start(struct peri_gonka_network *n) {
 }
 
 void peri_gonka_network_refresh(struct peri_gonka_network *n) {
-    if (n->provider->source_count == 0 || n->fetch != NULL) return;
+    if (n->provider->source_count == 0 || n->fetch != NULL || n->follow != NULL) return;
     n->checked = CHECKS_MAX;
     peri_timer_stop(&n->timer);
     peri_gonka_refresh_due(n);
@@ -366,6 +414,8 @@ void peri_gonka_network_close(struct peri_gonka_network *n) {
     n->is_running = false;
     peri_timer_stop(&n->timer);
     peri_fetch_cancel(n->fetch);
+    peri_gonka_follow_cancel(n->follow);
     n->fetch = NULL;
+    n->follow = NULL;
     peri_buf_done(&n->document);
 }

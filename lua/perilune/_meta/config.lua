@@ -106,6 +106,7 @@ function include(path) end
 ---@field address? string Requester address to send; derived from the key when not given.
 ---@field default_max_concurrent? integer Requests under way at once at one host; 0: no limit. Default: 0.
 ---@field verify_proofs? boolean Believe a list of participants only with its proof. Default: false.
+---@field trust_height? integer Height of trust_block, at most two weeks old: the chain is followed from there, signature by signature; 0: trust_block is the block of the list itself. Default: 0.
 ---@field trust_block? string Hash of the block that a proof must lead to: 64 hexadecimal digits.
 ---@field trust_validators? string File with the validator set whose signatures a proof must carry, as a node's /chain-rpc/validators gives it.
 ---@field trust_chain? string Chain id that proofs must be of. Default: gonka-mainnet.
