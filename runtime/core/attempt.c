@@ -222,9 +222,10 @@ static enum peri_err judge_node(struct peri_attempt *a) {
         err = PERI_EUPSTREAM;
         break;
     case PERI_GONKA_ACT_DROP_WALLET:
-        peri_gonka_network_rest(p->gonka, a->wallet, peri_loop_now_ms(w->loop));
-        a->is_excused = true;
-        err = PERI_EAUTH;
+        /* A host that alone says so is set aside itself: an honest one loses little by it. */
+        a->is_excused =
+            peri_gonka_network_rest(p->gonka, a->wallet, p->address, peri_loop_now_ms(w->loop));
+        err = a->is_excused ? PERI_EAUTH : PERI_EUPSTREAM;
         break;
     case PERI_GONKA_ACT_COOL: err = err == PERI_ERATELIMIT ? err : PERI_EUPSTREAM; break;
     case PERI_GONKA_ACT_DROP_ENDPOINT:

@@ -50,8 +50,16 @@ enum peri_err peri_gonka_network_sign(struct peri_gonka_signed *out, size_t *wal
     return PERI_EAUTH;
 }
 
-void peri_gonka_network_rest(struct peri_gonka_network *n, size_t wallet, uint64_t now_ms) {
-    atomic_store(&n->wallets[wallet].rests_until_ms, now_ms + WALLET_REST_MS);
+bool peri_gonka_network_rest(struct peri_gonka_network *n, size_t wallet, struct peri_str node,
+                             uint64_t now_ms) {
+    struct peri_gonka_purse *purse = &n->wallets[wallet];
+    uint64_t says = peri_str_hash(node) | 1;
+    uint64_t since = atomic_exchange(&purse->doubted_ms, now_ms);
+    uint64_t before = atomic_exchange(&purse->doubted_by, says);
+    if (before == 0 || before == says || now_ms - since > WALLET_REST_MS) return false;
+    atomic_store(&purse->doubted_by, 0);
+    atomic_store(&purse->rests_until_ms, now_ms + WALLET_REST_MS);
+    return true;
 }
 
 /* ---- Life ---- */

@@ -91,7 +91,11 @@ PERI_MUST_USE enum peri_err peri_gonka_network_sign(struct peri_gonka_signed *ou
                                                     struct peri_gonka_pen *pen,
                                                     struct peri_str body, struct peri_str node,
                                                     uint64_t now_ms);
-/* Any thread: that wallet can not pay; leave it alone for a while. */
-void peri_gonka_network_rest(struct peri_gonka_network *n, size_t wallet, uint64_t now_ms);
+/* Any thread: a host says that the wallet can not pay. Hosts may lie, and one that does would else take the whole
+ * network away: the wallet rests for a while once a second host has said the same.
+ *   node    the host's account
+ *   gives   true when it is believed */
+bool peri_gonka_network_rest(struct peri_gonka_network *n, size_t wallet, struct peri_str node,
+                             uint64_t now_ms);
 
 #endif

@@ -10,6 +10,8 @@
 struct peri_gonka_purse {
     struct peri_gonka_wallet wallet;
     atomic_uint_fast64_t rests_until_ms;
+    atomic_uint_fast64_t doubted_by,
+        doubted_ms; /* hash of the host that said it can not pay; 0: nobody */
 };
 
 struct peri_gonka_network {
