@@ -72,8 +72,8 @@ describe("reloading a policy", function()
     local r = start({
       providers = { router.provider("a", p) }, policies = { "edited.lua" }, log = { level = "info" }, workers = 2,
     }, { ["edited.lua"] = good(0) })
-    local is_over, asked, failed, newest = false, 0, 0, 0
-    for client = 1, 4 do
+    local is_over, asked, failed, newest, clients = false, 0, 0, 0, 4
+    for client = 1, clients do
       loop.spawn(function()
         while not is_over do
           local answer = client % 2 == 0 and r:stream() or r:chat()
@@ -83,6 +83,7 @@ describe("reloading a policy", function()
           if not answer or answer.status ~= 200 or text ~= "Hello there." then failed = failed + 1 end
           if answer and edit_of(answer) then newest = math.max(newest, edit_of(answer)) end
         end
+        clients = clients - 1
       end)
     end
 
@@ -106,6 +107,7 @@ describe("reloading a policy", function()
     end
     loop.await("the last good edit to serve", function() return newest == last_good end)
     is_over = true
+    loop.await("the clients to end", function() return clients == 0 end)
     local grown = r.process:memory_kib() - memory
     assert.equal(EDITS // 2, reloads)
     assert.equal(EDITS // 2, refusals)

@@ -120,6 +120,7 @@ function Process:stop()
   self:signal "TERM"
   local ok, status = pcall(self.wait, self, 10)
   if ok then return status end
+  if type(status) ~= "string" then error(status, 0) end -- the run is over: not a matter of time
   self:signal "KILL"
   return self:wait(10)
 end

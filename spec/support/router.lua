@@ -208,7 +208,11 @@ function router.test(body, seconds)
       end)
       for _, one in ipairs(started) do one:stop() end
     end, seconds)
-    local tail = not ok and started[1] and started[1].process:stderr():sub(-6000) or ""
+    local tail = ""
+    if not ok and started[1] then
+      local has_ended, status = pcall(started[1].process.wait, started[1].process, 0.5)
+      tail = started[1].process:stderr():sub(-6000) .. (has_ended and "\n(it ended with status " .. status .. ")" or "")
+    end
     process.stop_all()
     if not ok then
       if type(why) == "string" and tail ~= "" then why = why .. "\n--- the router's last words\n" .. tail end
