@@ -31,12 +31,12 @@ describe("the environment alone", function()
   end)
 
   it("makes providers of PERILUNE_UPSTREAM, with keys behind semicolons", function()
-    local at = dump { PERILUNE_UPSTREAM = "http://a:1, http://b:2/v2;" .. canary .. "," }
+    local at = dump { PERILUNE_UPSTREAM = "http://a:8001, http://b:8002/v2;" .. canary .. "," }
     assert.equal("upstream", (at "providers[1].id"))
-    assert.equal("http://a:1/v1", (at "providers[1].url"))
+    assert.equal("http://a:8001/v1", (at "providers[1].url"))
     assert.is_nil((at "providers[1].key"))
     assert.equal("upstream-2", (at "providers[2].id"))
-    assert.equal("http://b:2/v2", (at "providers[2].url"))
+    assert.equal("http://b:8002/v2", (at "providers[2].url"))
     assert.equal("secret env:PERILUNE_UPSTREAM", (at "providers[2].key"))
     assert.is_nil((at "providers[3].id"))
   end)
@@ -84,17 +84,17 @@ describe("the environment alone", function()
   it("prefers static Gonka endpoints to a source", function()
     local at = dump {
       GONKA_PRIVATE_KEY = wallet, GONKA_SOURCE_URL = "http://node1:8000",
-      GONKA_ENDPOINTS = " http://a:1 ; " .. address .. " , http://b:2;" .. address .. ",",
+      GONKA_ENDPOINTS = " http://a:8001 ; " .. address .. " , http://b:8002;" .. address .. ",",
     }
-    assert.equal("http://a:1;" .. address, (at "providers[1].endpoints[1]"))
-    assert.equal("http://b:2;" .. address, (at "providers[1].endpoints[2]"))
+    assert.equal("http://a:8001;" .. address, (at "providers[1].endpoints[1]"))
+    assert.equal("http://b:8002;" .. address, (at "providers[1].endpoints[2]"))
     assert.is_nil((at "providers[1].sources[1]"))
   end)
 
   it("pairs GONKA_ENDPOINT with an address, under either name", function()
     for _, name in ipairs { "GONKA_PROVIDER_ADDRESS", "GONKA_TRANSFER_ADDRESS" } do
-      local at = dump { GONKA_PRIVATE_KEY = wallet, GONKA_ENDPOINT = "http://a:1/v1", [name] = address }
-      assert.equal("http://a:1/v1;" .. address, (at "providers[1].endpoints[1]"))
+      local at = dump { GONKA_PRIVATE_KEY = wallet, GONKA_ENDPOINT = "http://a:8001/v1", [name] = address }
+      assert.equal("http://a:8001/v1;" .. address, (at "providers[1].endpoints[1]"))
     end
   end)
 
