@@ -40,3 +40,57 @@ describe("the gateway's rules", function()
       "$stream", "authorization" }, left_out)
   end)
 end)
+
+describe("repairs", function()
+  -- Requests that the network takes and the engine behind it then refuses or mishandles, or whose repair says the same
+  -- in other words. For each, why the request that goes on is another one.
+  local better = {
+    ["null means not given"] = { "gw-h0435", "gw-min_tokens-0126", "gw-min_tokens-0130", "gw-bad_words-0225",
+      "gw-max_completion_tokens-0164", "gw-stop_token_ids-0217", "gw-parallel_tool_calls-0247",
+      "gw-skip_special_tokens-0252", "gw-detokenize-0257", "gw-structured_outputs-0912",
+      "gw-thinking_token_budget-0593" },
+    ["a choice among no tools, or of one that is not declared"] = { "gw-h0036", "gw-h0159", "gw-h0471", "gw-h0472",
+      "gw-h0473", "gw-h0475", "gw-tool_choice-0786", "gw-tool_choice-0797" },
+    ["think:false is what the client asked for"] = { "gw-h0148" },
+    ["the engine takes no value of this type"] = { "gw-top_k-0034", "gw-stop-0207", "gw-stop-0208",
+      "gw-stop_token_ids-0216", "gw-stop_token_ids-0218", "gw-logit_bias-0234", "gw-logit_bias-0235",
+      "gw-logit_bias-0236", "gw-logit_bias-0237", "gw-logit_bias-0238", "gw-logit_bias-0241",
+      "gw-thinking_token_budget-0592", "gw-thinking_token_budget-0594", "gw-thinking_token_budget-0595" },
+    ["n is 1 for a greedy request, and the rules ran twice"] = { "gw-n-0100" },
+  }
+
+  local results = {}
+  setup(function()
+    for _, line in ipairs(lines "spec/vectors/gateway-cases.jsonl") do
+      local result, detail, case = cases.repair(line)
+      results[result] = results[result] or {}
+      results[result][case.id] = detail
+    end
+  end)
+
+  local function count(result)
+    local n = 0
+    for _ in pairs(results[result] or {}) do n = n + 1 end
+    return n
+  end
+
+  it("make 349 of the 471 refused requests acceptable", function()
+    assert.equal(349, count "repaired")
+    assert.equal(122, count "refused")
+  end)
+
+  it("never spoil a request that was accepted", function()
+    assert.same({}, results.broken or {})
+  end)
+
+  it("change nothing for the network but what is listed here with its reason", function()
+    local listed = {}
+    for _, ids in pairs(better) do
+      for _, id in ipairs(ids) do listed[id] = true end
+    end
+    local changed = {}
+    for id in pairs(results.changed) do changed[id] = true end
+    assert.same(listed, changed)
+    assert.equal(565, count "accepted")
+  end)
+end)

@@ -2,7 +2,9 @@
 -- A case is one line of JSON: a request and what the gateway made of it. What is long is written short, with objects
 -- whose only member starts with `$`: $string, $repeat, $object, $nest.
 local json = require("perilune").json
+local body = require "perilune.rules.body"
 local gateway = require "perilune.rules.gateway"
+local repair = require "perilune.rules.repair"
 
 local cases = {}
 
@@ -124,11 +126,11 @@ end
 local forced = { "logprobs", "top_logprobs", "return_token_ids" }
 
 --- Members the cases leave out unless they are about them.
-local function forget_usual(set, expected, body)
+local function forget_usual(set, expected, text)
   for _, name in ipairs(forced) do
     if expected.set == nil or (expected.set.top_logprobs == nil and expected.set[name] == nil) then set[name] = nil end
   end
-  local sent = json.document(body)
+  local sent = json.document(text)
   if set.max_tokens == 3072 and (json.kind(sent) ~= "object" or sent.max_completion_tokens == nil)
     and (expected.set == nil or expected.set.max_tokens == nil) then
     set.max_tokens = nil
@@ -142,10 +144,10 @@ local function names(t)
   return table.concat(list, ", ")
 end
 
-local function compare_output(case, body, doc)
+local function compare_output(case, text, doc)
   local expected = case.expect.output or {}
-  local set, removed = cases.difference(case.request_raw and body:match("^%s*(.-)%s*trailing$") or body, doc)
-  forget_usual(set, expected, body)
+  local set, removed = cases.difference(case.request_raw and text:match("^%s*(.-)%s*trailing$") or text, doc)
+  forget_usual(set, expected, text)
   local want_removed = {}
   for _, name in ipairs(expected.removed or {}) do want_removed[name] = true end
   if names(removed) ~= names(want_removed) then
@@ -161,6 +163,10 @@ local function compare_output(case, body, doc)
   end
 end
 
+local function settings(case)
+  return { default_model = case.model, is_admin = case.admin_key == true }
+end
+
 --- Run a request case as the gateway would.
 ---@param line string
 ---@return "agree"|"differ"|"outside"
@@ -171,12 +177,12 @@ function cases.emulate(line)
   if case.model == json.null then case.model = nil end
   local outside = cases.outside(case)
   if outside then return "outside", outside, case end
-  local body = cases.body(line)
+  local text = cases.body(line)
   local doc, message, field, status
-  if body == nil then
+  if text == nil then
     message, field, status = "request body is required", "$body", 400
   else
-    doc, message, field, status = gateway.text(body, { default_model = case.model, is_admin = case.admin_key == true })
+    doc, message, field, status = gateway.text(text, settings(case))
   end
   local expect = case.expect
   if (status or 200) ~= expect.status then
@@ -190,8 +196,35 @@ function cases.emulate(line)
     end
     return "agree", message, case
   end
-  local why = compare_output(case, body, doc)
+  local why = compare_output(case, text, doc)
   return why and "differ" or "agree", why or "accepted", case
+end
+
+--- Repair the request of a case, then ask the gateway.
+---@param line string
+---@return "accepted"|"repaired"|"refused"|"broken"|"changed"|"outside" result
+---   accepted, and the network would make the same of it · repaired: it was refused · refused before and after ·
+---   broken: only the repaired one is refused · changed: the network would make something else of it
+---@return string detail
+---@return table case
+function cases.repair(line)
+  local case = assert(json.decode(line))
+  if case.model == json.null then case.model = nil end
+  local outside = cases.outside(case)
+  if outside then return "outside", outside, case end
+  local text, was_accepted = cases.body(line), case.expect.status == 200
+  local doc = text and #text <= body.max_bytes and (body.read(text) or json.document(text)) or nil
+  if json.kind(doc) ~= "object" then return "refused", case.expect.message_contains, case end
+  local options = settings(case)
+  options.off = repair.off()
+  local c, message = repair.document(doc, options)
+  local after
+  if not message then after, message = gateway.text(json.text(doc), settings(case)) end
+  if message then return was_accepted and "broken" or "refused", message, case end
+  if not was_accepted then return "repaired", repair.summary(c), case end
+  local before = gateway.text(text, settings(case))
+  if json.same(before, after) then return "accepted", repair.summary(c), case end
+  return "changed", repair.summary(c), case
 end
 
 return cases

@@ -7,6 +7,7 @@ local body = {
   max_bytes = 10485760,
   max_nesting = 32,
 }
+body.too_deep = ("request nesting depth exceeds limit %d"):format(body.max_nesting)
 
 --- How deep { and [ nest, as the gateway counts: outside strings, until `limit` is passed.
 ---@param text string
@@ -174,7 +175,7 @@ local kinds = { number = "number", string = "string", boolean = "bool", array = 
 function body.read(text)
   if #text > body.max_bytes then return nil, "request body too large", "$body", 413 end
   if body.is_deeper(text, body.max_nesting) then
-    return nil, ("request nesting depth exceeds limit %d"):format(body.max_nesting), "$body", 400
+    return nil, body.too_deep, "$body", 400
   end
   text = body.whole_surrogates(text)
   local doc = json.document(text)

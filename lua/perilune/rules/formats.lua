@@ -34,7 +34,9 @@ function formats.response_format(c)
   if type(name) ~= "string" or words.is_blank(name) then
     return name_at .. ": invalid: must be a non-empty string", name_at
   end
-  if utf8.len(name) and utf8.len(name) > 64 then return name_at .. ": invalid: must be 64 characters or fewer", name_at end
+  if utf8.len(name) and utf8.len(name) > 64 then
+    return name_at .. ": invalid: must be 64 characters or fewer", name_at
+  end
   if not name:find("^[%w_.-]+$") then return name_at .. ": invalid: must match ^[A-Za-z0-9_.-]+$", name_at end
   local body, body_at = wrapper.schema, "response_format.json_schema.schema"
   if body == nil or json.kind(body) ~= "object" then return body_at .. ": invalid shape: must be an object", body_at end

@@ -14,8 +14,14 @@ local gateway = {}
 
 local checks, clamps = params.checks, params.clamps
 
+--- Found by a repair: how deep a body nests is counted on its text, before it is read.
+local function nesting(c)
+  if c.is_too_deep then return body.too_deep, "$body" end
+end
+
 --- Name, the parameter that must be there for the rule to have anything to do (false: always), the rule.
 gateway.rules = {
+  { "nesting", false, nesting },
   { "extra_body", "extra_body", checks.extra_body },
   { "unknown", false, checks.unknown },
   { "message_count", "messages", messages.count },

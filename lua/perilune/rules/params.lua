@@ -1,4 +1,4 @@
---- params: the top-level parameters that are scalars or short lists: which the gateway knows, and what it makes of them.
+--- params: top-level parameters that are scalars or short lists: which the gateway knows, and what it makes of them.
 -- Two kinds of rule: `checks` run before the messages are looked at, `clamps` after the output limits are known. Every
 -- rule is given the context and returns nil, or a sentence and the field it is about.
 local json = require("perilune").json

@@ -1,0 +1,295 @@
+--- repair_messages: a conversation made one that the gateway takes: roles, contents, calls and their results.
+local json = require("perilune").json
+local tool_ids = require "perilune.tool_ids"
+local words = require "perilune.rules.words"
+
+local messages = {
+  --- Other names of the roles.
+  roles = { ai = "assistant", model = "assistant", bot = "assistant", chatbot = "assistant", human = "user",
+    root = "system", latest_reminder = "system", context = "system" },
+  --- Parts of other interfaces that are text.
+  text_parts = { text = "text", input_text = "text", output_text = "text", summary_text = "text", refusal = "refusal" },
+}
+
+local null, is_blank = json.null, words.is_blank
+
+local function is_kind(value, kind)
+  return type(value) == "userdata" and json.kind(value) == kind
+end
+
+local function is_object(value)
+  return is_kind(value, "object")
+end
+
+local known = { developer = true, system = true, user = true, assistant = true, tool = true, ["function"] = true }
+
+local function repair_role(c, message)
+  local role = message.role
+  if role == "developer" and c.family.developer_role == false then
+    message.role = "system"
+    c:note "developer became system"
+    return
+  end
+  if known[role] then return end
+  local spelled = type(role) == "string" and words.trim(role):lower() or nil
+  spelled = spelled and (messages.roles[spelled] or spelled)
+  if (role == nil or role == null) and type(message.tool_call_id) == "string" then spelled = "tool" end
+  if known[spelled] then
+    message.role = spelled
+    c:note("corrected a role to " .. spelled)
+  end
+end
+
+-- What a role may not carry, the gateway refuses, even null.
+local foreign = {
+  assistant = { "tool_call_id" },
+  tool = { "tool_calls", "function_call" },
+  user = { "tool_calls", "tool_call_id", "function_call" },
+}
+foreign.system, foreign.developer, foreign["function"] = foreign.user, foreign.user, foreign.user
+
+--- Members that say nothing are dropped; calls that a user is said to have made are not ours to drop.
+local function drop_foreign(c, message, role)
+  for _, name in ipairs(foreign[role]) do
+    local value = message[name]
+    if value ~= nil then
+      local says_nothing = value == null or name == "tool_call_id" or is_kind(value, "array") and #value == 0
+      if says_nothing or role == "tool" then
+        message[name] = nil
+        c:note(("dropped %s of a %s message"):format(name, role))
+      end
+    end
+  end
+end
+
+-- ---- Content ----
+
+local function part_text(part)
+  if type(part) == "string" then return part end
+  if not is_object(part) then return nil end
+  local kind = part.type
+  if kind == nil or kind == null or kind == "" then kind = "text" end
+  local member = messages.text_parts[kind]
+  local text = member and part[member]
+  if type(text) == "number" then text = json.encode(text) end
+  return type(text) == "string" and text or nil
+end
+
+--- Reasoning of an earlier turn, in a part of its own: the network has no place for it in the content.
+local function is_reasoning(part)
+  return is_object(part) and (part.type == "thinking" or part.type == "redacted_thinking" or part.type == "reasoning")
+end
+
+--- Parts as one text; nil when one of them is not text.
+local function join(c, parts)
+  local texts = {}
+  for i = 1, #parts do
+    local part = parts[i]
+    local text = part_text(part)
+    if text then
+      if not is_blank(text) then texts[#texts + 1] = text end
+    elseif is_reasoning(part) then
+      c:note "dropped a part with reasoning"
+    elseif part ~= null then
+      return nil
+    end
+  end
+  return table.concat(texts, "\n")
+end
+
+--- A call that stands in the content, as the Messages interface writes it.
+local function lift_calls(c, message, parts)
+  local calls = json.array {}
+  for i = #parts, 1, -1 do
+    local part = parts[i]
+    if is_object(part) and part.type == "tool_use" and type(part.name) == "string" then
+      local input = part.input
+      table.insert(calls, 1, { id = part.id, type = "function",
+        ["function"] = { name = part.name, arguments = is_object(input) and json.text(input) or "{}" } })
+      json.remove(parts, i)
+    end
+  end
+  if #calls > 0 and message.tool_calls == nil then
+    message.tool_calls = calls
+    c:note "moved calls from the content to tool_calls"
+  end
+end
+
+local function repair_content(c, message, role)
+  local content = message.content
+  if type(content) == "string" or content == nil or content == null then return end
+  local text
+  if type(content) == "number" or type(content) == "boolean" then
+    text = json.encode(content)
+  elseif is_object(content) then
+    text = part_text(content) or (role == "tool" and json.text(content) or nil)
+  else
+    if role == "assistant" then lift_calls(c, message, content) end
+    if #content == 0 then return end
+    -- Parts that are plain text already are what the gateway joins itself.
+    text = join(c, content)
+  end
+  if text then
+    message.content = text
+    c:note "wrote content as text"
+  end
+end
+
+local function is_empty(content)
+  return content == nil or content == null or type(content) == "string" and is_blank(content)
+    or is_kind(content, "array") and #content == 0
+end
+
+-- ---- Calls ----
+
+local function repair_call(c, call)
+  if not is_object(call) then return end
+  if call.type ~= "function" and (is_object(call["function"]) or call.type == nil or call.type == null) then
+    call.type = "function"
+    c:note "corrected the type of a call"
+  end
+  if call["function"] == nil and type(call.name) == "string" then
+    call["function"] = { name = call.name, arguments = call.arguments or call.input or "{}" }
+    c:note "rewrote a call as a function"
+  end
+  local func = call["function"]
+  if not is_object(func) then return end
+  local arguments = func.arguments
+  if type(arguments) == "userdata" and arguments ~= null then
+    func.arguments = json.text(arguments)
+    c:note "wrote arguments of a call as text"
+  elseif type(arguments) == "number" or type(arguments) == "boolean" then
+    func.arguments = json.encode(arguments)
+    c:note "wrote arguments of a call as text"
+  end
+end
+
+--- gives whether ids of this message must be renamed
+local function repair_calls(c, message)
+  local calls = message.tool_calls
+  if message.function_call == null then message.function_call = nil end
+  if calls == nil then return false end
+  if is_object(calls) and calls["function"] ~= nil then
+    message.tool_calls = json.array { calls }
+    calls = message.tool_calls
+    c:note "made tool_calls a list"
+  end
+  if not is_kind(calls, "array") then
+    if calls ~= null and not is_object(calls) then return false end
+    message.tool_calls = nil
+    return false
+  end
+  if #calls == 0 then
+    message.tool_calls = nil
+    return false
+  end
+  local seen, must_rename = {}, false
+  for i = 1, #calls do
+    local call = calls[i]
+    repair_call(c, call)
+    local id = is_object(call) and call.id
+    if type(id) ~= "string" or is_blank(id) or seen[id] then must_rename = true end
+    if type(id) == "string" then seen[id] = true end
+  end
+  return must_rename
+end
+
+--- A result of a function of old names needs the name it answers.
+local function repair_function_name(c, message, last_name)
+  local name = message.name
+  if (type(name) ~= "string" or is_blank(name)) and last_name then
+    message.name = last_name
+    c:note "added the name of a function result"
+  end
+end
+
+-- ---- All ----
+
+local function has_said_something(list)
+  for i = 1, #list do
+    local message = list[i]
+    if is_object(message) and message.role == "user" and not is_empty(message.content) then return true end
+  end
+  return false
+end
+
+--- Turns without a word of user and system, when others of the user's say something.
+local function drop_empty(c, list)
+  if not has_said_something(list) then return end
+  for i = #list, 1, -1 do
+    local message = list[i]
+    local role = is_object(message) and message.role
+    local may_be_empty = role == "assistant" or role == "tool" or role == "function"
+    if is_object(message) and known[role] and not may_be_empty and is_empty(message.content)
+      and message.tool_calls == nil and message.function_call == nil then
+      json.remove(list, i)
+      c:note(("dropped an empty %s message"):format(role))
+    elseif message == null then
+      json.remove(list, i)
+      c:note "dropped a message that is null"
+    end
+  end
+end
+
+local function repair_one(c, state, message)
+  repair_role(c, message)
+  local role = message.role
+  if not known[role] then return end
+  drop_foreign(c, message, role)
+  local content = message.content
+  if type(content) ~= "string" then
+    repair_content(c, message, role)
+    content = message.content
+  end
+  if role == "assistant" then
+    if repair_calls(c, message) then state.must_rename = true end
+    local call = message.function_call
+    if is_object(call) then
+      state.last_name = type(call.name) == "string" and call.name or nil
+      if type(call.arguments) == "userdata" and call.arguments ~= null then
+        call.arguments = json.text(call.arguments)
+        c:note "wrote arguments of a call as text"
+      end
+    end
+  elseif role == "tool" then
+    if type(message.tool_call_id) ~= "string" then state.must_pair = true end
+  elseif role == "function" then
+    repair_function_name(c, message, state.last_name)
+    if is_empty(content) then message.content = "<empty tool result>" end
+  elseif is_empty(content) then
+    state.has_empty = true
+  end
+end
+
+function messages.run(c)
+  local list = c.top.messages
+  if type(list) == "string" and not is_blank(list) then
+    c:set("messages", json.array { { role = "user", content = list } })
+    list = c.top.messages
+    c:note "made messages of a text"
+  elseif is_object(list) and list.role ~= nil then
+    c:set("messages", json.array { list })
+    list = c.top.messages
+    c:note "made messages a list"
+  end
+  if not is_kind(list, "array") then return end
+  local state = {}
+  for i = 1, #list do
+    local message = list[i]
+    if type(message) == "string" and not is_blank(message) then
+      list[i] = { role = "user", content = message }
+      c:note "made a message of a text"
+    elseif is_object(message) then
+      repair_one(c, state, message)
+    elseif message == null then
+      state.has_empty = true
+    end
+  end
+  if state.has_empty then drop_empty(c, list) end
+  if state.must_rename or state.must_pair then
+    tool_ids.to_unique(list)
+    c:note "gave calls ids of their own"
+  end
+end
+
+return messages
