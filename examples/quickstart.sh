@@ -3,8 +3,8 @@
 #   examples/quickstart.sh          stays up afterwards, until Ctrl-C
 #   examples/quickstart.sh --once   ends after the answer
 #
-# Without keys in the environment it routes to simulated providers on this machine, the first of them broken, so that
-# there is something to see. With OPENAI_API_KEY, or GONKA_PRIVATE_KEY and GONKA_SOURCE_URL, or PROVIDERS and KEYS, or
+# Without keys in the environment it routes to a simulated network on this machine: a provider that is down, three Gonka
+# hosts that are discovered and check every signature, and a plain provider behind them. With OPENAI_API_KEY, or GONKA_PRIVATE_KEY and GONKA_SOURCE_URL, or PROVIDERS and KEYS, or
 # PERILUNE_UPSTREAM, it routes to the real thing; PERILUNE_MODEL names the model then.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -51,35 +51,38 @@ if [ -n "${OPENAI_API_KEY:-}${GONKA_PRIVATE_KEY:-}${PROVIDERS:-}${PERILUNE_UPSTR
   say "2. Start the router with the providers of your environment"
   configuration=()
 else
-  say "2. Start two simulated providers and the router"
-  lua5.4 -e 'require("perilune.simnet").main(arg)' - --providers 2 --model sim-chat --key sk-simulated \
+  say "2. Start a simulated network and the router in front of it"
+  build/perilune simnet --gonka 3 --wallet "$work/wallet.key" --providers 1 --model sim-chat \
     --default "tokens=24;token_ms=40" >"$work/simnet.log" 2>&1 </dev/null &
   started+=($!)
-  await "$work/simnet.log" '"sim2"' >/dev/null
-  urls=($(sed -n 's/.*"url":"\([^"]*\)".*/\1/p' "$work/simnet.log"))
+  plain=$(await "$work/simnet.log" '"name":"sim1"' | sed 's/.*"url":"\([^"]*\)".*/\1/')
+  chain=$(await "$work/simnet.log" '"network":"gonka"' | sed 's/.*"network":"gonka".*"url":"\([^"]*\)".*/\1/')
   cat >"$work/perilune.lua" <<LUA
 return {
   providers = {
-    { id = "broken", url = "http://127.0.0.1:1/v1", tier = 1 }, -- nobody listens there
-    { id = "sim1", url = "${urls[0]}", key = secret "env:SIMULATED_KEY", tier = 2, weight = 70, models = { "sim-chat" } },
-    { id = "sim2", url = "${urls[1]}", key = secret "env:SIMULATED_KEY", tier = 2, weight = 30, models = { "sim-chat" } },
+    { id = "down", url = "http://127.0.0.1:1/v1", tier = 1 }, -- nobody listens there
+    { id = "gonka", network = "gonka", source = "$chain", key = secret "file:$work/wallet.key",
+      private_hosts = true, tier = 2 },
+    { id = "plain", url = "$plain", models = { "sim-chat" }, tier = 3 },
   },
   policies = { "$PWD/policies/weighted.lua" },
 }
 LUA
   cat "$work/perilune.lua"
-  export SIMULATED_KEY=sk-simulated
   configuration=(--config "$work/perilune.lua")
 fi
 
-build/perilune serve "${configuration[@]}" --listen "$listen" >"$work/router.log" 2>&1 </dev/null &
+build/perilune serve ${configuration[@]+"${configuration[@]}"} --listen "$listen" >"$work/router.log" 2>&1 </dev/null &
 router=$!
 started+=("$router")
 port=$(await "$work/router.log" '"listening"' | sed 's/.*"port":\([0-9]*\).*/\1/')
 url=http://127.0.0.1:$port/v1
 
+if grep -q '"gonka"' "$work/perilune.lua" 2>/dev/null || [ -n "${GONKA_PRIVATE_KEY:-}" ]; then
+  await "$work/router.log" '"gonka hosts"'
+fi
 model=${PERILUNE_MODEL:-}
-[ -n "$model" ] || model=$(curl -sS "$url/models" | sed -n 's/^[^[]*\[[^]]*"id": *"\([^"]*\)".*/\1/p')
+[ -n "$model" ] || model=$(curl -sS "$url/models" | sed -n 's/^[^[]*\[{"id":"\([^"]*\)".*/\1/p')
 [ -n "$model" ] || model=gpt-4o-mini
 
 say "3. Ask it for a streamed answer from $model"
