@@ -87,29 +87,27 @@ static CURLcode set_manner(struct peri_easy *e, const struct peri_call_spec *spe
     return code;
 }
 
-/* A handle that once had a CA file cannot be given the system's again: it is replaced. */
-static enum peri_err take_easy(struct peri_call *call, const struct peri_call_spec *spec) {
-    struct peri_client *c = call->client;
-    enum peri_err err = peri_easy_take(&call->easy, c);
-    if (err == PERI_OK && call->easy->has_ca_file && spec->ca_file.n == 0) {
-        peri_easy_free(call->easy);
-        call->easy = NULL;
-        err = peri_easy_take(&call->easy, c);
-    }
-    return err;
+/* One's own file replaces the system's authorities, it does not add to them. */
+static CURLcode set_authorities(struct peri_easy *e, const struct peri_client *c,
+                                const struct peri_call_spec *spec) {
+    bool has_file = spec->ca_file.n > 0;
+    if (!has_file && !e->has_ca_file) return CURLE_OK;
+    CURLcode code =
+        curl_easy_setopt(e->easy, CURLOPT_CAINFO, has_file ? spec->ca_file.p : c->authorities.file);
+    if (code == CURLE_OK)
+        code = curl_easy_setopt(e->easy, CURLOPT_CAPATH, has_file ? NULL : c->authorities.dir);
+    e->has_ca_file = has_file;
+    return code;
 }
 
 enum peri_err peri_call_prepare(struct peri_call *call, const struct peri_call_spec *spec) {
-    enum peri_err err = take_easy(call, spec);
+    enum peri_err err = peri_easy_take(&call->easy, call->client);
     if (err != PERI_OK) return err;
     struct peri_easy *e = call->easy;
     e->call = call;
     CURLcode code = set_method(e, spec);
     if (code == CURLE_OK) code = set_manner(e, spec);
-    if (code == CURLE_OK && spec->ca_file.n > 0) {
-        code = curl_easy_setopt(e->easy, CURLOPT_CAINFO, spec->ca_file.p);
-        e->has_ca_file = true;
-    }
+    if (code == CURLE_OK) code = set_authorities(e, call->client, spec);
     if (code == CURLE_OK) code = curl_easy_setopt(e->easy, CURLOPT_CURLU, peri_url_curl(call->url));
     if (code == CURLE_OK) code = curl_easy_setopt(e->easy, CURLOPT_HTTPHEADER, call->lines);
     if (code == CURLE_OK && (call->target != NULL || e->has_target)) {

@@ -493,6 +493,7 @@ enum peri_err peri_client_new(struct peri_client **out, struct peri_loop *loop,
     if (c->options.multis == 0) c->options.multis = 512;
     if (c->options.idle_connections == 0) c->options.idle_connections = 256;
     c->loop = loop;
+    c->authorities = peri_authorities_find();
     c->may_use_target = peri_call_target_is_safe();
     peri_list_init(&c->ready);
     peri_list_init(&c->due);

@@ -20,6 +20,12 @@
 
 struct peri_watcher;
 
+/* Where the system's certificate authorities are: a directory that is looked into when one is needed, or else
+ * one file that is read for every connection. */
+struct peri_authorities {
+    const char *file, *dir; /* libcurl's own static text, or NULL */
+};
+
 /* One easy handle with what was last set on it, so that a request sets only what differs. */
 struct peri_easy {
     CURL *easy;
@@ -57,7 +63,8 @@ struct peri_client {
     size_t watcher_room, sockets;
     size_t open_calls;
     struct peri_list ready, due;
-    uv_idle_t *soon;     /* runs while something is ready or due */
+    uv_idle_t *soon; /* runs while something is ready or due */
+    struct peri_authorities authorities;
     bool may_use_target; /* peri_call_target_is_safe */
     bool is_soon, is_pumping;
     unsigned depth;            /* callbacks of owners under way */
@@ -111,6 +118,9 @@ void peri_multi_remove(struct peri_call *call);
 void peri_multi_act(struct peri_multi *m, curl_socket_t fd, int flags);
 void peri_multi_close(struct peri_multi *m);
 void peri_multi_free(struct peri_multi *m);
+
+/* authorities.c */
+struct peri_authorities peri_authorities_find(void);
 
 /* call_head.c */
 /* Cleared, with the request's head; NULL when memory ran out. */

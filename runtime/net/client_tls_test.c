@@ -129,6 +129,19 @@ TEST(an_unknown_authority_is_refused_also_after_it_was_trusted_once) {
     tls_close(&t);
 }
 
+TEST(another_file_of_authorities_counts_from_the_next_call_on) {
+    struct tls t;
+    char bundle[160];
+    tls_open(&t, "good");
+    t.b.spec.ca_file = peri_str_of(t.ca);
+    bench_run(&t.b);
+    CHECK_EQ(t.b.seen.report.err, PERI_OK);
+    snprintf(bundle, sizeof bundle, "%s/expired.pem", dir);
+    t.b.spec.ca_file = peri_str_of(bundle);
+    check_refused(&t, "certificate");
+    tls_close(&t);
+}
+
 TEST(a_certificate_for_another_name_is_refused) {
     struct tls t;
     tls_open(&t, "other");

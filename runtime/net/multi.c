@@ -21,6 +21,8 @@ static bool set_up(struct peri_client *c, struct peri_easy *e) {
            /* Without it, removing a transfer waits for its name lookup to end. */
            curl_easy_setopt(h, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK &&
            curl_easy_setopt(h, CURLOPT_TCP_KEEPALIVE, 1L) == CURLE_OK &&
+           curl_easy_setopt(h, CURLOPT_CAINFO, c->authorities.file) == CURLE_OK &&
+           curl_easy_setopt(h, CURLOPT_CAPATH, c->authorities.dir) == CURLE_OK &&
            curl_easy_setopt(h, CURLOPT_UPLOAD_BUFFERSIZE, 16384L) == CURLE_OK &&
            curl_easy_setopt(h, CURLOPT_HEADERFUNCTION, peri_call_on_line) == CURLE_OK &&
            curl_easy_setopt(h, CURLOPT_HEADERDATA, e) == CURLE_OK &&
