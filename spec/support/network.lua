@@ -80,7 +80,7 @@ end
 
 function Network:secret(i) return router.expression(("secret %q"):format("file:" .. self.wallets[i or 1])) end
 
---- The network as a provider of a configuration.
+--- The network as a provider of a configuration; `source = false` leaves discovery out.
 function Network:provider(options)
   local keys = {}
   for i in ipairs(self.wallets) do keys[i] = self:secret(i) end
@@ -88,7 +88,8 @@ function Network:provider(options)
     id = "gonka", network = "gonka", source = self.url, private_key = keys, private_hosts = true,
     refresh_interval = "60s",
   }
-  for name, value in pairs(options or {}) do entry[name] = value or nil end
+  for name, value in pairs(options or {}) do entry[name] = value end
+  if entry.source == false then entry.source = nil end
   return entry
 end
 

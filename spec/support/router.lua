@@ -42,7 +42,8 @@ end
 --- Start a router and wait until it listens.
 --   config   what the configuration file returns; listen, workers and log level have defaults here
 --   files    path → text: policies and the like, beside the configuration file
-function router.start(config, files)
+--   environment   name → value, beside this process's own
+function router.start(config, files, environment)
   local directory = process.directory()
   config.listen = config.listen or "127.0.0.1:0"
   config.workers = config.workers or 1
@@ -51,9 +52,11 @@ function router.start(config, files)
   local self = setmetatable({ directory = directory }, Router)
   for path, text in pairs(files or {}) do self:write(path, text) end
   self:configure(config)
+  local variables = { ASAN_OPTIONS = "detect_leaks=1", UBSAN_OPTIONS = "print_stacktrace=1" }
+  for name, value in pairs(environment or {}) do variables[name] = value end
   self.process = process.start({ router.program, "serve", "--config", directory .. "/perilune.lua" }, {
     directory = directory,
-    environment = { ASAN_OPTIONS = "detect_leaks=1", UBSAN_OPTIONS = "print_stacktrace=1" },
+    environment = variables,
   })
   self.port = self.process:await_line("the router to listen", function(line)
     local ok, record = pcall(cjson.decode, line)
@@ -201,8 +204,8 @@ function router.test(body, seconds)
   return function()
     local started = {}
     local ok, why = xpcall(loop.run, function(text) return text end, function()
-      body(function(config, files)
-        local one = router.start(config, files)
+      body(function(config, files, environment)
+        local one = router.start(config, files, environment)
         started[#started + 1] = one
         return one
       end)

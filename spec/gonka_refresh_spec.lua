@@ -1,0 +1,312 @@
+--- How the router follows a Gonka network: sources that fail, restarts, windows of proofs, what policies are told, and
+-- that requests under way never notice.
+local cjson = require "cjson"
+local loop = require "spec.support.loop"
+local network = require "spec.support.network"
+local process = require "spec.support.process"
+local router = require "spec.support.router"
+
+local POLICY = { ["network.lua"] = network.policy }
+
+local function behind(start, providers, more)
+  local config = { providers = providers, policies = { "network.lua" } }
+  for name, value in pairs(more or {}) do config[name] = value end
+  return start(config, POLICY)
+end
+
+local function some(seen) return seen.count > 0 end
+
+local function await_log(r, text)
+  return loop.await("'" .. text .. "' in the log", function()
+    for _, line in ipairs(r:log()) do
+      if line.msg:find(text, 1, true) then return line end
+    end
+  end)
+end
+
+describe("the refresh of a Gonka network", function()
+  teardown(process.stop_all)
+
+  it("keeps the last good hosts while no source answers", router.test(function(start)
+    local net = network.start {}
+    local r = behind(start, { net:provider() })
+    net:await(r, "the hosts", some)
+    net:steer("node", { status = 500 })
+    net:epoch { "h1" }
+    net:seen_by(r, "refresh")
+    local line = await_log(r, "refresh failed")
+    assert.matches("answered 500", line.msg)
+    assert.equal(3, net:seen_by(r).count)
+    assert.equal(200, r:chat().status)
+    net:steer("node", {})
+    net:await_epoch(r, 2)
+    assert.equal(1, net:seen_by(r).count)
+  end))
+
+  it("asks the next source when one is dead", router.test(function(start)
+    local net = network.start {}
+    local r = behind(start, { net:provider { source = false, sources = { "http://127.0.0.1:1", net.url } } })
+    net:await(r, "the hosts", some)
+    assert.equal(200, r:chat().status)
+  end))
+
+  it("reads a source's URL with and without its version", router.test(function(start)
+    local net = network.start {}
+    for _, tail in ipairs { "/", "/v1", "/v1/" } do
+      local r = behind(start, { net:provider { source = net.url .. tail } })
+      net:await(r, "the hosts", some)
+    end
+  end))
+
+  it("starts with the hosts it last knew, and forgets nothing when the network is gone", router.test(function(start)
+    local net = network.start {}
+    local directory = process.directory()
+    local r = behind(start, { net:provider() }, { state_dir = directory })
+    net:await(r, "the hosts", some)
+    r:stop()
+    assert.matches("active_participants", (process.read(directory .. "/gonka-gonka.json")))
+    net:steer("node", { status = 503 })
+    r = behind(start, { net:provider() }, { state_dir = directory })
+    assert.equal(200, r:chat().status)
+    assert.equal(3, net:seen_by(r).count)
+  end))
+
+  it("is left out when it is switched off", router.test(function(start)
+    local net = network.start {}
+    local r = behind(start, { net:provider { refresh = false, refresh_interval = "1s" } })
+    await_log(r, "gonka hosts")
+    local reads = net:look().reads
+    assert.equal(200, r:chat().status)
+    loop.delay(1.5) -- longer than the interval that is not kept
+    assert.equal(reads, net:look().reads)
+  end))
+
+  it("comes by itself, in its interval", router.test(function(start)
+    local net = network.start {}
+    local r = behind(start, { net:provider { refresh_interval = "1s" } })
+    loop.await("the hosts", function() return r:chat().status == 200 end)
+    net:epoch { "h1", "h2" }
+    loop.await("the second epoch", function() return net:seen_by(r).epoch == 2 end)
+  end))
+
+  it("takes changes inside an epoch, too", router.test(function(start)
+    local net = network.start {}
+    local r = behind(start, { net:provider() })
+    net:await(r, "the hosts", some)
+    net:host("h1", { weight = 5000 })
+    net:await(r, "the new weight", function(seen) return seen.hosts.h1.weight == 5000 end)
+    net:host("h1", { url = "http://127.0.0.1:1" })
+    loop.await("the new place", function()
+      net:seen_by(r, "refresh")
+      return net:answerer(r:chat()) ~= "h1"
+    end)
+  end))
+
+  it("prefers machines that go on serving while proofs are computed", router.test(function(start)
+    local net = network.start {}
+    net:host("h1", { preserved = true })
+    local r = behind(start, { net:provider() })
+    net:await(r, "the hosts", some)
+    for _, phase in ipairs { "PoCGenerate", "PoCGenerateWindDown", "PoCValidate", "PoCValidateWindDown" } do
+      net:steer("phase", { phase = phase })
+      net:await(r, phase, function(seen) return seen.phase == phase end)
+      for _ = 1, 5 do assert.equal("h1", net:answerer(r:chat())) end
+    end
+    assert.equal(1, net:seen_by(r).epoch)
+    net:host("h1", { default = "status=503" })
+    assert.equal(200, r:chat().status) -- the others are the last resort, not forbidden
+    net:host("h1", { default = "tokens=8" })
+    net:steer("phase", { phase = "Inference" })
+    local seen = net:await(r, "the next epoch", function(now) return now.phase == "Inference" and now.epoch == 2 end)
+    assert.equal(3, seen.count)
+    net:steer("confirmation", { phase = 2 })
+    loop.await("the confirmation", function()
+      net:seen_by(r, "refresh")
+      for _ = 1, 5 do
+        if net:answerer(r:chat()) ~= "h1" then return false end
+      end
+      return true
+    end, 40)
+  end, 90))
+
+  it("prefers another provider to hosts that compute proofs", router.test(function(start)
+    local net = network.start {}
+    local provider = require "spec.support.provider"
+    local plain = provider.start()
+    local r = behind(start, { net:provider(), router.provider("plain", plain, { weight = 1 }) })
+    net:await(r, "the hosts", some)
+    assert.truthy(net:answerer(r:chat()))
+    net:steer("phase", { phase = "PoCGenerate" })
+    net:await(r, "the window", function(seen) return seen.phase == "PoCGenerate" end)
+    local answer = r:chat()
+    assert.equal("plain", answer.headers["x-perilune-provider"])
+  end))
+
+  it("tells policies who came, went and changed", router.test(function(start)
+    local net = network.start {}
+    local r = start({ providers = { net:provider() }, policies = { "network.lua", "told.lua" } }, {
+      ["network.lua"] = network.policy,
+      ["told.lua"] = [[
+        local peri = require "perilune"
+        return { epoch = function(change)
+          peri.log.info("told", { network = change.network, old = change.old, new = change.new,
+            added = table.concat(change.added, " "), removed = table.concat(change.removed, " "),
+            changed = table.concat(change.changed, " ") })
+        end }
+      ]],
+    })
+    net:await(r, "the hosts", some)
+    net:epoch({ "h1", "h2" }, { h2 = 7 })
+    net:await_epoch(r, 2)
+    net:epoch { "h1", "h3" }
+    net:await_epoch(r, 3)
+    local function told(new)
+      for _, line in ipairs(r:log "told") do
+        if math.tointeger(line.new) == new then return line end
+      end
+    end
+    local line = loop.await("the word of it", function() return told(3) end)
+    assert.equal("gonka", line.network)
+    assert.equal(2, math.tointeger(line.old))
+    assert.equal(net.addresses.h3, line.added)
+    assert.equal(net.addresses.h2, line.removed)
+    assert.equal("", line.changed)
+    assert.equal(net.addresses.h2, told(2).changed)
+    assert.equal(net.addresses.h3, told(2).removed)
+  end))
+end)
+
+describe("several Gonka networks", function()
+  teardown(process.stop_all)
+
+  it("stand beside each other under their prefixes", router.test(function(start)
+    local one, two = network.start { hosts = 1 }, network.start { hosts = 1, models = { "other" } }
+    local r = behind(start, {
+      one:provider { id = "one", prefix = "one/" }, two:provider { id = "two", prefix = "two/" },
+    })
+    loop.await("both", function() return one:seen_by(r).count == 2 end)
+    assert.matches("^one/gonka1", r:chat().headers["x-perilune-provider"])
+    assert.matches("^two/gonka1", r:chat({ model = "other" }).headers["x-perilune-provider"])
+  end))
+
+  it("can be a few fixed endpoints, with or beside discovery", router.test(function(start)
+    local net = network.start { hosts = 3 }
+    local function endpoint(name) return ("http://127.0.0.1:%d/v1;%s"):format(net.ports[name], net.addresses[name]) end
+    local fixed = net:provider { source = false, private_hosts = false, endpoints = { endpoint "h1", endpoint "h2" } }
+    local r = behind(start, { fixed })
+    assert.equal(200, r:chat().status)
+    assert.equal(2, net:seen_by(r).count)
+    net:epoch { "h2" }
+    local mixed = behind(start, { net:provider { endpoints = { endpoint "h1" } } })
+    net:await(mixed, "both", function(seen) return seen.count == 2 and seen.hosts.h1 and seen.hosts.h2 end)
+  end))
+end)
+
+describe("requests under way", function()
+  teardown(process.stop_all)
+
+  it("never notice fifty changes of the epoch: 500 streams, none fails", router.test(function(start)
+    local net = network.start { hosts = 5 }
+    for name in pairs(net.ports) do net:host(name, { default = "tokens=8;token_ms=250" }) end
+    local r = behind(start, { net:provider() })
+    net:await(r, "the hosts", some)
+    local STREAMS, EPOCHS = 500, 50
+    local started, ended, most = 0, 0, 0
+    local failures = {}
+    local function stream()
+      started = started + 1
+      most = math.max(most, started - ended)
+      local answer, why = r:stream()
+      ended = ended + 1
+      local is_good = answer and answer.status == 200 and answer.stream.done and answer.is_whole
+        and answer.stream.text == "the moon pulls tides across quiet water while"
+      if not is_good then failures[#failures + 1] = answer and answer.body or why end
+    end
+    for _ = 1, STREAMS do loop.spawn(stream) end
+    loop.await("the streams to be under way", function() return started == STREAMS end)
+    local sets = { { "h1", "h2" }, { "h3", "h4" }, { "h5", "h1" }, { "h2", "h3" }, { "h4", "h5" } }
+    for i = 1, EPOCHS do
+      net:epoch(sets[i % #sets + 1])
+      net:await_epoch(r, i + 1)
+      -- some end while others begin: an epoch must find both
+      if ended > 0 then loop.spawn(stream) end
+    end
+    loop.await("the streams to end", function() return ended == started end, 60)
+    assert.same({}, failures)
+    assert(most >= STREAMS * 0.9, most .. " at once")
+    loop.await("every slot to be free", function()
+      local open = 0
+      for _, one in ipairs(net:look().hosts) do open = open + one.open end
+      return open == 0
+    end)
+    print(("500 concurrent streams over %d epochs: %d streams, %d at once, %d failed"):format(EPOCHS, started, most,
+      #failures))
+  end, 120))
+end)
+
+describe("a private key", function()
+  teardown(process.stop_all)
+
+  local CANARY = "c0ffee00c0ffee11c0ffee22c0ffee33c0ffee44c0ffee55c0ffee66c0ffee77"
+  local function bytes_of(hex) return (hex:gsub("%x%x", function(pair) return string.char(tonumber(pair, 16)) end)) end
+
+  -- The key in every spelling a leak would have.
+  local function spellings()
+    local peri = require "perilune"
+    local bytes = bytes_of(CANARY)
+    local list = {
+      lower = CANARY, upper = CANARY:upper(), bytes = bytes, reversed = bytes:reverse(),
+      base64 = peri.encode.base64(bytes):gsub("=+$", ""), base64url = nil,
+      spaced = CANARY:gsub("%x%x", "%0 "):sub(1, -2),
+    }
+    list.base64url = list.base64:gsub("+", "-"):gsub("/", "_")
+    return list
+  end
+
+  local function check(where, text)
+    for name, spelling in pairs(spellings()) do
+      assert(not text:find(spelling, 1, true), where .. " shows the key as " .. name)
+    end
+  end
+
+  it("is found nowhere: logs, errors, environment, core", router.test(function(start)
+    check("this sentence", "nothing to be seen here")
+    assert.has_error(function() check("a leak", "x" .. CANARY) end)
+    local net = network.start { wallets = 0 }
+    local file = assert(io.open(net.directory .. "/canary.key", "wb"))
+    file:write(CANARY .. "\n")
+    file:close()
+    os.execute("chmod 600 " .. net.directory .. "/canary.key")
+    local peri = require "perilune"
+    local wallet = assert(peri.gonka.wallet("file:" .. net.directory .. "/canary.key"))
+    net:steer("account", { public_key = peri.encode.hex(wallet.public_key) })
+    net.accounts = { wallet.address }
+    for _, case in ipairs {
+      { router.expression(("secret %q"):format("file:" .. net.directory .. "/canary.key")) },
+      { router.expression 'secret "env:CANARY"', { CANARY = CANARY } }, { CANARY },
+    } do
+      local r = start({ providers = { net:provider { private_key = case[1] } }, policies = { "network.lua" },
+        log = { level = "trace" } }, POLICY, case[2])
+      net:await(r, "the hosts", some)
+      assert.equal(200, r:chat().status)
+      net:steer("chain", { closed = true })
+      check("an error", r:chat().body)
+      net:steer("chain", { closed = false })
+      local models = r:ask("GET", "/v1/models")
+      check("the list of models", models.body)
+      check("the log", r.process:stderr() .. r.process:stdout())
+      check("the environment", assert(process.read("/proc/" .. r.process.pid .. "/environ")))
+      check("the command line", assert(process.read("/proc/" .. r.process.pid .. "/cmdline")))
+      local has_core = os.execute(("command -v gcore >/dev/null && gcore -o %s/core %d >/dev/null 2>&1")
+        :format(r.directory, r.process.pid))
+      if has_core then
+        local core = assert(process.read(("%s/core.%d"):format(r.directory, r.process.pid)))
+        assert.truthy(core:find(wallet.address, 1, true)) -- the search would find what is there
+        check("a core", core)
+      else
+        print "skipped: no gcore here, the core is not looked at"
+      end
+    end
+    for name in pairs(net.ports) do check("a host's ledger", cjson.encode(net:ledger(name))) end
+  end, 120))
+end)
