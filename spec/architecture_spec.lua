@@ -37,6 +37,19 @@ local function each_include(visit)
   end
 end
 
+describe("the tree", function()
+  it("has nothing at its top but what belongs there", function()
+    local listed = lines_of("git ls-files 2>/dev/null | cut -d/ -f1 | sort -u")
+    if #listed == 0 then
+      print("skipped: this is no working copy of the repository")
+      return
+    end
+    local belongs = { ["CMakeLists.txt"] = true, ["README.md"] = true, LICENSE = true, ["SECURITY.md"] = true,
+      runtime = true, lua = true, policies = true, examples = true, spec = true }
+    for _, name in ipairs(listed) do assert.is_true(belongs[name] or name:sub(1, 1) == ".", name) end
+  end)
+end)
+
 describe("the layers", function()
   it("include only what stands to their left", function()
     local count, wrong = 0, {}

@@ -95,8 +95,10 @@ void peri_budget_charge(struct peri_budget *b, lua_State *L, uint64_t steps) {
 
 void peri_budget_check(struct peri_budget *b, lua_State *L, int status) {
     if (!is_limited(b)) return;
-    if (status == LUA_ERRMEM && ++b->memory_errors > PERI_BUDGET_MEMORY_ERRORS)
-        end(b, PERI_BUDGET_MEMORY);
+    if (status == LUA_ERRMEM) { /* a whole collection went before it, in which no hook looked */
+        if (++b->memory_errors > PERI_BUDGET_MEMORY_ERRORS) end(b, PERI_BUDGET_MEMORY);
+        look_at_clock(b);
+    }
     if (get(b->end) != PERI_BUDGET_LEFT) raise_end(L);
 }
 

@@ -81,6 +81,8 @@ TEST(c_loops_are_counted) {
         "local t = {} for i = 1, 100000 do t[i] = 'y' end\n"
         "while true do table.concat(t, ', ') end",
         "while true do table.unpack({}, 1, 900000) end",
+        "local s = ('x'):rep(5000000) while true do s = s:upper() s = s:lower() s = s:reverse() "
+        "end",
         "while true do string.format('%99.99f', 1e300) end",
     };
     for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {

@@ -69,8 +69,7 @@ static const char *const math_names[] = {
     "rad",  "sin",  "sqrt", "tan",  "tointeger",  "type", "ult",        NULL
 };
 static const char *const os_names[] = { "clock", "difftime", NULL };
-static const char *const string_names[] = { "byte",    "char", "format", "len", "lower",
-                                            "reverse", "sub",  "upper",  NULL };
+static const char *const string_names[] = { "byte", "char", "format", "len", "sub", NULL };
 static const char *const table_names[] = { "sort", NULL };
 static const char *const utf8_names[] = { "char", "charpattern", "codepoint", "codes",
                                           "len",  "offset",      NULL };

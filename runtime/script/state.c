@@ -42,6 +42,25 @@ static void *allocate(void *arg, void *old, size_t old_n, size_t n) {
 
 /* Making one. */
 
+/* The list and its texts in one block, as policies may `require` long after who made the state has gone. */
+static enum peri_err copy_search(struct peri_state *s, const char *const *search) {
+    size_t count = 0, bytes = 0;
+    s->options.search = NULL;
+    if (search == NULL) return PERI_OK;
+    for (; search[count] != NULL; count++) bytes += strlen(search[count]) + 1;
+    s->search = peri_malloc((count + 1) * sizeof *s->search + bytes);
+    if (s->search == NULL) return PERI_ENOMEM;
+    char *at = (char *)(s->search + count + 1);
+    for (size_t i = 0; i < count; i++) {
+        size_t n = strlen(search[i]) + 1;
+        s->search[i] = memcpy(at, search[i], n);
+        at += n;
+    }
+    s->search[count] = NULL;
+    s->options.search = s->search;
+    return PERI_OK;
+}
+
 static void set_up(struct peri_state *s, const struct peri_state_options *options) {
     s->options = *options;
     s->loop = options->loop;
@@ -98,8 +117,9 @@ enum peri_err peri_state_new(struct peri_state **out, const struct peri_state_op
     struct peri_state *s = peri_calloc(1, sizeof *s);
     if (s == NULL) return PERI_ENOMEM;
     set_up(s, options);
-    s->L = lua_newstate(allocate, s);
+    if (copy_search(s, options->search) == PERI_OK) s->L = lua_newstate(allocate, s);
     if (s->L == NULL) {
+        peri_free(s->search);
         peri_free(s);
         return PERI_ENOMEM;
     }
@@ -124,6 +144,7 @@ void peri_state_free(struct peri_state *s) {
     free_idle(s);
     lua_close(s->L);
     peri_budget_done(&s->budget);
+    peri_free(s->search);
     peri_free(s);
 }
 

@@ -51,6 +51,7 @@ struct peri_state {
     const struct peri_clock *clock;
     struct peri_shared *shared;
     void *host;
+    const char **search; /* what options.search points to */
     struct peri_rand rand;
     struct peri_budget budget;
     struct peri_task *task; /* the one that runs at this moment, NULL between entries */

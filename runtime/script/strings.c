@@ -1,7 +1,8 @@
-/* string.find, match, gmatch, gsub and rep for the sandbox. The rest of the string library is Lua's own: it is
- * linear in what the memory cap allows. */
+/* string.find, match, gmatch, gsub, rep, lower, upper and reverse for the sandbox. The rest of the string library
+ * is Lua's own: what it does with a long text takes no longer than copying it. */
 #include "script/strings.h"
 
+#include <ctype.h>
 #include <string.h>
 
 #include "base/str.h"
@@ -234,9 +235,33 @@ static int strings_rep(lua_State *L) {
     return 1;
 }
 
+/* Byte by byte, in pieces between which the budget is looked at. */
+
+#define PIECE 65536
+
+static int change_bytes(lua_State *L, int (*change)(int c), bool is_reversed) {
+    struct peri_str s = check_str(L, 1);
+    struct peri_budget *budget = &peri_state_of(L)->budget;
+    luaL_Buffer b;
+    char *out = luaL_buffinitsize(L, &b, s.n);
+    for (size_t i = 0; i < s.n; i++) {
+        if (i % PIECE == PIECE - 1) peri_budget_charge(budget, L, PIECE / 8);
+        unsigned char c = (unsigned char)s.p[is_reversed ? s.n - 1 - i : i];
+        out[i] = (char)(change == NULL ? c : change(c));
+    }
+    luaL_pushresultsize(&b, s.n);
+    return 1;
+}
+
+static int strings_lower(lua_State *L) { return change_bytes(L, tolower, false); }
+static int strings_upper(lua_State *L) { return change_bytes(L, toupper, false); }
+static int strings_reverse(lua_State *L) { return change_bytes(L, NULL, true); }
+
 void peri_strings_open(lua_State *L, struct peri_state *s) {
-    static const luaL_Reg functions[] = { { "find", strings_find },     { "match", strings_match },
-                                          { "gmatch", strings_gmatch }, { "gsub", strings_gsub },
-                                          { "rep", strings_rep },       { NULL, NULL } };
+    static const luaL_Reg functions[] = {
+        { "find", strings_find },       { "match", strings_match }, { "gmatch", strings_gmatch },
+        { "gsub", strings_gsub },       { "lower", strings_lower }, { "upper", strings_upper },
+        { "reverse", strings_reverse }, { "rep", strings_rep },     { NULL, NULL }
+    };
     peri_state_set_functions(L, s, functions);
 }
