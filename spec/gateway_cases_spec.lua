@@ -94,3 +94,68 @@ describe("repairs", function()
     assert.equal(565, count "accepted")
   end)
 end)
+
+describe("the gateway's reading of answers", function()
+  it("gives all 77 recorded outcomes", function()
+    local recorded, differing = lines "spec/vectors/gateway-response-cases.jsonl", {}
+    assert.equal(77, #recorded)
+    for _, line in ipairs(recorded) do
+      local result, detail, case = cases.answer(line)
+      if result ~= "agree" then differing[#differing + 1] = case.id .. ": " .. detail end
+    end
+    assert.equal("", table.concat(differing, "\n"))
+  end)
+end)
+
+describe("perilune check", function()
+  local process = require "spec.support.process"
+  local program = (os.getenv "PERILUNE_BUILD" or "build") .. "/perilune"
+
+  local function run(arguments, input)
+    local directory = process.directory()
+    local path = directory .. "/input"
+    local file = assert(io.open(path, "wb"))
+    file:write(input or "")
+    file:close()
+    local pipe = io.popen(("%s check %s < %s 2>&1; echo $?"):format(program, arguments:gsub("@", path), path))
+    local out, code = pipe:read "a":match "^(.*)(%d+)\n$"
+    pipe:close()
+    return out, tonumber(code)
+  end
+
+  it("says how many recorded cases agree", function()
+    local out, code = run "--cases spec/vectors/gateway-cases.jsonl"
+    assert.truthy(out:find("1071 agree, 0 differ, 12 left out\n$"), out)
+    assert.equal(0, code)
+    out, code = run "--cases spec/vectors/gateway-response-cases.jsonl"
+    assert.equal("77 agree, 0 differ\n", out)
+    assert.equal(0, code)
+  end)
+
+  it("names each disagreement and fails", function()
+    local out, code = run("--cases @",
+      '{"id":"x","model":"m","request":{"messages":[]},"expect":{"status":200,"action":"pass"}}\n')
+    assert.equal("x: 400 messages must not be empty, expected 200 accepted\n0 agree, 1 differ\n", out)
+    assert.equal(1, code)
+  end)
+
+  it("says what would be changed in a request, and whether the network takes it", function()
+    local out, code = run("--request - --model other", '{"tags":1,"max_tokens":9,"messages":'
+      .. '[{"role":"user","content":"hi"}]}')
+    assert.truthy(out:find('^as it is: refused: 400 Chat completions parameter "tags"'), out)
+    assert.truthy(out:find('\n  dropped tags\nrepaired: accepted\n'
+      .. '{"max_tokens":9,"messages":[{"role":"user","content":"hi"}]}\n', 1, true), out)
+    assert.equal(0, code)
+    out, code = run("--request @", '{"messages":[]}')
+    assert.truthy(out:find("repaired: refused: 400 messages must not be empty (messages)", 1, true), out)
+    assert.equal(1, code)
+  end)
+
+  it("knows its flags", function()
+    local out, code = run "--cases"
+    assert.equal("perilune check: --cases takes a value\n", out)
+    assert.equal(2, code)
+    out = run "--cases @ --profile other"
+    assert.equal("perilune check: --profile takes emulate or repair, got 'other'\n", out)
+  end)
+end)

@@ -2,6 +2,7 @@
 -- A case is one line of JSON: a request and what the gateway made of it. What is long is written short, with objects
 -- whose only member starts with `$`: $string, $repeat, $object, $nest.
 local json = require("perilune").json
+local answers = require "perilune.rules.answers"
 local body = require "perilune.rules.body"
 local gateway = require "perilune.rules.gateway"
 local repair = require "perilune.rules.repair"
@@ -225,6 +226,60 @@ function cases.repair(line)
   local before = gateway.text(text, settings(case))
   if json.same(before, after) then return "accepted", repair.summary(c), case end
   return "changed", repair.summary(c), case
+end
+
+-- ---- Answers ----
+
+local operations = {
+  classify = function(case) return answers.classify(case.input) end,
+  rewrite = function(case) return { output = answers.rewrite(case.input) } end,
+  strip = function(case)
+    local doc = json.document(case.input)
+    if json.kind(doc) == "object" and answers.strip(doc) then return { output = json.text(doc) } end
+    return { output = case.input }
+  end,
+  cache = function(case) return { cacheable = answers.is_cached(case.status, case.input) } end,
+  assemble = function(case) return { output = answers.assemble(case.input) } end,
+  ctxlen = function(case)
+    local limit, requested = answers.context_limit(case.input)
+    return { context_limit = limit, total_requested = requested }
+  end,
+}
+
+--- Events that hold the same values in the same order. The gateway sorts members; we do not compare that.
+local function is_same_stream(a, b)
+  if a == b then return true end
+  local function events(text)
+    local list = {}
+    for data in text:gmatch "data:%s*([^\n]*)\n\n" do list[#list + 1] = data end
+    return list
+  end
+  local ours, theirs = events(a), events(b)
+  for i = 1, math.max(#ours, #theirs) do
+    local x, y = json.document(ours[i] or ""), json.document(theirs[i] or "")
+    if not x or not y then return false end
+    if not json.same(x, y) then return false end
+  end
+  return #ours > 0
+end
+
+--- Run a case about an answer.
+---@param line string
+---@return "agree"|"differ" result
+---@return string detail
+---@return table case
+function cases.answer(line)
+  local case = assert(json.decode(line))
+  local ours = operations[case.op](case)
+  for name, expected in pairs(case.expect) do
+    local value = ours[name]
+    local is_agreed = value == expected or case.op == "rewrite" and is_same_stream(value, expected)
+    if not is_agreed then
+      return "differ", ("%s is %s, expected %s"):format(name, json.encode(value == nil and json.null or value),
+        json.encode(expected)), case
+    end
+  end
+  return "agree", case.op, case
 end
 
 return cases

@@ -17,6 +17,8 @@ const struct peri_command peri_commands[] = {
       peri_cmd_serve },
     { "check", "look at a configuration without running it",
       "perilune check [configuration flags] [--dump[=json] | --schema | --reference | --stub]\n"
+      "       perilune check --cases FILE [--profile emulate|repair]\n"
+      "       perilune check --request FILE [--model NAME]\n"
       "\n"
       "Says everything that is wrong with a configuration, each with file and line.\n"
       "\n"
@@ -24,7 +26,14 @@ const struct peri_command peri_commands[] = {
       "  --dump=json   the same as a JSON array\n"
       "  --schema      the JSON Schema of configurations\n"
       "  --reference   the reference page, in Markdown\n"
-      "  --stub        the types for editors (lua/perilune/_meta/config.lua)\n",
+      "  --stub        the types for editors (lua/perilune/_meta/config.lua)\n"
+      "\n"
+      "What the Gonka network makes of requests, and how the policy gonka_rules repairs them:\n"
+      "\n"
+      "  --cases FILE    recorded outcomes, one JSON object a line; says where ours differ\n"
+      "  --profile NAME  emulate (the default): as the network does; repair: repair, then ask it\n"
+      "  --request FILE  one request as JSON; - for standard input\n"
+      "  --model NAME    for a request that names none\n",
       peri_cmd_check },
     { "simnet", "run simulated providers and networks",
       "perilune simnet [--providers N] [--gonka HOSTS] [flags]\n"

@@ -33,6 +33,10 @@ int peri_cli_run(int argc, char **argv);
 /* "perilune VERB: TEXT" on standard error. gives PERI_EXIT_USAGE */
 int peri_cli_usage(const char *verb, const char *format, ...) PERI_PRINTF(2, 3);
 
+/* Run a Lua file in a trusted state with what follows argv[0]; what it returns is the exit code. Its failure is said
+ * on standard error under the name of the verb. */
+int peri_cli_script(const char *verb, const char *path, int argc, char **argv);
+
 /* ---- the flags of verbs that read a configuration ---- */
 
 #define PERI_CLI_FLAGS_MAX 128

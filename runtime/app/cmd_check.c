@@ -91,7 +91,17 @@ static int check(struct peri_cli_config *c, enum output what) {
     return code;
 }
 
+/* Requests instead of a configuration: that part is Lua. */
+static bool is_about_requests(int argc, char **argv) {
+    for (int i = 1; i < argc; i++)
+        if (strncmp(argv[i], "--cases", 7) == 0 || strncmp(argv[i], "--request", 9) == 0)
+            return true;
+    return false;
+}
+
 int peri_cmd_check(int argc, char **argv) {
+    if (is_about_requests(argc, argv))
+        return peri_cli_script("check", PERI_LUA_DIR "/perilune/rules/program.lua", argc, argv);
     struct peri_cli_config c;
     enum output what = NOTHING;
     if (peri_cli_config_init(&c) != PERI_OK) return PERI_EXIT_FAILED;

@@ -1,0 +1,105 @@
+--- program: `perilune check --cases FILE` and `perilune check --request FILE`.
+local json = require("perilune").json
+local body = require "perilune.rules.body"
+local cases = require "perilune.cases"
+local gateway = require "perilune.rules.gateway"
+local repair = require "perilune.rules.repair"
+
+local USAGE = 2
+
+local function usage(...)
+  io.stderr:write("perilune check: ", string.format(...), "\n")
+  return USAGE
+end
+
+local function read(path)
+  local file, why = io.stdin, nil
+  if path ~= "-" then file, why = io.open(path, "rb") end
+  if not file then return nil, why end
+  local text = file:read "a"
+  if file ~= io.stdin then file:close() end
+  return text
+end
+
+-- ---- Cases ----
+
+local agrees = {
+  emulate = { agree = true },
+  repair = { accepted = true, changed = true, repaired = true, refused = true },
+}
+
+local function run_case(line, profile)
+  local doc = json.document(line)
+  if not doc then return "differ", "no JSON", { id = "?" } end
+  if doc.op then return cases.answer(line) end
+  return cases[profile](line)
+end
+
+local function check_cases(text, profile)
+  local agree, differ, outside, kinds = 0, 0, 0, {}
+  for line in text:gmatch "[^\n]+" do
+    local result, detail, case = run_case(line, profile)
+    kinds[result] = (kinds[result] or 0) + 1
+    if result == "outside" then
+      outside = outside + 1
+      print(("%s: left out: %s"):format(case.id, detail))
+    elseif agrees[profile][result] or result == "agree" then
+      agree = agree + 1
+    else
+      differ = differ + 1
+      print(("%s: %s"):format(case.id, detail))
+    end
+  end
+  if profile == "repair" then
+    print(("%d refusals repaired, %d refused still; %d accepted, %d of them go on as another request"):format(
+      kinds.repaired or 0, kinds.refused or 0, (kinds.accepted or 0) + (kinds.changed or 0), kinds.changed or 0))
+  end
+  print(("%d agree, %d differ%s"):format(agree, differ, outside > 0 and (", %d left out"):format(outside) or ""))
+  return differ > 0 and 1 or 0
+end
+
+-- ---- One request ----
+
+local function verdict(message, field, status)
+  if not message then return "accepted" end
+  return ("refused: %d %s (%s)"):format(status, message, field)
+end
+
+local function check_request(text, model)
+  local _, message, field, status = gateway.text(text, { default_model = model })
+  print("as it is: " .. verdict(message, field, status))
+  local doc = body.read(text) or json.document(text)
+  if json.kind(doc) ~= "object" then return 1 end
+  local c = repair.document(doc, { default_model = model, off = repair.off() })
+  for _, note in ipairs(c.notes) do print("  " .. note) end
+  local repaired = json.text(doc)
+  _, message, field, status = gateway.text(repaired, { default_model = model })
+  print("repaired: " .. verdict(message, field, status))
+  if not message then print(repaired) end
+  return message and 1 or 0
+end
+
+-- ---- Arguments ----
+
+local flags = { ["--cases"] = "cases", ["--request"] = "request", ["--profile"] = "profile", ["--model"] = "model" }
+
+local function main(...)
+  local given, args = {}, { ... }
+  local i = 1
+  while i <= #args do
+    local name, value = args[i]:match "^(%-%-%w+)=(.*)$"
+    if not name then name, value, i = args[i], args[i + 1], i + 1 end
+    if not flags[name] then return usage("unknown argument '%s', see `perilune help check`", name) end
+    if not value or value == "" then return usage("%s takes a value", name) end
+    given[flags[name]] = value
+    i = i + 1
+  end
+  local profile = given.profile or "emulate"
+  if not agrees[profile] then return usage("--profile takes emulate or repair, got '%s'", profile) end
+  local text, why = read(given.cases or given.request)
+  if not text then return usage("%s", why) end
+  if given.cases then return check_cases(text, profile) end
+  return check_request(text, given.model)
+end
+
+return main(...)
