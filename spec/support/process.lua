@@ -47,9 +47,15 @@ function process.start(argv, options)
   for _, word in ipairs(argv) do words[#words + 1] = quote(word) end
   local self = setmetatable({ directory = directory, name = argv[1], guard = guard, read_to = 0, lines = {} }, Process)
   self.out_path, self.err_path = directory .. "/stdout", directory .. "/stderr"
-  -- The inner shell becomes the program; the outer one waits for it and notes how it ended.
+  -- The inner shell becomes the program; the outer one waits for it and notes how it ended. Beside it another looks
+  -- after this interpreter: one that was killed could not end its children.
   local inner = "exec env " .. table.concat(words, " ")
-  local form = "cd %s; { sh -c %s >%s 2>%s & echo $! >%s; wait $!; echo $? >%s; } </dev/null >/dev/null 2>&1 &"
+  local form = [[cd %s; {
+    sh -c %s >%s 2>%s & child=$!
+    echo $child >%s
+    { while kill -0 $child; do kill -0 $PPID || kill -KILL $child; sleep 1; done; } &
+    wait $child; echo $? >%s
+  } </dev/null >/dev/null 2>&1 &]]
   local command = form:format(quote(options.cwd or "."), quote(inner), quote(self.out_path), quote(self.err_path),
     quote(directory .. "/pid"), quote(directory .. "/status"))
   assert(os.execute(command))
