@@ -52,8 +52,8 @@ if [ -n "${OPENAI_API_KEY:-}${GONKA_PRIVATE_KEY:-}${PROVIDERS:-}${PERILUNE_UPSTR
   configuration=()
 else
   say "2. Start a simulated network and the router in front of it"
-  build/perilune simnet --gonka 3 --wallet "$work/wallet.key" --providers 1 --model sim-chat \
-    --default "tokens=24;token_ms=40" >"$work/simnet.log" 2>&1 </dev/null &
+  build/perilune simnet --gonka 5 --wallet "$work/wallet.key" --providers 1 --model sim-chat \
+    --default "tokens=40;token_ms=50" >"$work/simnet.log" 2>&1 </dev/null &
   started+=($!)
   plain=$(await "$work/simnet.log" '"name":"sim1"' | sed 's/.*"url":"\([^"]*\)".*/\1/')
   chain=$(await "$work/simnet.log" '"network":"gonka"' | sed 's/.*"network":"gonka".*"url":"\([^"]*\)".*/\1/')
@@ -62,10 +62,10 @@ return {
   providers = {
     { id = "down", url = "http://127.0.0.1:1/v1", tier = 1 }, -- nobody listens there
     { id = "gonka", network = "gonka", source = "$chain", key = secret "file:$work/wallet.key",
-      private_hosts = true, tier = 2 },
+      refresh_interval = "1s", private_hosts = true, tier = 2 }, -- five hosts that check every signature
     { id = "plain", url = "$plain", models = { "sim-chat" }, tier = 3 },
   },
-  policies = { "$PWD/policies/weighted.lua" },
+  policies = { "$PWD/policies/gonka.lua" },
 }
 LUA
   cat "$work/perilune.lua"
@@ -98,6 +98,10 @@ for line in io.lines() do
 end
 io.write "\n"
 LUA
+# While the answer runs, the network of the simulation enters its next epoch with three of its five hosts.
+if [ -n "${chain:-}" ]; then
+  (sleep 0.3 && curl -sS -o "$work/epoch" "$chain/sim/epoch" -d '{"hosts":["h1","h3","h5"]}') &
+fi
 curl -sS -N -D "$work/headers" "$url/chat/completions" -H 'content-type: application/json' \
   -d "{\"model\":\"$model\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"Say hello to the moon.\"}]}" \
   | lua5.4 "$work/tokens.lua"
@@ -106,6 +110,10 @@ say "4. How it was routed"
 grep -i -e '^HTTP/' -e '^x-perilune-' -e '^x-request-id' "$work/headers" | tr -d '\r'
 await "$work/router.log" '"msg":"request"'
 grep -q '^HTTP/1.1 200' "$work/headers"
+if [ -n "${chain:-}" ]; then
+  say "5. The epoch that began during the answer: hosts came and went, the stream did not notice"
+  await "$work/router.log" '"gonka hosts".*"epoch":2'
+fi
 
 [ -z "$once" ] || exit 0
 say "It stays up until Ctrl-C. Any OpenAI client can talk to it:"

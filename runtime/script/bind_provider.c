@@ -57,6 +57,11 @@ FIELD(healthy) {
     return 1;
 }
 
+FIELD(reduced) {
+    lua_pushboolean(L, p->is_reduced);
+    return 1;
+}
+
 FIELD(admissible) {
     lua_pushboolean(L, peri_provider_admits(p, now_ms(L)));
     return 1;
@@ -89,6 +94,7 @@ static const struct {
     { "in_flight", get_in_flight },
     { "healthy", get_healthy },
     { "admissible", get_admissible },
+    { "reduced", get_reduced },
     { "cooling_ms", get_cooling_ms },
     { "first_token_ms", get_first_token_ms },
     { "latency_ms", get_latency_ms },
