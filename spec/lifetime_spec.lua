@@ -64,6 +64,30 @@ describe("a router that is told to stop", function()
     assert.equal(0, p.busy)
   end))
 
+  it("is not held up by a policy that is edited meanwhile", router.test(function(start)
+    local release = {}
+    local text = "return { name = 'edited' }"
+    local r = start({
+      providers = { router.provider("a", patient(release)) }, policies = { "edited.lua" }, workers = 3,
+    }, { ["edited.lua"] = text })
+    local rest = begin(r)
+    r.process:signal "TERM"
+    loop.await("new connections to be refused", function()
+      local ok, c = pcall(raw.connect, r.port)
+      if ok then c:close() end
+      return not ok
+    end)
+    -- Two workers have nothing to do and have ended; an order to all of them must not wait for these.
+    r:write("edited.lua", text .. " -- again")
+    loop.await("the edit to be judged", function()
+      return #r:log "reloaded" + #r:log "reload refused, the old generation stays" > 0
+    end)
+    release.now = true
+    local body, is_whole = rest()
+    assert.is_true(is_whole and router.read_stream(body).done)
+    assert.equal(0, r.process:wait())
+  end))
+
   it("ends at once when it has nothing to do", router.test(function(start)
     local r = start { providers = { router.provider("a", provider.start()) } }
     assert.equal(200, r:chat().status)

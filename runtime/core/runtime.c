@@ -39,6 +39,7 @@ struct order {
     uint64_t generation;
     struct peri_policy **made; /* by worker */
     bool is_commit;
+    bool is_sorting_out; /* the second round: what was made is taken or dropped */
     enum peri_err err;
     struct peri_fault fault;
 };
@@ -58,6 +59,28 @@ static void run_order(void *arg) {
     pthread_mutex_unlock(&job.order->lock);
 }
 
+/* Hand a worker its job.
+ *   gives   false when that worker has ended: nobody runs it */
+static bool hand_over(struct order_for *job) {
+    struct peri_runtime *rt = job->order->runtime;
+    struct peri_worker *w = job->worker;
+    bool is_posted = false;
+    pthread_mutex_lock(&rt->lock);
+    bool has_ended = w->has_ended;
+    if (w->has_thread && !has_ended) is_posted = peri_loop_post(w->loop, run_order, job) == PERI_OK;
+    pthread_mutex_unlock(&rt->lock);
+    if (has_ended) return false;
+    if (!is_posted) run_order(job); /* before the threads run, or on the caller's own */
+    return true;
+}
+
+static void count_out(struct order *o, enum peri_err err) {
+    pthread_mutex_lock(&o->lock);
+    o->left--;
+    if (err != PERI_OK) o->err = peri_fault_set(&o->fault, err, "%s", peri_err_text(err));
+    pthread_mutex_unlock(&o->lock);
+}
+
 static void give_order(struct order *o, void (*run)(struct order *o, struct peri_worker *w)) {
     struct peri_runtime *rt = o->runtime;
     o->run = run;
@@ -65,16 +88,17 @@ static void give_order(struct order *o, void (*run)(struct order *o, struct peri
     for (unsigned i = 0; i < rt->worker_count; i++) {
         struct order_for *job = peri_malloc(sizeof *job);
         if (job == NULL) {
-            pthread_mutex_lock(&o->lock);
-            o->left--;
-            o->err = peri_fault_set(&o->fault, PERI_ENOMEM, "out of memory");
-            pthread_mutex_unlock(&o->lock);
+            count_out(o, PERI_ENOMEM);
             continue;
         }
         *job = (struct order_for){ o, rt->workers[i] };
-        if (!rt->workers[i]->has_thread ||
-            peri_loop_post(rt->workers[i]->loop, run_order, job) != PERI_OK)
-            run_order(job); /* before the threads run, or on the caller's own */
+        if (hand_over(job)) continue;
+        peri_free(job);
+        count_out(o, PERI_ESTOPPING);
+        if (o->is_sorting_out) {
+            peri_policy_unref(o->made[i]); /* made before that worker ended, never shown to it */
+            o->made[i] = NULL;
+        }
     }
     pthread_mutex_lock(&o->lock);
     while (o->left > 0) pthread_cond_wait(&o->changed, &o->lock);
@@ -111,6 +135,8 @@ enum peri_err peri_runtime_reload_policies(struct peri_runtime *rt, uint64_t *ge
     struct peri_policy_source *source = &rt->policies;
     void *program = NULL, *old;
     if (source->load == NULL) return PERI_OK;
+    if (atomic_load(&rt->is_stopping))
+        return peri_fault_set(fault, PERI_ESTOPPING, "the router is stopping");
     enum peri_err err = source->load(source->arg, &program, fault);
     if (err != PERI_OK) return err;
     struct order o = { .runtime = rt, .program = program, .generation = rt->generation + 1 };
@@ -123,6 +149,7 @@ enum peri_err peri_runtime_reload_policies(struct peri_runtime *rt, uint64_t *ge
     pthread_cond_init(&o.changed, NULL);
     if (program != NULL) give_order(&o, build);
     o.is_commit = o.err == PERI_OK;
+    o.is_sorting_out = true;
     give_order(&o, swap);
     if (o.is_commit) {
         old = rt->program;
@@ -237,6 +264,11 @@ void peri_runtime_free(struct peri_runtime *rt) {
 static void *run_worker(void *arg) {
     struct peri_worker *w = arg;
     peri_loop_run(w->loop);
+    pthread_mutex_lock(&w->runtime->lock);
+    w->has_ended = true;
+    pthread_mutex_unlock(&w->runtime->lock);
+    peri_loop_step(w->loop,
+                   false); /* what was posted before that: somebody may be waiting for it */
     atomic_fetch_sub(&w->runtime->running, 1);
     return NULL;
 }

@@ -19,6 +19,7 @@ struct peri_worker {
     unsigned index;
     pthread_t thread;
     bool has_thread;
+    bool has_ended; /* under the runtime's lock: what is posted from now on does not run any more */
     struct peri_loop *loop;
     struct peri_client *client;
     struct peri_server *servers[PERI_LISTEN_MAX];
