@@ -106,7 +106,7 @@ function tool_ids.to_unique(messages)
   end)
 end
 
---- `arguments` that are objects become text; so do absent ones, as "{}" when `fill`.
+--- `arguments` that are objects become text; what is text already stays.
 ---@param messages perilune.json.node
 ---@return integer changed
 function tool_ids.serialise_arguments(messages)
@@ -122,11 +122,74 @@ function tool_ids.serialise_arguments(messages)
   return changed
 end
 
---- How many calls a conversation holds: the number that Kimi's next id has.
+-- ---- Answers ----
+
+--- What is remembered between a request and its answer: how many calls there were, and which ids are taken.
 ---@param messages perilune.json.node
----@return integer
-function tool_ids.count(messages)
-  return #(tool_ids.pair(messages))
+---@return table memory
+function tool_ids.remember(messages)
+  local taken, calls = {}, tool_ids.pair(messages)
+  for _, entry in ipairs(calls) do
+    if type(entry.id) == "string" then taken[entry.id] = true end
+  end
+  return { next = #calls, taken = taken, given = {} }
+end
+
+local function fresh(memory, id, name, canonical)
+  local index = memory.next
+  memory.next = index + 1
+  if canonical and type(name) == "string" and name ~= "" then id = tool_ids.canonical(name, index) end
+  if type(id) ~= "string" or id == "" then id = "call_" .. index end
+  local unique, n = id, 1
+  while memory.taken[unique] do
+    n = n + 1
+    unique = id .. "_" .. n
+  end
+  memory.taken[unique] = true
+  return unique
+end
+
+local function rewrite_call(memory, call, key, canonical)
+  local func = call["function"]
+  local name = is_kind(func, "object") and func.name or nil
+  local given = memory.given[key]
+  if not given then
+    given = fresh(memory, call.id, name, canonical)
+    memory.given[key] = given
+    call.id = given
+  elseif call.id ~= nil and call.id ~= given then
+    call.id = given
+  end
+  if is_kind(func, "object") and is_kind(func.arguments, "object") then func.arguments = json.text(func.arguments) end
+end
+
+--- A fragment that starts a call without a name: MiniMax sends such a thing after the real one.
+local function is_spurious(memory, call, key)
+  local func = call["function"]
+  return not memory.given[key] and is_kind(func, "object") and (func.name == nil or func.name == json.null)
+    and (call.id == nil or call.id == json.null or memory.taken[call.id] == true)
+end
+
+--- Ids of the calls in an answer, or in one event of it: each its own in the whole conversation.
+---@param body perilune.json.node an answer, or a chunk; edited
+---@param memory table of tool_ids.remember
+---@param canonical boolean functions.<name>:<index>
+function tool_ids.answer(body, memory, canonical)
+  local choices = body.choices
+  for i = 1, is_kind(choices, "array") and #choices or 0 do
+    local choice = choices[i]
+    local said = choice.delta or choice.message
+    local calls = is_kind(said, "object") and said.tool_calls
+    for k = is_kind(calls, "array") and #calls or 0, 1, -1 do
+      local call = calls[k]
+      local key = (choice.index or i - 1) .. ":" .. (call.index or k - 1)
+      if choice.delta and is_spurious(memory, call, key) then json.remove(calls, k) end
+    end
+    for k = 1, is_kind(calls, "array") and #calls or 0 do
+      local call = calls[k]
+      rewrite_call(memory, call, (choice.index or i - 1) .. ":" .. (call.index or k - 1), canonical)
+    end
+  end
 end
 
 return tool_ids

@@ -1,0 +1,217 @@
+--- answers: what clients get to see of an answer: reasoning in its own field, no fields of the network's own, usage for
+--- those who asked.
+local json = require("perilune").json
+local gateway = require "perilune.rules.answers"
+
+local answers = {}
+
+local function is_kind(value, kind)
+  return type(value) == "userdata" and json.kind(value) == kind
+end
+
+-- ---- <think> ----
+
+local open_tag, close_tag = "<think>", "</think>"
+
+--- Length of the longest end of `text` that could become `tag`.
+local function tail_of(text, tag)
+  for n = math.min(#text, #tag - 1), 1, -1 do
+    if text:sub(-n) == tag:sub(1, n) then return n end
+  end
+  return 0
+end
+
+--- A splitter for one choice of a stream. States: "start" (nothing but blanks so far), "thinking", "saying".
+---@return table
+function answers.splitter()
+  return { state = "start", held = "" }
+end
+
+local steps = {}
+
+function steps.start(s, text)
+  local rest = text:match "^%s*(.*)$"
+  if rest == "" or (#rest < #open_tag and open_tag:sub(1, #rest) == rest) then return text end
+  if rest:sub(1, #open_tag) == open_tag then
+    s.state = "thinking"
+    return rest:sub(#open_tag + 1)
+  end
+  s.state = "saying"
+  return text
+end
+
+function steps.thinking(s, text, out)
+  local at, stop = text:find(close_tag, 1, true)
+  if at then
+    s.state = "saying"
+    s.is_fresh = true
+    out.reasoning[#out.reasoning + 1] = text:sub(1, at - 1)
+    return text:sub(stop + 1)
+  end
+  local kept = tail_of(text, close_tag)
+  out.reasoning[#out.reasoning + 1] = text:sub(1, #text - kept)
+  return text:sub(#text - kept + 1)
+end
+
+function steps.saying(s, text, out)
+  if s.is_fresh then -- the blanks behind </think> belong to neither side
+    text = text:match "^%s*(.*)$"
+    if text == "" then return "" end
+    s.is_fresh = nil
+  end
+  out.content[#out.content + 1] = text
+  return ""
+end
+
+--- Feed a piece of content.
+---@param s table a splitter
+---@param piece string
+---@param is_last? boolean nothing follows: what was held back goes out
+---@return string content
+---@return string reasoning
+function answers.split(s, piece, is_last)
+  local out = { content = {}, reasoning = {} }
+  local text = s.held .. piece
+  repeat
+    local state = s.state
+    text = steps[state](s, text, out)
+  until s.state == state
+  s.held = text
+  if is_last and text ~= "" then
+    local side = s.state == "thinking" and out.reasoning or out.content
+    side[#side + 1] = text
+    s.held = ""
+  end
+  return table.concat(out.content), table.concat(out.reasoning)
+end
+
+--- Content of a whole answer. One that only closes has its reasoning in front: the template opens the tag itself.
+---@param content string
+---@return string content
+---@return string? reasoning nil: there is none
+function answers.split_whole(content)
+  local at = content:find(close_tag, 1, true)
+  if at and not content:find("^%s*<think>") then content = open_tag .. content end
+  local s = answers.splitter()
+  local said, reasoning = answers.split(s, content, true)
+  if s.state == "saying" and reasoning == "" and not at then return content, nil end
+  return said, reasoning
+end
+
+local function split_message(message)
+  local content = message.content
+  if type(content) ~= "string" or not content:find("think>", 1, true) then return end
+  local said, reasoning = answers.split_whole(content)
+  if reasoning then
+    message.content = said
+    message.reasoning_content = reasoning
+  end
+end
+
+local function split_delta(splitters, choice, place)
+  local index = choice.index or place
+  local s = splitters[index]
+  if not s then
+    s = answers.splitter()
+    splitters[index] = s
+  end
+  local delta = choice.delta
+  local is_last = choice.finish_reason ~= nil and choice.finish_reason ~= json.null
+  local piece = type(delta.content) == "string" and delta.content or ""
+  if (piece == "" and s.held == "") or (s.state == "saying" and not s.is_fresh and s.held == "") then return end
+  local said, reasoning = answers.split(s, piece, is_last)
+  if said ~= piece then delta.content = said end
+  if reasoning ~= "" then delta.reasoning_content = reasoning end
+end
+
+--- Split <think>…</think> of an answer, or of one event, into reasoning_content.
+---@param body perilune.json.node edited
+---@param splitters table empty at first, one for a request
+function answers.split_think(body, splitters)
+  local choices = body.choices
+  for i = 1, is_kind(choices, "array") and #choices or 0 do
+    local choice = choices[i]
+    if is_kind(choice.message, "object") then split_message(choice.message) end
+    if is_kind(choice.delta, "object") then split_delta(splitters, choice, i - 1) end
+  end
+end
+
+--- Put reasoning that a client sends back where the model wants it: <think> in the content.
+---@param messages perilune.json.node edited
+function answers.join_think(messages)
+  for i = 1, #messages do
+    local message = messages[i]
+    if is_kind(message, "object") and message.role == "assistant" then
+      local reasoning = message.reasoning_content
+      if type(reasoning) == "string" then
+        local content = type(message.content) == "string" and message.content or ""
+        if reasoning ~= "" and not content:find(close_tag, 1, true) then
+          message.content = open_tag .. reasoning .. close_tag .. "\n\n" .. content
+        end
+        message.reasoning_content = nil
+      end
+    end
+  end
+end
+
+-- ---- The network's own ----
+
+--- Server-sent events that are between hosts and the network.
+answers.internal_events = { devshard_receipt = true, devshard_meta = true }
+
+local network_names = { "logprob", "token_ids" }
+
+--- Could a text hold fields that clients do not get to see? Two plain searches, for most events the only cost.
+---@param text string
+---@return boolean
+function answers.may_hold_internal(text)
+  for _, name in ipairs(network_names) do
+    if text:find(name, 1, true) then return true end
+  end
+  return false
+end
+
+--- Take out the fields that the network forces on every request, save what the client asked for.
+---@param body perilune.json.node edited
+---@param asked table { logprobs =, token_ids = }
+function answers.strip(body, asked)
+  if not asked.logprobs and not asked.token_ids then return gateway.strip(body) end
+  local gone = {}
+  for name, value in pairs(body) do
+    local is_ids = name == "token_ids" or name == "prompt_token_ids"
+    if gateway.internal[name] and not (is_ids and asked.token_ids) and not (not is_ids and asked.logprobs) then
+      gone[#gone + 1] = name
+    elseif is_kind(value, "object") or is_kind(value, "array") then
+      answers.strip(value, asked)
+    end
+  end
+  for _, name in ipairs(gone) do body[name] = nil end
+end
+
+--- An event that says nothing but how much was used.
+---@param body perilune.json.node
+---@return boolean
+function answers.is_usage_only(body)
+  local choices = body.choices
+  return is_kind(body.usage, "object") and (choices == nil or is_kind(choices, "array") and #choices == 0)
+end
+
+--- Tokens were spent and nothing was said: Kimi thought until its budget was gone. No fault of the host.
+---@param body perilune.json.node a whole answer
+---@return boolean
+function answers.is_burn(body)
+  local usage, choices = body.usage, body.choices
+  local tokens = is_kind(usage, "object") and usage.completion_tokens
+  if type(tokens) ~= "number" or tokens <= 0 or not is_kind(choices, "array") then return false end
+  for i = 1, #choices do
+    local message = choices[i].message
+    if is_kind(message, "object") then
+      local content, calls = message.content, message.tool_calls
+      if type(content) == "string" and content:find "%S" then return false end
+      if is_kind(calls, "array") and #calls > 0 then return false end
+    end
+  end
+  return #choices > 0
+end
+
+return answers

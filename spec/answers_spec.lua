@@ -1,0 +1,129 @@
+--- Answers as clients get them: reasoning in its own field, nothing of the network's own.
+local answers = require "perilune.answers"
+local cjson = require "cjson"
+local json = require("perilune").json
+local process = require "spec.support.process"
+local provider = require "spec.support.provider"
+local router = require "spec.support.router"
+
+--- Split a text that arrives in the given pieces.
+local function split(pieces)
+  local s, said, thought = answers.splitter(), "", ""
+  for i, piece in ipairs(pieces) do
+    local content, reasoning = answers.split(s, piece, i == #pieces)
+    said, thought = said .. content, thought .. reasoning
+  end
+  return said, thought
+end
+
+describe("answers.split", function()
+  local text = "<think>why < so?</think>\n\nBecause <b>."
+
+  it("finds the reasoning wherever the text is cut", function()
+    for i = 0, #text do
+      for k = i, #text do
+        local said, thought = split { text:sub(1, i), text:sub(i + 1, k), text:sub(k + 1) }
+        assert.equal("why < so?", thought)
+        assert.equal("Because <b>.", said)
+      end
+    end
+  end)
+
+  it("leaves a text without tags alone", function()
+    assert.same({ "a < b", "" }, { split { "a ", "<", " b" } })
+    assert.same({ "<thin", "" }, { split { "<thin" } })
+  end)
+
+  it("gives everything to the reasoning when the text ends inside", function()
+    assert.same({ "", "why </thi" }, { split { "<think>why ", "</thi" } })
+  end)
+
+  it("takes an answer that only closes as one whose template opened", function()
+    assert.same({ "so", "why" }, { answers.split_whole "why</think>\n\nso" })
+    assert.same({ "so" }, { answers.split_whole "so" })
+  end)
+end)
+
+describe("answers.is_burn", function()
+  it("knows tokens that were spent on nothing", function()
+    local function burnt(text) return answers.is_burn(json.document(text)) end
+    assert.is_true(burnt '{"choices":[{"message":{"content":null}}],"usage":{"completion_tokens":9}}')
+    assert.is_false(burnt '{"choices":[{"message":{"content":"a"}}],"usage":{"completion_tokens":9}}')
+    assert.is_false(burnt '{"choices":[{"message":{"tool_calls":[{}]}}],"usage":{"completion_tokens":9}}')
+    assert.is_false(burnt '{"choices":[{"message":{"content":""}}],"usage":{"completion_tokens":0}}')
+  end)
+end)
+
+describe("the policy gonka_answers", function()
+  teardown(process.stop_all)
+
+  local function start_with(start, p, options)
+    options = options or {}
+    options.networks = {}
+    return start {
+      providers = { router.provider("a", p, { models = { "MiniMaxAI/MiniMax-M2.7", "other" } }) },
+      policies = { { file = os.getenv "PWD" .. "/policies/gonka_answers.lua", options = options } },
+    }
+  end
+
+  --- Deltas of a streamed answer, joined: content, reasoning.
+  local function told(answer)
+    local said, thought = "", ""
+    for data in answer.body:gmatch "data: ({[^\n]*})" do
+      for _, choice in ipairs(cjson.decode(data).choices) do
+        local delta = choice.delta
+        if type(delta.content) == "string" then said = said .. delta.content end
+        if type(delta.reasoning_content) == "string" then thought = thought .. delta.reasoning_content end
+      end
+    end
+    return said, thought
+  end
+
+  it("gives reasoning its own field to those who ask", router.test(function(start)
+    local p = provider.start(provider.tokens { "<thi", "nk>why", "</think>", "\n", "so" })
+    local r = start_with(start, p)
+    local body = router.chat_body { model = "MiniMaxAI/MiniMax-M2.7", stream = true }
+    assert.same({ "so", "why" }, { told(r:ask("POST", "/v1/chat/completions", body,
+      { ["x-perilune-reasoning"] = "split" })) })
+    assert.same({ "<think>why</think>\nso", "" }, { told(r:ask("POST", "/v1/chat/completions", body)) })
+  end))
+
+  it("puts reasoning back for the model", router.test(function(start)
+    local p = provider.start()
+    local r = start_with(start, p, { think = "always" })
+    r:ask("POST", "/v1/chat/completions", cjson.encode { model = "MiniMaxAI/MiniMax-M2.7", messages = {
+      { role = "user", content = "a" }, { role = "assistant", content = "so", reasoning_content = "why" },
+      { role = "user", content = "b" } } })
+    local sent = p.requests[1].json.messages[2]
+    assert.equal("<think>why</think>\n\nso", sent.content)
+    assert.is_nil(sent.reasoning_content)
+  end))
+
+  it("takes out logprobs unless they were asked for", router.test(function(start)
+    local p = provider.start(provider.reply(200, '{"choices":[{"index":0,"logprobs":{"content":[]},"token_ids":[1],'
+      .. '"message":{"content":"x"}}],"prompt_token_ids":[1]}'))
+    local r = start_with(start, p)
+    assert.equal('{"choices":[{"index":0,"message":{"content":"x"}}]}', r:chat({ model = "other" }).body)
+    assert.equal('{"choices":[{"index":0,"logprobs":{"content":[]},"message":{"content":"x"}}]}',
+      r:chat({ model = "other", logprobs = true }).body)
+  end))
+
+  it("tells usage in a stream only to those who asked", router.test(function(start)
+    local p = provider.start(provider.tokens({ "x" }, { usage = true }))
+    local r = start_with(start, p)
+    local quiet = r:chat { model = "other", stream = true }
+    assert.is_nil(quiet.body:find('"total_tokens"', 1, true), quiet.body)
+    local told_usage = r:chat { model = "other", stream = true, stream_options = { include_usage = true } }
+    assert.truthy(told_usage.body:find('"total_tokens"', 1, true), told_usage.body)
+  end))
+
+  it("keeps the network's own events to itself", router.test(function(start)
+    local f = provider.frames
+    local p = provider.start(provider.stream { "event: devshard_receipt\ndata: {\"r\":1}\n\n", f.role, f.token "x",
+      f.finish(), "event: devshard_meta\ndata: {\"m\":1}\n\n", f.done })
+    local answer = start_with(start, p):chat { model = "other", stream = true }
+    assert.is_nil(answer.body:find("devshard", 1, true), answer.body)
+    assert.truthy(answer.body:find("[DONE]", 1, true), answer.body)
+    assert.same({ "x", "" }, { told(answer) })
+  end))
+end)
