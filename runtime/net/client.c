@@ -88,6 +88,7 @@ static enum peri_err await_connection(struct peri_call *call) {
 
 void peri_call_on_reconnect(struct peri_call *call) {
     call->is_connected = false;
+    call->fd = CURL_SOCKET_BAD;
     if (await_connection(call) != PERI_OK) peri_call_out_of_memory(call);
 }
 
@@ -99,6 +100,7 @@ int peri_call_on_connected(void *easy, char *peer, char *own, int peer_port, int
     (void)own_port;
     if (call->is_connected) return CURL_PREREQFUNC_OK;
     call->is_connected = true;
+    peri_watch_keep(call);
     call->connect_us = since_us(call);
     uint64_t now = peri_loop_now_ms(call->client->loop);
     if (call->first_byte_due_ms == 0)

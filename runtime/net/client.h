@@ -61,7 +61,7 @@ struct peri_call_spec {
     size_t head_bytes;      /* of the answer's head, interim answers and trailers; 0: 65536 */
     size_t read_bytes;      /* taken from the socket at once, 1024 to 524288; held as long as the
                              * call is open: small for streams, 65536 for large answers; 0: 4096 */
-    bool use_http2;         /* https only */
+    bool use_http2;         /* https only; one stream on a connection at a time */
     bool is_insecure;       /* do not check the certificate: spelt out per provider */
     bool is_restricted; /* passed to may_connect; shares no connection with calls that are not */
     struct peri_str ca_file;   /* PEM file, NUL-terminated; empty: the system's */

@@ -137,6 +137,8 @@ enum peri_err peri_call_prepare(struct peri_call *call, const struct peri_call_s
 /* watch.c */
 int peri_watch_socket(CURL *easy, curl_socket_t fd, int what, void *multi, void *watcher);
 curl_socket_t peri_watch_open(void *easy, curlsocktype purpose, struct curl_sockaddr *address);
+/* The call's connection stands: its watcher stays until it is closed. */
+void peri_watch_keep(const struct peri_call *call);
 /* The call no longer uses the socket it last waited for. */
 void peri_watch_release(struct peri_call *call);
 /* Whether libcurl has closed it. */

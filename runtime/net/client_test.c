@@ -130,6 +130,39 @@ TEST(a_connection_the_provider_closes_is_not_used_again) {
     bench_close(&b);
 }
 
+TEST(an_answer_may_be_there_before_the_request_is_sent) {
+    struct bench b;
+    struct sockaddr_in address = { .sin_family = AF_INET };
+    socklen_t size = sizeof address;
+    char text[64];
+    struct peri_url *u;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), line;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (bind(listener, (struct sockaddr *)&address, size) != 0 || listen(listener, 8) != 0 ||
+        getsockname(listener, (struct sockaddr *)&address, &size) != 0)
+        abort();
+    snprintf(text, sizeof text, "http://127.0.0.1:%u/", ntohs(address.sin_port));
+    CHECK_EQ(peri_url_parse(&u, peri_str_of(text), NULL), PERI_OK);
+    bench_open(&b, OK_5);
+    b.spec.url = u;
+    CHECK_EQ(seen_start(&b.seen, b.client, &b.spec), PERI_OK);
+    line = accept(listener, NULL, NULL);
+    CHECK_EQ(write(line, OK_5, sizeof OK_5 - 1), sizeof OK_5 - 1);
+    UNTIL(b.loop, b.seen.dones > 0); /* connected, sent and answered in one go */
+    CHECK_EQ(b.seen.report.err, PERI_OK);
+    seen_clear(&b.seen);
+    CHECK_EQ(write(line, OK_5, sizeof OK_5 - 1), sizeof OK_5 - 1);
+    TURNS(b.loop, 3); /* and what came unasked ended the connection */
+    CHECK_EQ(seen_start(&b.seen, b.client, &b.spec), PERI_OK);
+    TURNS(b.loop, 3);
+    CHECK_EQ(b.seen.dones, 0);
+    peri_call_cancel(b.seen.call);
+    close(line);
+    close(listener);
+    peri_url_unref(u);
+    bench_close(&b);
+}
+
 static void answer_then_hang_up(struct line *l, int request) {
     if (request == 1)
         line_send(l, OK_5);

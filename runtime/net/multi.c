@@ -97,7 +97,9 @@ static enum peri_err open_handle(struct peri_multi *m) {
         curl_multi_setopt(m->handle, CURLMOPT_TIMERFUNCTION, on_deadline_set) == CURLM_OK &&
         curl_multi_setopt(m->handle, CURLMOPT_TIMERDATA, m) == CURLM_OK &&
         /* The default, four times the handles, closes connections that the next request wants (5 µs). */
-        curl_multi_setopt(m->handle, CURLMOPT_MAXCONNECTS, most) == CURLM_OK)
+        curl_multi_setopt(m->handle, CURLMOPT_MAXCONNECTS, most) == CURLM_OK &&
+        /* One stream on an HTTP/2 connection: in libcurl 7.88 a paused one would hold up all the others. */
+        curl_multi_setopt(m->handle, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING) == CURLM_OK)
         return PERI_OK;
     peri_multi_close(m);
     return PERI_ENOMEM;

@@ -108,9 +108,14 @@ static void note_user(struct peri_watcher *w, CURL *easy) {
     if (e == NULL || e->call == NULL) return;
     w->call = e->call;
     e->call->fd = w->fd;
-    if (w->is_kept || !e->call->is_connected) return;
+    if (e->call->is_connected) peri_watch_keep(e->call);
+}
+
+void peri_watch_keep(const struct peri_call *call) {
+    struct peri_watcher *w = watcher_of(call->client, call->fd);
+    if (w == NULL || w->call != call || w->is_kept) return;
     w->is_kept = true;
-    w->is_tls = peri_url_is_tls(e->call->url);
+    w->is_tls = peri_url_is_tls(call->url);
     w->multi->sockets++;
     w->client->sockets++;
 }
