@@ -515,6 +515,24 @@ static void free_done(void *arg, struct peri_call *call, const struct peri_call_
     peri_client_free(last->client);
 }
 
+TEST(more_busy_connections_than_may_be_idle_end_well) {
+    enum { MANY = 30 };
+    static struct seen seen[MANY];
+    struct bench b;
+    struct peri_client *small;
+    struct peri_client_options options = { .idle_connections = 2 };
+    bench_open(&b, OK_5);
+    CHECK_EQ(peri_client_new(&small, b.loop, &options), PERI_OK);
+    for (int i = 0; i < MANY; i++) CHECK_EQ(seen_start(&seen[i], small, &b.spec), PERI_OK);
+    for (int i = 0; i < MANY; i++) {
+        UNTIL(b.loop, seen[i].dones == 1);
+        CHECK_EQ(seen[i].report.err, PERI_OK);
+        seen_clear(&seen[i]);
+    }
+    peri_client_free(small);
+    bench_close(&b);
+}
+
 TEST(a_client_may_be_freed_from_inside_every_callback) {
     static const struct peri_call_ops free_ops = { free_head, free_body, free_done };
     for (int kind = 0; kind < 4; kind++) {

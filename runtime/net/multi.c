@@ -91,7 +91,9 @@ static void on_deadline(void *multi) { peri_client_act(multi, CURL_SOCKET_TIMEOU
 static enum peri_err open_handle(struct peri_multi *m) {
     m->handle = curl_multi_init();
     if (m->handle == NULL) return PERI_ENOMEM;
-    long most = (long)m->client->options.idle_connections;
+    /* libcurl counts the busy ones, too, and would close a connection whose answer has just come. */
+    const struct peri_client_options *o = &m->client->options;
+    long most = (long)(o->idle_connections + o->transfers_per_multi);
     if (curl_multi_setopt(m->handle, CURLMOPT_SOCKETFUNCTION, peri_watch_socket) == CURLM_OK &&
         curl_multi_setopt(m->handle, CURLMOPT_SOCKETDATA, m) == CURLM_OK &&
         curl_multi_setopt(m->handle, CURLMOPT_TIMERFUNCTION, on_deadline_set) == CURLM_OK &&
