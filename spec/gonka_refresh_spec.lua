@@ -1,4 +1,4 @@
---- How the router follows a Gonka network: sources that fail, restarts, windows of proofs, what policies are told, and
+--- How the router follows a Gonka network: sources that fail, restarts, windows of proofs, what policies get of it, and
 -- that requests under way never notice.
 local cjson = require "cjson"
 local loop = require "spec.support.loop"
@@ -309,4 +309,46 @@ describe("a private key", function()
     end
     for name in pairs(net.ports) do check("a host's ledger", cjson.encode(net:ledger(name))) end
   end, 120))
+end)
+
+describe("a policy", function()
+  teardown(process.stop_all)
+
+  it("signs by the name of a network, and never sees a key", router.test(function(start)
+    local net = network.start { wallets = 2 }
+    local r = start({ providers = { net:provider() }, policies = { "network.lua", "signs.lua" } }, {
+      ["network.lua"] = network.policy,
+      ["signs.lua"] = [[
+        local peri = require "perilune"
+        return { request = function(req)
+          local wanted = req:header "x-sign"
+          if not wanted then return end
+          local first, second = peri.address "gonka", peri.address("gonka", 2)
+          local none, _, code = peri.address("gonka", 3)
+          local headers, _, unknown = peri.sign("gonka", wanted, peri.providers()[1].address)
+          local nobody, _, nowhere = peri.sign("other", wanted, first)
+          local ok, why = pcall(peri.sign, "gonka", wanted, "gonka1x")
+          req:reply(200, {
+            first = first, second = second, code = code, headers = headers, unknown = unknown, nowhere = nowhere,
+            node = peri.providers()[1].address, refused = not ok and why, none = none == nil and nobody == nil,
+          })
+        end }
+      ]],
+    })
+    net:await(r, "the hosts", some)
+    local peri = require "perilune"
+    local told = r:chat({}, { ["x-sign"] = "the body" }).json
+    assert.equal(net.accounts[1], told.first)
+    assert.equal(net.accounts[2], told.second)
+    assert.equal("ENOTFOUND", told.code)
+    assert.equal("ENOTFOUND", told.nowhere)
+    assert.is_true(told.none)
+    assert.matches("address of a Gonka node", told.refused)
+    local payer = told.headers["X-Requester-Address"]
+    local index = payer == net.accounts[1] and 1 or 2
+    assert.is_true(peri.gonka.check {
+      authorization = told.headers.Authorization, body = "the body", timestamp = told.headers["X-Timestamp"],
+      node = told.node, public_key = peri.gonka.wallet("file:" .. net.wallets[index]).public_key,
+    })
+  end))
 end)

@@ -50,6 +50,10 @@ enum peri_err peri_gonka_network_sign(struct peri_gonka_signed *out, size_t *wal
     return PERI_EAUTH;
 }
 
+struct peri_str peri_gonka_network_account(const struct peri_gonka_network *n, size_t i) {
+    return i < n->wallet_count ? peri_str_of(n->wallets[i].wallet.address) : PERI_STR("");
+}
+
 bool peri_gonka_network_rest(struct peri_gonka_network *n, size_t wallet, struct peri_str node,
                              uint64_t now_ms) {
     struct peri_gonka_purse *purse = &n->wallets[wallet];

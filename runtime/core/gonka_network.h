@@ -91,6 +91,8 @@ PERI_MUST_USE enum peri_err peri_gonka_network_sign(struct peri_gonka_signed *ou
                                                     struct peri_gonka_pen *pen,
                                                     struct peri_str body, struct peri_str node,
                                                     uint64_t now_ms);
+/* Any thread: the account of the i-th wallet, borrowed from the network; empty behind the last one. */
+struct peri_str peri_gonka_network_account(const struct peri_gonka_network *n, size_t i);
 /* Any thread: a host says that the wallet can not pay. Hosts may lie, and one that does would else take the whole
  * network away: the wallet rests for a while once a second host has said the same.
  *   node    the host's account

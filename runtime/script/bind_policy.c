@@ -7,6 +7,9 @@
 #include "script/bind_provider.h"
 #include "script/policy_lua.h"
 
+#define SIGN_STEPS     1000 /* 21 µs, about what so many Lua instructions take */
+#define BYTES_PER_STEP 16   /* of the body, for its hash */
+
 static struct peri_worker *worker(lua_State *L) {
     struct peri_state *s = peri_state_of(L);
     struct peri_policy_lua *set = s->host;
@@ -87,8 +90,68 @@ static int refresh(lua_State *L) {
     return 1;
 }
 
+/* The network that a configured provider is: keys go by its id. NULL when none of its hosts is known. */
+static struct peri_gonka_network *network_named(struct peri_worker *w, struct peri_str id) {
+    for (size_t i = 0; i < w->fleet->provider_count; i++) {
+        struct peri_gonka_network *n = w->fleet->providers[i].gonka;
+        if (n != NULL && peri_str_eq(peri_gonka_network_provider(n)->id, id)) return n;
+    }
+    return NULL;
+}
+
+static struct peri_str check_text(lua_State *L, int i) {
+    struct peri_str s;
+    s.p = luaL_checklstring(L, i, &s.n);
+    return s;
+}
+
+static int push_unknown(lua_State *L) {
+    return peri_push_fault(L, PERI_ENOTFOUND, "no network of that id has hosts");
+}
+
+/* peri.address(id [, which]) */
+static int address(lua_State *L) {
+    struct peri_worker *w = worker(L);
+    struct peri_str id = check_text(L, 1);
+    lua_Integer which = luaL_optinteger(L, 2, 1);
+    luaL_argcheck(L, which >= 1, 2, "wallets are counted from 1");
+    const struct peri_gonka_network *n = network_named(w, id);
+    if (n == NULL) return push_unknown(L);
+    struct peri_str account = peri_gonka_network_account(n, (size_t)which - 1);
+    if (account.n == 0) return peri_push_fault(L, PERI_ENOTFOUND, "it has fewer wallets");
+    lua_pushlstring(L, account.p, account.n);
+    return 1;
+}
+
+/* peri.sign(id, body, node) */
+static int sign(lua_State *L) {
+    struct peri_worker *w = worker(L);
+    struct peri_str id = check_text(L, 1), body = check_text(L, 2), node = check_text(L, 3);
+    luaL_argcheck(L, peri_address_is_gonka(node), 3, "the address of a Gonka node");
+    peri_budget_charge(&peri_state_of(L)->budget, L, SIGN_STEPS + body.n / BYTES_PER_STEP);
+    struct peri_gonka_network *n = network_named(w, id);
+    if (n == NULL) return push_unknown(L);
+    struct peri_gonka_signed values;
+    const struct peri_gonka_wallet *by;
+    size_t wallet;
+    enum peri_err err = peri_gonka_network_sign(&values, &wallet, &by, n, &w->pen, body, node,
+                                                peri_loop_now_ms(w->loop));
+    if (err != PERI_OK) return peri_push_failure(L, err);
+    struct peri_header headers[PERI_GONKA_HEADERS];
+    peri_gonka_headers(headers, &values, by);
+    lua_createtable(L, 0, PERI_GONKA_HEADERS);
+    for (size_t i = 0; i < PERI_GONKA_HEADERS; i++) {
+        lua_pushlstring(L, headers[i].name.p, headers[i].name.n);
+        lua_pushlstring(L, headers[i].value.p, headers[i].value.n);
+        lua_settable(L, -3);
+    }
+    return 1;
+}
+
 void peri_bind_policy_open(lua_State *L, struct peri_state *s) {
-    static const luaL_Reg functions[] = { { "providers", providers }, { NULL, NULL } };
+    static const luaL_Reg functions[] = {
+        { "providers", providers }, { "address", address }, { "sign", sign }, { NULL, NULL }
+    };
     static const luaL_Reg gonka[] = {
         { "participants", participants }, { "epoch", epoch }, { "refresh", refresh }, { NULL, NULL }
     };

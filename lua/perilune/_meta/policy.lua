@@ -184,6 +184,26 @@ local peri = {}
 ---@return perilune.Provider[]
 function peri.providers(filter) end
 
+--- The account of a Gonka network's wallet. Keys go by the id of the configured provider; policies never see them.
+--- Example: `local payer = peri.address("gonka")`
+---@param id string
+---@param which? integer wallet, counted from 1
+---@return string? address
+---@return string? why
+---@return string? code "ENOTFOUND"
+function peri.address(id, which) end
+
+--- Sign a request that the policy itself sends to a Gonka node (with peri.http.fetch), by the next wallet of the network.
+--- Requests of clients are signed without it.
+--- Example: `local headers = peri.sign("gonka", body, host.address)`
+---@param id string
+---@param body string exactly the bytes that are sent
+---@param node string address of the node that is called
+---@return table<string, string>? headers Authorization, X-Requester-Address, X-Timestamp
+---@return string? why
+---@return string? code "ENOTFOUND", "EAUTH" every wallet rests
+function peri.sign(id, body, node) end
+
 ---@class perilune.gonka
 peri.gonka = {}
 
