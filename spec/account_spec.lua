@@ -116,4 +116,15 @@ describe("peri.gonka, for trusted scripts", function()
     assert.equal("ENOTFOUND", select(3, peri.gonka.wallet("file:" .. path .. ".none")))
     assert.has_error(function() peri.gonka.check {} end, "'authorization' must be a string, got nil")
   end)
+
+  it("lets simulated validators sign as RFC 8032 has it", function()
+    -- RFC 8032 section 7.1, TEST 2
+    local unhex, hex = peri.encode.unhex, peri.encode.hex
+    local seed = unhex "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb"
+    assert.equal("3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c",
+      hex(peri.gonka.validator_public(seed)))
+    assert.equal("92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c" ..
+      "387b2eaeb4302aeeb00d291612bb0c00", hex(peri.gonka.validator_sign(seed, "\x72")))
+    assert.has_error(function() peri.gonka.validator_public "short" end)
+  end)
 end)

@@ -146,3 +146,25 @@ bool peri_ed25519_verify(struct peri_str signature, struct peri_str message,
     EVP_PKEY_free(key);
     return is_good;
 }
+
+enum peri_err peri_ed25519_public(unsigned char out[32], const unsigned char seed[32]) {
+    size_t n = 32;
+    EVP_PKEY *key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed, 32);
+    bool is_good = key != NULL && EVP_PKEY_get_raw_public_key(key, out, &n) == 1 && n == 32;
+    EVP_PKEY_free(key);
+    return is_good ? PERI_OK : PERI_ECRYPTO;
+}
+
+enum peri_err peri_ed25519_sign(unsigned char out[64], const unsigned char seed[32],
+                                struct peri_str message) {
+    size_t n = 64;
+    EVP_PKEY *key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed, 32);
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    bool is_good =
+        key != NULL && context != NULL && EVP_DigestSignInit(context, NULL, NULL, NULL, key) == 1 &&
+        EVP_DigestSign(context, out, &n, (const unsigned char *)message.p, message.n) == 1 &&
+        n == 64;
+    EVP_MD_CTX_free(context);
+    EVP_PKEY_free(key);
+    return is_good ? PERI_OK : PERI_ECRYPTO;
+}

@@ -57,4 +57,12 @@ PERI_MUST_USE enum peri_err peri_public_expand(unsigned char out[65], struct per
 PERI_MUST_USE bool peri_ed25519_verify(struct peri_str signature, struct peri_str message,
                                        struct peri_str public_key);
 
+/* The public key of an ed25519 seed, and a signature by it: what a simulated chain's validators need. Routers hold no
+ * such keys.
+ *   gives   PERI_OK · PERI_ECRYPTO */
+PERI_MUST_USE enum peri_err peri_ed25519_public(unsigned char out[32],
+                                                const unsigned char seed[32]);
+PERI_MUST_USE enum peri_err peri_ed25519_sign(unsigned char out[64], const unsigned char seed[32],
+                                              struct peri_str message);
+
 #endif

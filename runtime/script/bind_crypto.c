@@ -121,10 +121,41 @@ static int gonka_sign(lua_State *L) {
     return 1;
 }
 
+static const unsigned char *check_seed(lua_State *L) {
+    size_t n;
+    const char *seed = luaL_checklstring(L, 1, &n);
+    luaL_argcheck(L, n == 32, 1, "a seed of 32 bytes");
+    return (const unsigned char *)seed;
+}
+
+static int validator_public(lua_State *L) {
+    unsigned char key[32];
+    enum peri_err err = peri_ed25519_public(key, check_seed(L));
+    if (err != PERI_OK) return peri_push_failure(L, err);
+    lua_pushlstring(L, (const char *)key, sizeof key);
+    return 1;
+}
+
+static int validator_sign(lua_State *L) {
+    unsigned char signature[64];
+    const unsigned char *seed = check_seed(L);
+    struct peri_str message;
+    message.p = luaL_checklstring(L, 2, &message.n);
+    enum peri_err err = peri_ed25519_sign(signature, seed, message);
+    if (err != PERI_OK) return peri_push_failure(L, err);
+    lua_pushlstring(L, (const char *)signature, sizeof signature);
+    return 1;
+}
+
 void peri_bind_crypto_open(lua_State *L, struct peri_state *s) {
-    static const luaL_Reg functions[] = { { "check", gonka_check },   { "address", gonka_address },
-                                          { "keygen", gonka_keygen }, { "wallet", gonka_wallet },
-                                          { "sign", gonka_sign },     { NULL, NULL } };
+    static const luaL_Reg functions[] = { { "check", gonka_check },
+                                          { "address", gonka_address },
+                                          { "keygen", gonka_keygen },
+                                          { "wallet", gonka_wallet },
+                                          { "sign", gonka_sign },
+                                          { "validator_public", validator_public },
+                                          { "validator_sign", validator_sign },
+                                          { NULL, NULL } };
     lua_newtable(L);
     peri_state_set_functions(L, s, functions);
 }

@@ -46,4 +46,15 @@ function gonka.wallet(source) end
 ---@return string? code
 function gonka.sign(request) end
 
+--- The ed25519 public key of a simulated validator.
+---@param seed string 32 bytes
+---@return string public_key 32 bytes
+function gonka.validator_public(seed) end
+
+--- What that validator says to a message.
+---@param seed string 32 bytes
+---@param message string
+---@return string signature 64 bytes
+function gonka.validator_sign(seed, message) end
+
 return gonka

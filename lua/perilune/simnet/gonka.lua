@@ -9,7 +9,8 @@
 --   POST /sim/epoch { hosts = ["h1"], weights = {h1 = 3} } the next epoch is in force
 --   POST /sim/phase { phase = "PoCGenerate" }             a window of proofs opens, or moves on; "Inference" ends it
 --   POST /sim/confirmation { phase = 2 }                  1 grace, 2 generation, 3 validation, 4 completed, 0 none
---   POST /sim/chain { shape=, allowed=, closed=, clock_offset=, params= }
+--   POST /sim/chain { shape=, allowed=, closed=, clock_offset=, params=, signers=, lie= }
+--     signers: validators that sign blocks, 4; lie: "weights" or "record", see LIES
 --   POST /sim/account { address=, balance=, published= }  change one, or with public_key (hexadecimal) open one
 --   POST /sim/host { name=, default=, queue=, down=, capacity=, models=, weight=, preserved=, url= }  one host
 --   POST /sim/node { status= }                            what the node itself fails with; none: nothing
@@ -18,6 +19,7 @@
 local peri = require "perilune"
 local chain = require "perilune.simnet.gonka_chain"
 local host = require "perilune.simnet.gonka_host"
+local notary = require "perilune.simnet.gonka_notary"
 
 local json = peri.json
 local gonka = {}
@@ -72,12 +74,24 @@ end
 
 local SHAPES = { numbers = true, strings = true, golden = true, early = true }
 
+-- What a dishonest node does to a participants document.
+local LIES = {
+  weights = function(document) -- in what people read, not in what is proven
+    for _, one in ipairs(document.active_participants.participants) do one.weight = 999999 end
+  end,
+  record = function(document) -- in the record, without a proof of it
+    document.active_participants_bytes = document.active_participants_bytes:gsub("3a2f2f", "3a2f2e", 1)
+  end,
+}
+
 COMMANDS["/sim/chain"] = function(self, wanted)
   local c = self.chain
   if wanted.shape and not SHAPES[wanted.shape] then return nil, "unknown shape '" .. tostring(wanted.shape) .. "'" end
   c.shape = wanted.shape or c.shape
   c.clock_offset = wanted.clock_offset or c.clock_offset
   if wanted.closed ~= nil then c.is_closed = wanted.closed end
+  c.lie = LIES[wanted.lie]
+  c.notary.signers = wanted.signers or c.notary.signers
   for name, value in pairs(wanted.params or {}) do c.params[name] = value end
   if not wanted.allowed then return true end
   c.allowed = {}
@@ -139,6 +153,8 @@ function network:describe()
   return {
     name = self.name, url = self.url, network = "gonka", chain = self.chain.chain_id, epoch = self.chain.current.index,
     latest = self.chain.latest, height = self.chain.height, phase = self.chain:phase(), hosts = hosts,
+    trust_height = self.chain.first_height,
+    trust_block = self.chain.notary:block_hash(self.chain.first_height),
     accounts = json.object(accounts), wallets = json.array(self.wallets), reads = self.reads,
   }
 end
@@ -203,6 +219,7 @@ function gonka.start(options)
   local self = { name = options.name or "gonka", hosts = {}, names = {}, wallets = {}, reads = 0 }
   setmetatable(self, network)
   self.chain = chain.new { shape = options.shape, wall_ns = peri.clock.wall_ns }
+  self.chain.notary = notary.new(self.chain)
   local ok, why, code = open_wallets(self, options.wallets)
   if ok then ok, why, code = start_hosts(self, options) end
   if ok then

@@ -28,11 +28,20 @@ chain.params = {
 ---@param options { chain_id: string?, shape: string?, wall_ns: fun(): integer }
 function chain.new(options)
   return setmetatable({
-    chain_id = options.chain_id or "gonka-simnet", shape = options.shape or "numbers", wall_ns = options.wall_ns,
+    chain_id = options.chain_id or "gonka-simnet", first_height = FIRST_HEIGHT,
+    shape = options.shape or "numbers", wall_ns = options.wall_ns,
     params = setmetatable({}, { __index = chain.params }), clock_offset = 0,
     latest = 1, start = FIRST_HEIGHT, height = FIRST_HEIGHT + EFFECTIVE, confirmation = 0,
     current = { index = 1, start = FIRST_HEIGHT, members = {}, excluded = {} }, accounts = {}, allowed = {},
   }, chain)
+end
+
+--- The heights of the epoch that serves.
+function chain:heights()
+  local start = self.current.start
+  return {
+    epoch = self.current.index, start = start, created = start + SET_NEW_VALIDATORS, effective = start + EFFECTIVE,
+  }
 end
 
 --- Seconds of the newest block: nodes lag behind the clock, and a chain may be off altogether.
@@ -137,13 +146,14 @@ end
 ---@param proof table|nil members that prove it: active_participants_bytes, proof_ops, block, validators
 ---@return table
 function chain:participants(proof)
+  local heights = self:heights()
   local now, list = self.current, json.array {}
   for i, member in ipairs(now.members) do list[i] = describe_member(self, member, now.index) end
   local document = {
     active_participants = {
       participants = list, epoch_group_id = integer(self, now.index), epoch_id = integer(self, now.index),
-      poc_start_block_height = integer(self, now.start), effective_block_height = integer(self, now.start + EFFECTIVE),
-      created_at_block_height = integer(self, now.start + SET_NEW_VALIDATORS),
+      poc_start_block_height = integer(self, now.start), effective_block_height = integer(self, heights.effective),
+      created_at_block_height = integer(self, heights.created),
     },
     addresses = json.array {}, active_participants_bytes = "", validators = json.array {}, block = json.null,
     proof_ops = { ops = json.array {} },

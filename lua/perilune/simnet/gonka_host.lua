@@ -165,14 +165,20 @@ local function status(chain)
   } } }
 end
 
+local function height_of(chain, x) return math.tointeger(tonumber(x.query:match "height=(%d+)")) or chain.height end
+
 local READS = {
-  ["/v1/epochs/current/participants"] = function(chain, node) return chain:participants(node.proof) end,
+  ["/v1/epochs/current/participants"] = function(chain)
+    local document = chain:participants(chain.notary:prove())
+    if chain.lie then chain.lie(document) end
+    return document
+  end,
   ["/v1/epochs/latest"] = function(chain) return chain:latest_epoch() end,
   ["/v1/models"] = list_models,
   ["/v1/status"] = function() return { status = "ok" } end,
   ["/chain-rpc/status"] = status,
-  ["/chain-rpc/commit"] = function(_, node) return node.commit end,
-  ["/chain-rpc/validators"] = function(_, node) return node.validators end,
+  ["/chain-rpc/commit"] = function(chain, _, x) return chain.notary:commit(height_of(chain, x)) end,
+  ["/chain-rpc/validators"] = function(chain, _, x) return chain.notary:list(height_of(chain, x)) end,
   [BASE .. "params"] = function(chain) return chain:parameters() end,
   ["/v1/identity"] = function(chain, node)
     local data = { address = node.address, block = chain.height, timestamp = rfc3339(chain:block_time()) }
@@ -182,12 +188,12 @@ local READS = {
 
 --- What any node answers to a GET; nil for what it does not know.
 ---@param chain table
----@param node { address: string, proof: table?, commit: table?, validators: table? }
+---@param node { address: string }
 ---@param x perilune.http_exchange
 ---@return table? document
 function host.read(chain, node, x)
   local read = x.method == "GET" and READS[x.path]
-  return read and read(chain, node) or nil
+  return read and read(chain, node, x) or nil
 end
 
 local function write_error(message, _, code) return json.encode { error = message, code = code or nil } end
