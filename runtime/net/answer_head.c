@@ -18,7 +18,7 @@ static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 /* "HTTP/1.1 200 OK", "HTTP/2 200" */
 static enum peri_err take_status(struct peri_answer_head *h, struct peri_str line) {
-    struct peri_str rest = line, version;
+    struct peri_str rest = line, version = { NULL, 0 };
     peri_str_cut(&version, &rest, ' ');
     bool is_http1 = version.n == 8 && peri_str_has_prefix(version, PERI_STR("HTTP/1.")) &&
                     is_digit(version.p[7]);
