@@ -121,9 +121,13 @@ wait_for() { "$work/client" first "$1" "$2"; }
 for program in upstream client; do
   cc -O2 -std=c11 -D_GNU_SOURCE -o "$work/$program" "spec/bench/$program.c"
 done
-"${on_load_core[@]}" "$work/upstream" "$upstream_port" &
-started+=($!)
-wait_for "$upstream_port" 0 >/dev/null
+start_upstream() {
+  "${on_load_core[@]}" "$work/upstream" "$upstream_port" "$@" &
+  upstream=$!
+  started+=("$upstream")
+  wait_for "$upstream_port" 0 >/dev/null
+}
+start_upstream
 
 # Instructions per request under callgrind. Two runs that differ only in how often they ask: what is left of their
 # difference is the requests alone.
@@ -144,7 +148,9 @@ count_instructions() {
 }
 
 all_instructions() {
-  count_instructions 1k 200 1200
+  stop "$upstream"
+  start_upstream late
+  count_instructions 1k 100 600
   count_instructions 64k 50 250
   count_instructions stream 4 24
 }

@@ -1,12 +1,14 @@
 /* The provider of the benchmark: one thread, epoll, as little work per request as can be, so that what is
  * measured is the gateway in front of it.
  *
- *   upstream PORT
+ *   upstream PORT [late]
  *
  * What it answers depends on the request's body:
  *   "model":"bench-hold"   an event stream: one piece of content, then silence until the other side closes
  *   "stream":true          an event stream of 50 chunks, 5 ms apart, each written on its own
  *   anything else          one chat completion, 577 bytes of JSON
+ * With `late` every answer begins 5 ms after its request, so that no gateway ever finds it there already: what a
+ * request costs in instructions then does not depend on who was faster.
  *
  * A request must carry Content-Length. A peer that does not take what is written to it is cut off: nothing
  * here waits for slow readers.
@@ -23,19 +25,22 @@
 #include <unistd.h>
 
 enum { CHUNKS = 50, PACE_MS = 5, REQUEST_MAX = 1 << 20, EVENTS = 512 };
+/* What a connection sends next; from 0 on it is a chunk of a stream. */
+enum { NOTHING = -2, ANSWER = -1 };
 
 struct conn {
     int fd;
     size_t have, room;
     char *bytes;
-    int chunk;                /* the next one of a stream under way; 0 when there is none */
+    int next_out, is_held;
     long long due_ms;         /* when it goes out */
-    struct conn *prev, *next; /* streams under way, the earliest due first */
+    struct conn *prev, *next; /* those that send something, the earliest due first */
 };
 
 struct upstream {
     int epoll;
     struct conn *first, *last;
+    int is_late;
     char answer[1024];
     size_t answer_bytes;
 };
@@ -47,16 +52,16 @@ static long long now_ms(void) {
 }
 
 static void unqueue(struct upstream *u, struct conn *c) {
-    if (c->chunk == 0) return;
+    if (c->next_out == NOTHING) return;
     *(c->prev != NULL ? &c->prev->next : &u->first) = c->next;
     *(c->next != NULL ? &c->next->prev : &u->last) = c->prev;
     c->prev = c->next = NULL;
-    c->chunk = 0;
+    c->next_out = NOTHING;
 }
 
-/* Every stream has the same pace, so appending keeps the queue in order. */
-static void queue(struct upstream *u, struct conn *c, int chunk) {
-    c->chunk = chunk;
+/* Everybody waits equally long, so appending keeps the queue in order. */
+static void queue(struct upstream *u, struct conn *c, int next_out) {
+    c->next_out = next_out;
     c->due_ms = now_ms() + PACE_MS;
     c->next = NULL;
     c->prev = u->last;
@@ -102,12 +107,18 @@ static int put_chunk(struct conn *c, int chunk) {
     return put(c, out, (size_t)n);
 }
 
+static int put_next(struct upstream *u, struct conn *c, int what) {
+    if (what == ANSWER) return put(c, u->answer, u->answer_bytes);
+    if (put_chunk(c, what) != 0) return -1;
+    if (what + 1 < CHUNKS && !c->is_held) queue(u, c, what + 1);
+    return 0;
+}
+
 static int answer(struct upstream *u, struct conn *c, const char *body, size_t n) {
-    if (memmem(body, n, "\"model\":\"bench-hold\"", 20) != NULL) return put_chunk(c, 0);
-    if (memmem(body, n < 256 ? n : 256, "\"stream\":true", 13) == NULL)
-        return put(c, u->answer, u->answer_bytes);
-    if (put_chunk(c, 0) != 0) return -1;
-    queue(u, c, 1);
+    c->is_held = memmem(body, n, "\"model\":\"bench-hold\"", 20) != NULL;
+    int what = memmem(body, n < 256 ? n : 256, "\"stream\":true", 13) != NULL ? 0 : ANSWER;
+    if (!u->is_late) return put_next(u, c, what);
+    queue(u, c, what);
     return 0;
 }
 
@@ -159,6 +170,7 @@ static void accept_all(struct upstream *u, int listener) {
             return;
         }
         c->fd = fd;
+        c->next_out = NOTHING;
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
         epoll_ctl(u->epoll, EPOLL_CTL_ADD, fd,
                   &(struct epoll_event){ .events = EPOLLIN, .data.ptr = c });
@@ -169,14 +181,10 @@ static void send_due(struct upstream *u) {
     long long now = now_ms();
     while (u->first != NULL && u->first->due_ms <= now) {
         struct conn *c = u->first;
-        int chunk = c->chunk;
+        int what = c->next_out;
         unqueue(u, c);
-        if (put_chunk(c, chunk) != 0) {
-            /* Its end of file or reset is reported by epoll, and freed there. */
-            shutdown(c->fd, SHUT_RDWR);
-        } else if (chunk + 1 < CHUNKS) {
-            queue(u, c, chunk + 1);
-        }
+        /* The end of its file, or a reset, is reported by epoll, and freed there. */
+        if (put_next(u, c, what) != 0) shutdown(c->fd, SHUT_RDWR);
     }
 }
 
@@ -201,11 +209,11 @@ static void write_answer(struct upstream *u) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 2) {
-        fprintf(stderr, "usage: upstream PORT\n");
+    if (argc < 2 || argc > 3 || (argc == 3 && strcmp(argv[2], "late") != 0)) {
+        fprintf(stderr, "usage: upstream PORT [late]\n");
         return 2;
     }
-    struct upstream u = { .epoll = epoll_create1(0) };
+    struct upstream u = { .epoll = epoll_create1(0), .is_late = argc == 3 };
     write_answer(&u);
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int));
