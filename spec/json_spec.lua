@@ -300,6 +300,24 @@ describe("json.decode", function()
   end)
 end)
 
+describe("json.has_text", function()
+  it("says so only of strings that begin with a character of ASCII", function()
+    local doc = document '{"a":"x","b":" \\n\\t x","c":"","d":" \\n","e":"\\u0020x","f":5,"g":[],"h":null,"i":"é"}'
+    local found = {}
+    for name in pairs(doc) do
+      if json.has_text(doc, name) then found[#found + 1] = name end
+    end
+    assert.same({ "a", "b" }, found)
+    assert.is_false(json.has_text(doc, "absent"))
+  end)
+
+  it("sees a string that was set", function()
+    local doc = document '{"a":""}'
+    doc.a = "x"
+    assert.is_true(json.has_text(doc, "a"))
+  end)
+end)
+
 describe("json.kind, len and same", function()
   it("name every kind", function()
     local doc = document '{"o":{},"a":[]}'

@@ -401,6 +401,28 @@ static int json_kind(lua_State *L) {
     return 1;
 }
 
+/* Up to the first byte that decides it: the text itself is not made. */
+static bool has_text(struct peri_str raw) {
+    for (size_t i = 1; i + 1 < raw.n; i++) {
+        unsigned char c = (unsigned char)raw.p[i];
+        if (c == '\\' && (raw.p[i + 1] == 'n' || raw.p[i + 1] == 't' || raw.p[i + 1] == 'r'))
+            i++;
+        else if (c != ' ')
+            return c != '\\' && c < 0x80;
+    }
+    return false;
+}
+
+static int json_has_text(lua_State *L) {
+    struct peri_json *j;
+    luaL_checktype(L, 2, LUA_TSTRING);
+    struct node *n = check_node(L, 1, &j);
+    uint32_t at = peri_json_get(j, n->at, to_str(L, 2));
+    bool is_string = at != PERI_JSON_NONE && peri_json_kind(j, at) == PERI_JSON_STRING;
+    lua_pushboolean(L, is_string && has_text(peri_json_raw(j, at)));
+    return 1;
+}
+
 static int json_len(lua_State *L) {
     if (lua_type(L, 1) != LUA_TTABLE) return node_len(L);
     lua_Integer n = 0;
@@ -495,13 +517,11 @@ void peri_bind_json_open(lua_State *L, struct peri_state *s) {
                                      { "__tostring", node_tostring },
                                      { NULL, NULL } };
     static const luaL_Reg functions[] = {
-        { "append", json_append }, { "array", json_array },
-        { "decode", json_decode }, { "document", json_document },
-        { "encode", json_encode }, { "insert", json_insert },
-        { "kind", json_kind },     { "len", json_len },
-        { "object", json_object }, { "remove", json_remove },
-        { "same", json_same },     { "table", json_table },
-        { "text", json_text },     { NULL, NULL },
+        { "append", json_append },     { "array", json_array },   { "decode", json_decode },
+        { "document", json_document }, { "encode", json_encode }, { "has_text", json_has_text },
+        { "insert", json_insert },     { "kind", json_kind },     { "len", json_len },
+        { "object", json_object },     { "remove", json_remove }, { "same", json_same },
+        { "table", json_table },       { "text", json_text },     { NULL, NULL },
     };
     peri_json_value_open(L);
     peri_json_keep_type(L, PERI_JSON_KEY_NODE, "perilune.json", node);

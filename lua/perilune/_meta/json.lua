@@ -98,6 +98,15 @@ function json.table(part, options) end
 ---@return "object"|"array"|"string"|"number"|"boolean"|"null"|nil
 function json.kind(value) end
 
+--- Does a member hold a string that begins, after white space, with an ASCII character? Costs nothing for long strings,
+--- which reading them does. false is no proof: read the member then.
+---
+---     if json.has_text(message, "content") then … end
+---@param object perilune.json.node
+---@param name string
+---@return boolean
+function json.has_text(object, name) end
+
 --- Members of an object, elements of an array; of a plain table all its fields.
 ---
 ---     if json.len(body) > 50 then … end

@@ -1,18 +1,35 @@
 --- context: one request while rules look at it.
 -- `top` holds the top-level members by name, so that a rule for an absent parameter costs one look into a plain
 -- table; `set` keeps it and the document in step. A repeated name counts once, with its last value, as in Go.
+-- `flags` say which groups of parameters there are, for rules that look at several.
+local json = require("perilune").json
 local models = require "perilune.rules.models"
+local params = require "perilune.rules.params"
 local words = require "perilune.rules.words"
 
 local context = {}
 context.__index = context
+
+local null, known, groups = json.null, params.known, params.groups
+
+local function flag(flags, name, value)
+  if value == null then flags.null = true end
+  if not known[name] then flags.unknown = true end
+  local group = groups[name]
+  if group then flags[group] = true end
+end
 
 --- Change a top-level member; nil takes it away.
 ---@param name string
 ---@param value any
 function context:set(name, value)
   self.doc[name] = value
-  if value == nil then self.top[name] = nil else self.top[name] = self.doc[name] end
+  if value == nil then
+    self.top[name] = nil
+  else
+    self.top[name] = self.doc[name]
+    flag(self.flags, name, value)
+  end
 end
 
 --- Remember what was changed, for the client: "dropped tags".
@@ -32,19 +49,43 @@ function context:has(rule)
   return not self.off[rule]
 end
 
+--- Run rules: rows of name, the parameter that must be there (false: any), the rule, and the group of parameters of
+--- which one must be there (nil: any). The first that gives a sentence ends it.
+---@param rules table
+---@return string? message
+---@return string? field
+---@return integer? status
+function context:run(rules)
+  local top, flags, off = self.top, self.flags, self.off
+  for i = 1, #rules do
+    local row = rules[i]
+    local needs, group = row[2], row[4]
+    if (not needs or top[needs] ~= nil) and (not group or flags[group]) and not off[row[1]] then
+      local message, field, status = row[3](self)
+      if message then return message, field, status or 400 end
+    end
+  end
+end
+
 --- A context for a request.
 ---@param doc perilune.json.node the request
 ---@param options? { model?: string, default_model?: string, off?: table, is_admin?: boolean, limits?: table }
 ---@return table
 function context.new(doc, options)
   options = options or {}
-  local top = {}
-  for name, value in pairs(doc) do top[name] = value end
-  local model = type(top.model) == "string" and words.trim(top.model) or ""
-  if model == "" then model = options.default_model end
+  local top, flags = {}, {}
+  for name, value in pairs(doc) do
+    top[name] = value
+    flag(flags, name, value)
+  end
+  local model = options.model
+  if not model then
+    model = type(top.model) == "string" and words.trim(top.model) or ""
+    if model == "" then model = options.default_model end
+  end
   return setmetatable({
-    doc = doc, top = top, notes = {},
-    family = models.of(options.model or model),
+    doc = doc, top = top, flags = flags, notes = {},
+    family = models.of(model),
     off = options.off or {},
     is_admin = options.is_admin,
     limits = options.limits,

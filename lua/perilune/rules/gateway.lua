@@ -19,17 +19,17 @@ local function nesting(c)
   if c.is_too_deep then return body.too_deep, "$body" end
 end
 
---- Name, the parameter that must be there for the rule to have anything to do (false: always), the rule.
+--- The rules, as context.run takes them.
 gateway.rules = {
   { "nesting", false, nesting },
   { "extra_body", "extra_body", checks.extra_body },
-  { "unknown", false, checks.unknown },
+  { "unknown", false, checks.unknown, "unknown" },
   { "message_count", "messages", messages.count },
   { "seed", "seed", checks.seed },
   { "stop", "stop", checks.stop },
   { "stop_token_ids", "stop_token_ids", checks.stop_token_ids },
   { "reasoning", "reasoning", thinking.reasoning },
-  { "reasoning_effort", false, thinking.effort },
+  { "reasoning_effort", false, thinking.effort, "effort" },
   { "enable_thinking", "enable_thinking", thinking.enable },
   { "thinking", "thinking", thinking.switch },
   { "chat_template_kwargs", "chat_template_kwargs", thinking.kwargs },
@@ -45,11 +45,11 @@ gateway.rules = {
   { "structured_outputs", "structured_outputs", formats.structured_outputs },
   { "safety_identifier", "safety_identifier", checks.safety_identifier },
   { "reasoning_split", "reasoning_split", checks.reasoning_split },
-  { "max_tokens", false, limits.check },
+  { "max_tokens", false, limits.check, "limit" },
   { "skip_special_tokens", "skip_special_tokens", checks.skip_special_tokens },
   { "detokenize", "detokenize", checks.detokenize },
   { "parallel_tool_calls", "parallel_tool_calls", checks.parallel_tool_calls },
-  { "ignored", false, checks.ignored },
+  { "ignored", false, checks.ignored, "ignored" },
   { "tidy_messages", false, messages.tidy },
   { "messages", false, messages.check },
   { "decode", false, params.decode },
@@ -74,14 +74,7 @@ gateway.rules = {
 ---@return string? field
 ---@return integer? status
 function gateway.run(c)
-  local top, off = c.top, c.off
-  for _, row in ipairs(gateway.rules) do
-    local needs = row[2]
-    if (not needs or top[needs] ~= nil) and not off[row[1]] then
-      local message, field, status = row[3](c)
-      if message then return message, field, status or 400 end
-    end
-  end
+  return c:run(gateway.rules)
 end
 
 --- The same for a text, from its first byte on.

@@ -91,12 +91,13 @@ end
 --- Drop answers to nothing and empty turns, flatten text parts, name empty results.
 function messages.tidy(c)
   local list = c.top.messages
-  if not is_array(list) then return end
-  local open, i = {}, 1
-  while i <= #list do
+  if c.has_good_messages or not is_array(list) then return end
+  local open, i, n = {}, 1, #list
+  while i <= n do
     local message = list[i]
     if is_object(message) and not tidy_one(message, open) then
       json.remove(list, i)
+      n = n - 1
     else
       i = i + 1
     end
@@ -250,6 +251,7 @@ function messages.check(c)
   local list = c.top.messages
   if not is_array(list) then return "messages is required", "messages" end
   if #list == 0 then return "messages must not be empty", "messages" end
+  if c.has_good_messages then return end
   for i = 1, #list do
     local fault, at = message_fault(list[i], i - 1)
     if fault then return fault, at end

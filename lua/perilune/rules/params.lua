@@ -20,6 +20,13 @@ end
 params.ignored = { "service_tier", "store", "provider", "plugins", "prompt_cache_key", "cache_key", "extra_headers",
   "thinking_config", "think" }
 
+--- Groups of parameters that one rule looks at.
+params.groups = { reasoning = "effort", reasoning_effort = "effort", max_tokens = "limit",
+  max_completion_tokens = "limit", seed = "count", n = "count", min_tokens = "count", top_logprobs = "count",
+  top_p = "knob", repetition_penalty = "knob", top_k = "knob", stream = "boolean", parallel_tool_calls = "boolean",
+  skip_special_tokens = "boolean", detokenize = "boolean", enable_thinking = "boolean", logprobs = "boolean" }
+for _, name in ipairs(params.ignored) do params.groups[name] = "ignored" end
+
 params.unknown_text = 'Chat completions parameter "%s" is currently rejected by the Gonka network. Some non-standard '
   .. "parameters can crash the vLLM engine on Gonka Host MLNodes, so the network rejects parameters that are not "
   .. "explicitly supported (see: https://github.com/gonka-ai/gonka/blob/main/docs/chat-api/README.md). If you do not "
@@ -179,16 +186,22 @@ function checks.ignored(c)
   end
 end
 
+local decoded_counts = { "max_tokens", "max_completion_tokens", "n" }
+
 --- What the gateway decodes into typed fields, after the messages.
 function params.decode(c)
   local top = c.top
-  local function is_set(name) return top[name] ~= nil and top[name] ~= json.null end
-  if is_set "model" and type(top.model) ~= "string" then return "parse request: model must be a string", "model" end
-  if is_set "stream" and type(top.stream) ~= "boolean" then
+  local model, stream = top.model, top.stream
+  if model ~= nil and type(model) ~= "string" and model ~= json.null then
+    return "parse request: model must be a string", "model"
+  end
+  if stream ~= nil and type(stream) ~= "boolean" and stream ~= json.null then
     return "parse request: stream must be a boolean", "stream"
   end
-  for _, name in ipairs { "max_tokens", "max_completion_tokens", "n" } do
-    if is_set(name) and not words.is_uint(top[name]) then
+  for i = 1, #decoded_counts do
+    local name = decoded_counts[i]
+    local value = top[name]
+    if value ~= nil and value ~= json.null and not words.is_uint(value) then
       return ("parse request: %s must be a non-negative integer"):format(name), name
     end
   end

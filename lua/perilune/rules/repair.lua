@@ -12,16 +12,18 @@ local gateway = require "perilune.rules.gateway"
 
 local repair = {}
 
---- Name, the parameter that must be there (false: always), the repair. In order: later ones rely on earlier ones.
+--- The repairs, as context.run takes them. In order: later ones rely on earlier ones.
 repair.rules = {
   { "repair_extra_body", "extra_body", params.extra_body },
-  { "repair_nulls", false, params.nulls },
-  { "repair_aliases", false, params.aliases },
+  { "repair_nulls", false, params.nulls, "null" },
+  { "repair_aliases", false, params.aliases, "unknown" },
   { "repair_functions", "functions", tools.functions },
-  { "repair_guided", false, formats.guided },
-  { "repair_unknown", false, params.unknown },
-  { "repair_numbers", false, params.numbers },
-  { "repair_booleans", false, params.booleans },
+  { "repair_guided", false, formats.guided, "unknown" },
+  { "repair_unknown", false, params.unknown, "unknown" },
+  { "repair_counts", false, params.counts, "count" },
+  { "repair_limits", false, params.limits, "limit" },
+  { "repair_knobs", false, params.knobs, "knob" },
+  { "repair_booleans", false, params.booleans, "boolean" },
   { "repair_stop", "stop", params.stop },
   { "repair_stop_token_ids", "stop_token_ids", params.stop_token_ids },
   { "repair_bad_words", "bad_words", params.bad_words },
@@ -30,7 +32,7 @@ repair.rules = {
   { "repair_safety_identifier", "safety_identifier", params.label "safety_identifier" },
   { "repair_metadata", "metadata", params.metadata },
   { "repair_stream_options", "stream_options", params.stream_options },
-  { "repair_reasoning", false, thinking.reasoning },
+  { "repair_reasoning", false, thinking.reasoning, "effort" },
   { "repair_think", "think", thinking.think },
   { "repair_thinking", "thinking", thinking.switch },
   { "repair_chat_template_kwargs", "chat_template_kwargs", thinking.kwargs },
@@ -50,10 +52,7 @@ repair.leaves = { forced = true, default_choice = true, number_text = true, reas
 --- Repair a request in place.
 ---@param c table a context
 function repair.run(c)
-  local top, off = c.top, c.off
-  for _, row in ipairs(repair.rules) do
-    if (not row[2] or top[row[2]] ~= nil) and not off[row[1]] then row[3](c) end
-  end
+  c:run(repair.rules)
 end
 
 --- Rules that are off in a repair, by name; `also` adds more.

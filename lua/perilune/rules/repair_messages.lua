@@ -49,17 +49,23 @@ local foreign = {
 foreign.system, foreign.developer, foreign["function"] = foreign.user, foreign.user, foreign.user
 
 --- Members that say nothing are dropped; calls that a user is said to have made are not ours to drop.
+--- gives whether none are left
 local function drop_foreign(c, message, role)
-  for _, name in ipairs(foreign[role]) do
+  local names, is_clean = foreign[role], true
+  for i = 1, #names do
+    local name = names[i]
     local value = message[name]
     if value ~= nil then
       local says_nothing = value == null or name == "tool_call_id" or is_kind(value, "array") and #value == 0
       if says_nothing or role == "tool" then
         message[name] = nil
         c:note(("dropped %s of a %s message"):format(name, role))
+      else
+        is_clean = false
       end
     end
   end
+  return is_clean
 end
 
 -- ---- Content ----
@@ -164,34 +170,46 @@ local function repair_call(c, call)
   end
 end
 
---- gives whether ids of this message must be renamed
-local function repair_calls(c, message)
+--- Is there nothing in a call that the gateway would look at twice?
+local function is_good_call(call)
+  if not is_object(call) or call.type ~= "function" then return false end
+  local func = call["function"]
+  return is_object(func) and json.has_text(func, "name") and type(func.arguments) == "string"
+end
+
+--- One of a list of calls. gives whether it is good, and its id if it has one of its own
+local function repair_listed(c, state, call, seen)
+  local is_good = is_good_call(call)
+  if not is_good then repair_call(c, call) end
+  local id = is_object(call) and call.id
+  if type(id) ~= "string" or is_blank(id) or seen[id] then
+    state.must_rename = true
+    return false
+  end
+  seen[id], state.open[id] = true, true
+  return is_good
+end
+
+--- The calls of a message. gives how many there are, and whether all are good
+local function repair_calls(c, state, message)
   local calls = message.tool_calls
-  if message.function_call == null then message.function_call = nil end
-  if calls == nil then return false end
+  if calls == nil then return 0, true end
   if is_object(calls) and calls["function"] ~= nil then
     message.tool_calls = json.array { calls }
     calls = message.tool_calls
     c:note "made tool_calls a list"
   end
-  if not is_kind(calls, "array") then
-    if calls ~= null and not is_object(calls) then return false end
+  local is_list = is_kind(calls, "array")
+  if not is_list and calls ~= null and not is_object(calls) then return 0, false end
+  if not is_list or #calls == 0 then
     message.tool_calls = nil
-    return false
+    return 0, true
   end
-  if #calls == 0 then
-    message.tool_calls = nil
-    return false
-  end
-  local seen, must_rename = {}, false
+  local seen, are_good = {}, true
   for i = 1, #calls do
-    local call = calls[i]
-    repair_call(c, call)
-    local id = is_object(call) and call.id
-    if type(id) ~= "string" or is_blank(id) or seen[id] then must_rename = true end
-    if type(id) == "string" then seen[id] = true end
+    if not repair_listed(c, state, calls[i], seen) then are_good = false end
   end
-  return must_rename
+  return #calls, are_good
 end
 
 --- A result of a function of old names needs the name it answers.
@@ -231,34 +249,70 @@ local function drop_empty(c, list)
   end
 end
 
-local function repair_one(c, state, message)
-  repair_role(c, message)
-  local role = message.role
-  if not known[role] then return end
-  drop_foreign(c, message, role)
+local function repair_legacy_call(c, state, message)
+  local call = message.function_call
+  if call == null then message.function_call = nil end
+  if not is_object(call) then return end
+  state.last_name = type(call.name) == "string" and call.name or nil
+  if type(call.arguments) == "userdata" and call.arguments ~= null then
+    call.arguments = json.text(call.arguments)
+    c:note "wrote arguments of a call as text"
+  end
+end
+
+local by_role = {}
+
+function by_role.assistant(c, state, message, has_text)
+  local count, are_good = repair_calls(c, state, message)
+  if message.function_call ~= nil then
+    repair_legacy_call(c, state, message)
+    return false
+  end
+  if has_text or not are_good then return are_good end
   local content = message.content
-  if type(content) ~= "string" then
+  return count > 0 and (content == nil or content == null)
+end
+
+function by_role.tool(_, state, message, has_text)
+  local id = message.tool_call_id
+  if type(id) ~= "string" then
+    state.must_pair = true
+    return false
+  end
+  local is_awaited = state.open[id] == true
+  state.open[id] = nil
+  return has_text and is_awaited and message.name == nil
+end
+
+by_role["function"] = function(c, state, message)
+  repair_function_name(c, message, state.last_name)
+  if is_empty(message.content) then message.content = "<empty tool result>" end
+  return false
+end
+
+local function plain(_, state, message, has_text)
+  if not has_text and is_empty(message.content) then state.has_empty = true end
+  return has_text
+end
+by_role.user, by_role.system, by_role.developer = plain, plain, plain
+
+--- gives whether the gateway would find nothing to do or to say about it
+local function repair_one(c, state, message)
+  local role = message.role
+  local act = by_role[role]
+  if not act or role == "developer" then
+    repair_role(c, message)
+    role = message.role
+    act = by_role[role]
+    if not act then return false end
+  end
+  local is_clean = drop_foreign(c, message, role)
+  local has_text = json.has_text(message, "content")
+  if not has_text then
     repair_content(c, message, role)
-    content = message.content
+    has_text = json.has_text(message, "content")
   end
-  if role == "assistant" then
-    if repair_calls(c, message) then state.must_rename = true end
-    local call = message.function_call
-    if is_object(call) then
-      state.last_name = type(call.name) == "string" and call.name or nil
-      if type(call.arguments) == "userdata" and call.arguments ~= null then
-        call.arguments = json.text(call.arguments)
-        c:note "wrote arguments of a call as text"
-      end
-    end
-  elseif role == "tool" then
-    if type(message.tool_call_id) ~= "string" then state.must_pair = true end
-  elseif role == "function" then
-    repair_function_name(c, message, state.last_name)
-    if is_empty(content) then message.content = "<empty tool result>" end
-  elseif is_empty(content) then
-    state.has_empty = true
-  end
+  return act(c, state, message, has_text) and is_clean
 end
 
 function messages.run(c)
@@ -273,18 +327,21 @@ function messages.run(c)
     c:note "made messages a list"
   end
   if not is_kind(list, "array") then return end
-  local state = {}
+  local state, are_good = { open = {} }, true
   for i = 1, #list do
     local message = list[i]
     if type(message) == "string" and not is_blank(message) then
       list[i] = { role = "user", content = message }
       c:note "made a message of a text"
     elseif is_object(message) then
-      repair_one(c, state, message)
-    elseif message == null then
-      state.has_empty = true
+      if not repair_one(c, state, message) then are_good = false end
+    else
+      are_good = false
+      if message == null then state.has_empty = true end
     end
   end
+  -- What was looked at here need not be read again: a conversation is most of what a request is.
+  c.has_good_messages = are_good and #list > 0
   if state.has_empty then drop_empty(c, list) end
   if state.must_rename or state.must_pair then
     tool_ids.to_unique(list)

@@ -105,7 +105,8 @@ local function to_integer(value)
 end
 params.to_integer = to_integer
 
-local least = { seed = 0, n = 0, max_tokens = 1, max_completion_tokens = 1, min_tokens = 0, top_logprobs = 0 }
+local least_counts = { seed = 0, n = 0, min_tokens = 0, top_logprobs = 0 }
+local least_limits = { max_tokens = 1, max_completion_tokens = 1 }
 
 local function repair_count(c, name, low)
   local value = c.top[name]
@@ -130,11 +131,18 @@ local function repair_positive(c, name, instead)
   end
 end
 
-function params.numbers(c)
-  local top = c.top
-  for name, low in pairs(least) do
-    if top[name] ~= nil then repair_count(c, name, low) end
+local function repair_counts(least)
+  return function(c)
+    for name, low in pairs(least) do
+      if c.top[name] ~= nil then repair_count(c, name, low) end
+    end
   end
+end
+params.counts = repair_counts(least_counts)
+params.limits = repair_counts(least_limits)
+
+function params.knobs(c)
+  local top = c.top
   -- top_p 0 asks for the likeliest token; the least the engine takes does the same.
   if top.top_p ~= nil then repair_positive(c, "top_p", 0.001) end
   if top.repetition_penalty ~= nil then repair_positive(c, "repetition_penalty", nil) end
@@ -157,9 +165,10 @@ function params.to_boolean(value)
   if type(value) == "string" then return truths[value:lower()] end
 end
 
+local booleans = { "stream", "parallel_tool_calls", "skip_special_tokens", "detokenize", "enable_thinking", "logprobs" }
+
 function params.booleans(c)
-  for _, name in ipairs { "stream", "parallel_tool_calls", "skip_special_tokens", "detokenize", "enable_thinking",
-    "logprobs" } do
+  for _, name in ipairs(booleans) do
     local value = c.top[name]
     if value ~= nil and type(value) ~= "boolean" then
       local truth

@@ -278,8 +278,10 @@ local too_deep = "the whole body nests too deep"
 
 local function fault_of(root, limits, levels)
   local plain = json.table(root)
+  local fault = schema.fault(plain, function() return json.text(root) end, limits)
+  -- Counting all levels is for schemas that hold data, or that are deep: few walks come near the body's limit.
   if nesting(plain) > levels then return too_deep end
-  return schema.fault(plain, json.text(root), limits)
+  return fault
 end
 
 --- Make a schema acceptable.
@@ -288,23 +290,24 @@ end
 ---@param levels integer how deep it may nest where it stands
 ---@param may_prune boolean what only describes may lose detail; what constrains an answer may not
 ---@return string? what was done; nil when nothing was needed
----@return boolean? is_too_deep it still nests deeper than `levels`
+---@return boolean is_too_deep it still nests deeper than `levels`
+---@return boolean is_good the gateway takes it
 function repair.run(root, limits, levels, may_prune)
-  if not fault_of(root, limits, levels) then return nil end
+  if not fault_of(root, limits, levels) then return nil, false, true end
   repair.inline(root)
   repair_keywords(root, limits)
   local fault = fault_of(root, limits, levels)
-  if not fault or not may_prune then return "rewrote", fault == too_deep end
+  if not fault or not may_prune then return "rewrote", fault == too_deep, not fault end
   for _, most in ipairs { 1000, 200, 0 } do
     if not schema.size_fault(json.text(root), limits.bytes) then break end
     shorten(root, most)
   end
   for depth = limits.depth, 1, -1 do
-    if not fault_of(root, limits, levels) then return "simplified" end
+    if not fault_of(root, limits, levels) then return "simplified", false, true end
     prune(root, depth, limits)
   end
   while fault_of(root, limits, levels) and drop_property(root) do end
-  return "simplified"
+  return "simplified", false, not fault_of(root, limits, levels)
 end
 
 return repair

@@ -71,12 +71,13 @@ local function repair_parameters(c, func, name)
     end
   end
   if not is_object(parameters) then return end
-  local done = repair_schema.run(parameters, schema.limits.tools, tools.levels, true)
+  local done, _, is_good = repair_schema.run(parameters, schema.limits.tools, tools.levels, true)
   if done then c:note(done .. " the schema of tool " .. name) end
   if c.family.nullable_types == false and repair_schema.is_nullable(json.table(parameters)) then
     repair_schema.collapse_nullable(parameters)
     c:note("made single types in the schema of tool " .. name)
   end
+  return is_good
 end
 
 function tools.declarations(c)
@@ -98,10 +99,13 @@ function tools.declarations(c)
       c:note "rewrote a tool as a function"
     end
   end
+  c.checked_tools = {}
   for i = 1, #list do
     local tool = list[i]
     local func = is_object(tool) and tool["function"]
-    if is_object(func) and type(func.name) == "string" then repair_parameters(c, func, func.name) end
+    if is_object(func) and type(func.name) == "string" then
+      c.checked_tools[i] = repair_parameters(c, func, func.name)
+    end
   end
 end
 

@@ -24,10 +24,13 @@ schema.data = { enum = true, const = true, default = true, examples = true, requ
 schema.maps = { properties = true, patternProperties = true, dependentSchemas = true }
 schema.references = { ["$ref"] = true, ["$defs"] = true, definitions = true }
 
-local arms = { anyOf = true, oneOf = true, allOf = true }
+local arms = { "anyOf", "oneOf", "allOf" }
 
+-- Only an empty table needs its mark to be told; names of members are strings, also "1".
 local function is_array(t)
-  return t[1] ~= nil or json.kind(t) == "array"
+  local first = next(t)
+  if first == nil then return json.kind(t) == "array" end
+  return type(first) ~= "string"
 end
 
 local checks = {}
@@ -64,29 +67,27 @@ local function check_arms(name, value, limits)
   end
 end
 
---- The first thing wrong with one node's own keywords.
-local function node_fault(node, limits)
+local function references_fault(node)
   for name in pairs(schema.references) do
     if node[name] ~= nil then
       return ("schema reference keyword is forbidden: %s is not allowed"):format(words.quote(name))
     end
   end
-  if node.type ~= nil then
-    if not schema.types[node.type] then
-      local fault = checks.type(node.type)
-      if fault then return fault end
-    end
-  end
-  if node.pattern ~= nil then
-    local fault = checks.pattern(node.pattern, limits)
-    if fault then return fault end
-  end
-  if node.enum ~= nil then
-    local fault = checks.enum(node.enum, limits)
-    if fault then return fault end
-  end
-  for name in pairs(arms) do
-    local fault = node[name] ~= nil and check_arms(name, node[name], limits)
+end
+
+--- The first thing wrong with one node's own keywords. Spelled out: it runs for every node of every tool.
+local function node_fault(node, limits)
+  local fault
+  if node["$ref"] ~= nil or node["$defs"] ~= nil or node.definitions ~= nil then fault = references_fault(node) end
+  local kind, pattern, enum = node.type, node.pattern, node.enum
+  if not fault and kind ~= nil and not schema.types[kind] then fault = checks.type(kind) end
+  if not fault and pattern ~= nil then fault = checks.pattern(pattern, limits) end
+  if not fault and enum ~= nil then fault = checks.enum(enum, limits) end
+  if fault then return fault end
+  for i = 1, 3 do
+    local name = arms[i]
+    local value = node[name]
+    fault = value ~= nil and check_arms(name, value, limits)
     if fault then return fault end
   end
 end

@@ -9,8 +9,8 @@ local function is_named(value)
   return type(value) == "string" and not words.is_blank(value)
 end
 
---- What is wrong with one declaration. `i` counts from 0.
-local function declaration_fault(tool, i)
+--- What is wrong with one declaration. `i` counts from 0; a repair may have checked its schema already.
+local function declaration_fault(tool, i, is_checked)
   if json.kind(tool) ~= "object" then
     return ("tools[i]: invalid tool shape: tools[%d] must be an object"):format(i), "tools[i]"
   end
@@ -27,7 +27,7 @@ local function declaration_fault(tool, i)
   end
   if func.strict ~= nil then func.strict = nil end
   local parameters = func.parameters
-  if type(parameters) ~= "userdata" or json.kind(parameters) ~= "object" then return end
+  if is_checked or type(parameters) ~= "userdata" or json.kind(parameters) ~= "object" then return end
   local fault = schema.fault(json.table(parameters), function() return json.text(parameters) end, schema.limits.tools)
   if fault then
     local field = ("tools[%d].function.parameters"):format(i)
@@ -46,7 +46,7 @@ function tools.check(c)
     return
   end
   for i = 1, #list do
-    local message, field = declaration_fault(list[i], i - 1)
+    local message, field = declaration_fault(list[i], i - 1, c.checked_tools and c.checked_tools[i])
     if message then return message, field end
   end
   if c.top.tool_choice == nil and c:has "default_choice" then c:set("tool_choice", "auto") end
