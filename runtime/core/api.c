@@ -175,6 +175,7 @@ static void wrong_method(struct peri_worker *w, struct peri_exchange *x, const c
 }
 
 void peri_api_request(struct peri_worker *w, struct peri_exchange *x) {
+    peri_worker_refresh(w); /* keys, models and health are those of now, too */
     struct peri_str path = peri_exchange_path(x), method = peri_exchange_method(x);
     bool is_get = peri_str_eq(method, PERI_STR("GET")) || peri_str_eq(method, PERI_STR("HEAD"));
     bool is_post = peri_str_eq(method, PERI_STR("POST"));

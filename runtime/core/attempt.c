@@ -12,9 +12,10 @@
 #include "core/unfold.h"
 #include "core/upstream_error.h"
 
-#define HELD_MAX       262144 /* bytes of life-cycle frames before the first token */
-#define HINT_MAX_MS    60000 /* longest a provider may send us away; official clients obey as much */
-#define ERROR_BODY_MAX 65536 /* bytes of a provider's error answer that are read */
+#define HELD_MAX         262144 /* bytes of life-cycle frames before the first token */
+#define HINT_MAX_MS      60000 /* longest a provider may send us away; official clients obey as much */
+#define MODEL_MISSES_MAX 10    /* in a row: a host that has nothing it lists is set aside */
+#define ERROR_BODY_MAX   65536 /* bytes of a provider's error answer that are read */
 
 /* ---- Body and headers ---- */
 
@@ -115,6 +116,7 @@ void peri_attempt_fail(struct peri_attempt *a, enum peri_err err, const char *fo
     /* While a network computes proofs its hosts fail more than they are to blame for. */
     if (a->is_excused || (a->candidate.provider->is_reduced && err != PERI_EAUTH)) {
         atomic_fetch_add(&a->candidate.provider->vitals->failed, 1);
+        atomic_fetch_add(&a->candidate.provider->vitals->failures, 1);
         if (a->is_probe) peri_vitals_unknown(a->candidate.provider->vitals);
     } else {
         peri_health_failed(a->candidate.provider, r->config, err, peri_loop_now_ms(r->worker->loop),
@@ -228,8 +230,12 @@ static enum peri_err judge_node(struct peri_attempt *a) {
         err = a->is_excused ? PERI_EAUTH : PERI_EUPSTREAM;
         break;
     case PERI_GONKA_ACT_COOL: err = err == PERI_ERATELIMIT ? err : PERI_EUPSTREAM; break;
-    case PERI_GONKA_ACT_DROP_ENDPOINT:
     case PERI_GONKA_ACT_DROP_MODEL:
+        /* Its other models are as good as before, and the next list says which those are. */
+        a->is_excused = atomic_load(&p->vitals->failures) < MODEL_MISSES_MAX;
+        err = PERI_EAUTH;
+        break;
+    case PERI_GONKA_ACT_DROP_ENDPOINT:
     case PERI_GONKA_ACT_DROP_NETWORK: err = PERI_EAUTH; break;
     case PERI_GONKA_ACT_NONE: break;
     }

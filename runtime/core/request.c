@@ -67,6 +67,8 @@ static void on_queue_overdue(void *arg);
 
 static struct peri_request *new_request(struct peri_worker *w, enum peri_endpoint endpoint,
                                         struct peri_sink sink) {
+    /* A worker that slept has not looked since: what was published meanwhile holds for this request. */
+    peri_worker_refresh(w);
     struct peri_request *r = peri_worker_request(w);
     if (r == NULL) return NULL;
     r->sink = sink;
