@@ -254,7 +254,7 @@ describe("what a node's refusal means", function()
     assert.matches("broker", line.remedy)
   end))
 
-  it("stands in the log when a host may not take requests", both({}, nil, function(net, r)
+  it("stands in the log when a host may not take requests", both({}, { refresh = false }, function(net, r)
     net:steer("chain", { allowed = { "h1" } })
     loop.await("a refusal", function() return r:chat().status and refusals(r).gonka_agent_not_allowed end)
   end))
