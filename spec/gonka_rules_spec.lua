@@ -82,4 +82,21 @@ describe("gonka_rules", function()
     assert.equal(200, r:chat({ model = "other", tags = { "x" } }).status)
     assert.same({ "x" }, p.requests[1].json.tags)
   end))
+
+  it("has budget enough for a request of several megabytes", router.test(function(start)
+    local p = provider.start()
+    local parts = { '{"role":"user","content":"go"}' }
+    local text = ([[local x = \"a\" -- {[\n]]):rep(800)
+    for i = 1, 200 do
+      parts[#parts + 1] = ('{"role":"assistant","content":"%s"},{"role":"user","content":"step %d"}'):format(text, i)
+    end
+    local body = '{"model":"other","max_tokens":9,"messages":[' .. table.concat(parts, ",") .. "]}"
+    assert(#body > 3e6)
+    for _, profile in ipairs { "repair", "emulate" } do
+      local r = with_rules(start, p, { profile = profile })
+      assert.equal(200, r:ask("POST", "/v1/chat/completions", body).status)
+      assert.same({}, r:log "policy failed")
+      assert.equal(profile == "emulate" and 5 or nil, p.requests[#p.requests].json.top_logprobs)
+    end
+  end))
 end)

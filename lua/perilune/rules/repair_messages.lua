@@ -121,6 +121,39 @@ local function lift_calls(c, message, parts)
   end
 end
 
+--- Results that stand in the content of a user's turn, as the Messages interface writes them, become tool messages in
+--- front of it. gives how many
+local function lift_results(c, list, place)
+  local parts, count = list[place].content, 0
+  local k = 1
+  while k <= #parts do
+    local part = parts[k]
+    if is_object(part) and part.type == "tool_result" and type(part.tool_use_id) == "string" then
+      local content = part.content
+      if is_kind(content, "array") then content = join(c, content) or json.text(content) end
+      json.insert(list, place + count, { role = "tool", tool_call_id = part.tool_use_id, content = content or "" })
+      json.remove(parts, k)
+      count = count + 1
+    else
+      k = k + 1
+    end
+  end
+  if count > 0 then
+    if #parts == 0 then json.remove(list, place + count) end
+    c:note "moved results from the content to tool messages"
+  end
+  return count
+end
+
+local function has_results(message)
+  if message.role ~= "user" or json.has_text(message, "content") then return false end
+  local parts = message.content
+  for k = 1, is_kind(parts, "array") and #parts or 0 do
+    if is_object(parts[k]) and parts[k].type == "tool_result" then return true end
+  end
+  return false
+end
+
 local function repair_content(c, message, role)
   local content = message.content
   if type(content) == "string" or content == nil or content == null then return end
@@ -327,9 +360,11 @@ function messages.run(c)
     c:note "made messages a list"
   end
   if not is_kind(list, "array") then return end
-  local state, are_good = { open = {} }, true
-  for i = 1, #list do
+  local state, are_good, i = { open = {} }, true, 0
+  while i < #list do
+    i = i + 1
     local message = list[i]
+    if is_object(message) and has_results(message) and lift_results(c, list, i) > 0 then message = list[i] end
     if type(message) == "string" and not is_blank(message) then
       list[i] = { role = "user", content = message }
       c:note "made a message of a text"
