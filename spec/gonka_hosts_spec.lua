@@ -255,6 +255,7 @@ describe("what a node's refusal means", function()
   end))
 
   it("stands in the log when a host may not take requests", both({}, { refresh = false }, function(net, r)
+    loop.await("hosts", function() return r:chat().status == 200 end) -- the list is read once, without the limit
     net:steer("chain", { allowed = { "h1" } })
     loop.await("a refusal", function() return r:chat().status and refusals(r).gonka_agent_not_allowed end)
   end))
