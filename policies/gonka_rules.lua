@@ -54,7 +54,7 @@ end
 
 --- The gateway on the body as it stands.
 local function emulate(attempt, settings)
-  if body.is_deeper(json.text(attempt.body), body.max_nesting) then return body.too_deep, "$body", 400 end
+  if json.depth(attempt.body) > body.max_nesting then return body.too_deep, "$body", 400 end
   return gateway.run(context.new(attempt.body, settings))
 end
 

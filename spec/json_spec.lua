@@ -300,6 +300,17 @@ describe("json.decode", function()
   end)
 end)
 
+describe("json.depth", function()
+  it("counts objects and arrays, and no brackets in strings", function()
+    assert.equal(1, json.depth(document "{}"))
+    assert.equal(3, json.depth(document '{"a":[1,{}],"b":"[[[[\\"[["}'))
+    local doc = document '{"a":{"b":[]}}'
+    assert.equal(2, json.depth(doc.a))
+    doc.a.b = { { 1 } }
+    assert.equal(4, json.depth(doc))
+  end)
+end)
+
 describe("json.has_text", function()
   it("says so only of strings that begin with a character of ASCII", function()
     local doc = document '{"a":"x","b":" \\n\\t x","c":"","d":" \\n","e":"\\u0020x","f":5,"g":[],"h":null,"i":"é"}'

@@ -423,6 +423,34 @@ static int json_has_text(lua_State *L) {
     return 1;
 }
 
+/* How deep brackets nest in a valid JSON text. */
+static lua_Integer depth_of(struct peri_str text) {
+    lua_Integer depth = 0, most = 0;
+    bool is_string = false;
+    for (size_t i = 0; i < text.n; i++) {
+        char c = text.p[i];
+        if (is_string) {
+            if (c == '\\')
+                i++;
+            else if (c == '"')
+                is_string = false;
+        } else if (c == '"') {
+            is_string = true;
+        } else if (c == '{' || c == '[') {
+            if (++depth > most) most = depth;
+        } else if (c == '}' || c == ']') {
+            depth--;
+        }
+    }
+    return most;
+}
+
+static int json_depth(lua_State *L) {
+    json_text(L); /* charges the budget for its bytes */
+    lua_pushinteger(L, depth_of(to_str(L, -1)));
+    return 1;
+}
+
 static int json_len(lua_State *L) {
     if (lua_type(L, 1) != LUA_TTABLE) return node_len(L);
     lua_Integer n = 0;
@@ -517,11 +545,14 @@ void peri_bind_json_open(lua_State *L, struct peri_state *s) {
                                      { "__tostring", node_tostring },
                                      { NULL, NULL } };
     static const luaL_Reg functions[] = {
-        { "append", json_append },     { "array", json_array },   { "decode", json_decode },
-        { "document", json_document }, { "encode", json_encode }, { "has_text", json_has_text },
-        { "insert", json_insert },     { "kind", json_kind },     { "len", json_len },
-        { "object", json_object },     { "remove", json_remove }, { "same", json_same },
-        { "table", json_table },       { "text", json_text },     { NULL, NULL },
+        { "append", json_append },     { "array", json_array },
+        { "decode", json_decode },     { "depth", json_depth },
+        { "document", json_document }, { "encode", json_encode },
+        { "has_text", json_has_text }, { "insert", json_insert },
+        { "kind", json_kind },         { "len", json_len },
+        { "object", json_object },     { "remove", json_remove },
+        { "same", json_same },         { "table", json_table },
+        { "text", json_text },         { NULL, NULL },
     };
     peri_json_value_open(L);
     peri_json_keep_type(L, PERI_JSON_KEY_NODE, "perilune.json", node);

@@ -98,6 +98,13 @@ function json.table(part, options) end
 ---@return "object"|"array"|"string"|"number"|"boolean"|"null"|nil
 function json.kind(value) end
 
+--- How deep objects and arrays nest: 1 for one that holds none.
+---
+---     if json.depth(body) > 32 then … end
+---@param part perilune.json.node
+---@return integer
+function json.depth(part) end
+
 --- Does a member hold a string that begins, after white space, with an ASCII character? Costs nothing for long strings,
 --- which reading them does. false is no proof: read the member then.
 ---
