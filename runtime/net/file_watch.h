@@ -14,7 +14,8 @@ struct peri_file_watch;
 /*   paths    copied
  *   changed  runs on the loop, a few milliseconds after the last of a run of changes
  *   gives    PERI_OK · PERI_ENOMEM · PERI_EIO the system has no more watches */
-PERI_MUST_USE enum peri_err peri_file_watch_open(struct peri_file_watch **out, struct peri_loop *loop,
+PERI_MUST_USE enum peri_err peri_file_watch_open(struct peri_file_watch **out,
+                                                 struct peri_loop *loop,
                                                  const struct peri_str *paths, size_t count,
                                                  void (*changed)(void *arg), void *arg);
 /* Takes NULL. */

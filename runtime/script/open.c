@@ -14,8 +14,8 @@ static const struct peri_lib libs[] = {
     { NULL, peri_bind_hash_open, PERI_LIB_BOTH }, /* hash, encode */
     { "log", peri_bind_log_open, PERI_LIB_BOTH },
     { "shared", peri_bind_shared_open, PERI_LIB_BOTH },
-    { NULL, peri_bind_http_open, PERI_LIB_BOTH },      /* http.fetch */
-    { NULL, peri_bind_policy_open, PERI_LIB_POLICY },  /* providers, gonka */
+    { NULL, peri_bind_http_open, PERI_LIB_BOTH },     /* http.fetch */
+    { NULL, peri_bind_policy_open, PERI_LIB_POLICY }, /* providers, gonka */
     { "sandbox", peri_bind_sandbox_open, PERI_LIB_TRUSTED },
     { NULL, peri_bind_run_open, PERI_LIB_TRUSTED },    /* run, spawn */
     { NULL, peri_bind_server_open, PERI_LIB_TRUSTED }, /* http.serve */
