@@ -138,6 +138,15 @@ static enum peri_err build_host_models(struct peri_fleet *f, struct peri_provide
     return PERI_OK;
 }
 
+/* A host that turned out unusable half way takes nothing with it, and is no candidate. */
+static void take_back(struct peri_fleet *f, size_t count) {
+    while (f->provider_count > count) {
+        struct peri_provider *p = &f->providers[--f->provider_count];
+        for (size_t e = 0; e < PERI_ENDPOINT_COUNT; e++) peri_url_unref(p->urls[e]);
+        peri_vitals_unref(p->vitals);
+    }
+}
+
 static enum peri_err build_host(struct peri_fleet *f, const struct peri_fleet_host *h,
                                 struct peri_vitals_table *vitals, struct peri_fault *fault) {
     const struct peri_config_provider *c = h->of;
@@ -160,8 +169,12 @@ static enum peri_err build_host(struct peri_fleet *f, const struct peri_fleet_ho
     enum peri_err err = build_host_models(f, p, h);
     if (err == PERI_OK && p->model_count == 0 && !p->takes_any)
         return PERI_OK; /* has nothing that is offered here */
+    size_t before = f->provider_count;
     if (err == PERI_OK) err = settle(f, p, p->url, vitals, fault);
-    if (err != PERI_OK) return err;
+    if (err != PERI_OK) {
+        take_back(f, before);
+        return err;
+    }
     if (h->is_reduced) p->rank++;
     p->is_reduced = h->is_reduced;
     p->is_public_only = h->is_public_only;
@@ -229,7 +242,13 @@ static enum peri_err build_aliases(struct peri_fleet *f) {
     for (size_t i = 0; i < f->config->alias_count; i++) {
         const struct peri_config_alias *alias = &f->config->aliases[i];
         struct peri_candidates *c = peri_map_get(&f->by_model, alias->model);
-        if (c == NULL || peri_map_get(&f->by_model, alias->name) != NULL) continue;
+        if (peri_map_get(&f->by_model, alias->name) != NULL) continue;
+        if (c == NULL) {
+            if (f->any.count == 0) continue; /* nobody would answer to either name */
+            c = peri_arena_alloc(&f->arena, sizeof *c);
+            if (c == NULL) return PERI_ENOMEM;
+            *c = (struct peri_candidates){ f->any.at, f->any.count, alias->model };
+        }
         enum peri_err err = peri_map_add(&f->by_model, alias->name, c);
         if (err != PERI_OK) return err;
     }
