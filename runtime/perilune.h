@@ -168,7 +168,8 @@ typedef void (*peri_tried)(void *arg, struct peri_attempt *a, enum peri_err err)
 
 /* Ask one provider. The callback never runs before this returns.
  *   gives   PERI_OK · PERI_ENOTFOUND no such provider, or it does not serve the model · PERI_EFULL no free slot ·
- *           PERI_ENOPROVIDER it is cooling down · PERI_ENOMEM · PERI_EINVAL already answered */
+ *           PERI_ENOPROVIDER it is cooling down · PERI_EBUSY our own connections are used up · PERI_ENOMEM ·
+ *           PERI_EINVAL already answered */
 PERI_API PERI_MUST_USE enum peri_err
 peri_request_try(struct peri_attempt **out, struct peri_request *r, struct peri_str provider_id,
                  const struct peri_try_options *options, peri_tried tried, void *arg);

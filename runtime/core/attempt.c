@@ -156,6 +156,8 @@ void peri_attempt_cancel(struct peri_attempt *a, enum peri_err why) {
     if (call != NULL) peri_call_cancel(call);
     if (why != PERI_OK)
         peri_health_failed(a->candidate.provider, a->request->config, why, 0, 0, a->is_probe);
+    else if (a->is_probe)
+        peri_vitals_unknown(a->candidate.provider->vitals);
     over(a, why);
 }
 
@@ -282,6 +284,8 @@ static void end_whole_answer(struct peri_attempt *a) {
     if (err == PERI_OK && a->request->is_stream) {
         a->held.max = a->in.max;
         err = peri_unfold(&a->held, peri_buf_str(&a->in));
+        if (err == PERI_OK) err = peri_buf_add(&a->held, PERI_STR("data: [DONE]\n\n"));
+        a->stream.saw_done = true;
         peri_buf_clear(&a->in);
         a->is_sse = a->is_cut = true; /* as a stream that has ended, before it was decided */
         a->err = PERI_OK;
@@ -404,7 +408,10 @@ enum peri_err peri_attempt_start(struct peri_attempt **out, struct peri_request 
     a->started_ns = now_ns(a);
     peri_list_insert(&r->attempts, &a->link);
     enum peri_err err = shape(a);
+    if (a->state == PERI_OVER) return PERI_EINVAL; /* a hook has ended the request */
     if (err == PERI_OK) err = send_call(a);
+    /* Whoever asks again because a slot is missing must not take our own connections for one. */
+    if (err == PERI_EFULL || err == PERI_ENOPROVIDER) err = PERI_EBUSY;
     if (err != PERI_OK) {
         if (a->is_probe) peri_vitals_unknown(p->vitals);
         over(a, err);

@@ -8,6 +8,9 @@
  * an error frame without [DONE]: official clients raise on that, and on nothing else reliably.
  */
 #include "core/attempt.h"
+
+#include <stdio.h>
+
 #include "core/error.h"
 #include "core/runtime.h"
 #include "core/unfold.h"
@@ -165,6 +168,14 @@ static bool put_unfolded(struct peri_attempt *a, struct peri_str completion) {
     return err == PERI_OK;
 }
 
+/* The commit point, unless frames before it were lost: then nobody has seen any of them yet. */
+static void commit(struct peri_attempt *a) {
+    if (a->held.err == PERI_OK)
+        peri_attempt_ready(a); /* may serve, wait, or end the request */
+    else
+        peri_attempt_fail(a, a->held.err, "sent %zu bytes before any content", a->held.n);
+}
+
 /* Consume whole frames off the front of `in`.
  *   gives   bytes consumed; a->state tells whether the attempt still lives */
 static size_t take_frames(struct peri_attempt *a, struct peri_str in) {
@@ -192,7 +203,7 @@ static size_t take_frames(struct peri_attempt *a, struct peri_str in) {
         if (break_off(a, kind, &event)) return used;
         if (kind == PERI_STREAM_WHOLE) {
             if (!put_unfolded(a, event.data)) return used;
-            if (a->state == PERI_ASKING) peri_attempt_ready(a);
+            if (a->state == PERI_ASKING) commit(a);
             if (a->state == PERI_READY) return used;
             run.from = in.p + used;
         }
@@ -206,7 +217,7 @@ static size_t take_frames(struct peri_attempt *a, struct peri_str in) {
             (kind == PERI_STREAM_CONTENT || kind == PERI_STREAM_FINISH)) {
             send_event(a, &run, &event);
             flush_run(a, &run);
-            peri_attempt_ready(a); /* may serve, wait, or end the request */
+            commit(a);
             if (a->state == PERI_READY) return used;
             run.from = in.p + used;
             continue;
@@ -227,6 +238,17 @@ static size_t feed(struct peri_attempt *a, struct peri_str bytes) {
     return used;
 }
 
+/* Its `tried` has run, so it can not fail any more: what is wrong with it is said when it is served. */
+static bool spoil_undecided(struct peri_attempt *a, enum peri_err err) {
+    struct peri_call *call = a->call;
+    a->call = NULL;
+    if (call != NULL) peri_call_cancel(call);
+    a->err = err;
+    a->is_cut = true;
+    snprintf(a->detail, sizeof a->detail, "%s", peri_err_text(err));
+    return true;
+}
+
 bool peri_relay_feed(struct peri_attempt *a, struct peri_str bytes) {
     if (a->in.n == 0 && a->state != PERI_READY) {
         size_t used = feed(a, bytes);
@@ -241,13 +263,14 @@ bool peri_relay_feed(struct peri_attempt *a, struct peri_str bytes) {
             peri_buf_drop(&a->in, used);
         }
     }
-    if (a->held.err != PERI_OK) {
-        peri_attempt_fail(a, PERI_ETOOBIG, "sent %zu bytes before any content", a->held.n);
+    if (a->held.err != PERI_OK) { /* still asking: `commit` looks at it, too */
+        peri_attempt_fail(a, a->held.err, "sent %zu bytes before any content", a->held.n);
         return true;
     }
     if (a->state == PERI_READY) a->is_paused = true; /* until the policy has decided */
     return !a->is_paused;
 too_much:
+    if (a->state == PERI_READY) return spoil_undecided(a, a->in.err);
     peri_attempt_fail(a, PERI_ETOOBIG, "sent more than could be kept");
     return true;
 }

@@ -275,13 +275,7 @@ static void leave(struct peri_request *r, enum peri_err err) {
     r->phase = PERI_ENDED;
     peri_timer_stop(&r->deadline);
     peri_timer_stop(&r->keepalive);
-    peri_timer_stop(&r->queue_timer);
-    if (r->is_queued) {
-        r->is_queued = false;
-        peri_list_remove(&r->queue_link);
-        r->worker->queued--;
-        atomic_fetch_sub(&r->worker->runtime->waiting, 1);
-    }
+    peri_route_unqueue(r);
     struct peri_list *at, *spare;
     peri_list_each(at, spare, &r->attempts)
         peri_attempt_cancel(peri_list_entry(at, struct peri_attempt, link),

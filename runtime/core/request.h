@@ -133,6 +133,8 @@ PERI_MUST_USE enum peri_err peri_header_put(struct peri_arena *arena, struct per
 
 /* The built-in route (core/route_default.c): weighted choice, tiers, fail-over, queue. */
 void peri_route_default(struct peri_request *r);
+/* It waits for a slot no longer. Nothing happens to one that did not wait. */
+void peri_route_unqueue(struct peri_request *r);
 /* A slot became free somewhere: try those who wait on this worker. */
 void peri_route_wake(struct peri_worker *w);
 

@@ -18,16 +18,6 @@ static void on_tried(void *arg, struct peri_attempt *a, enum peri_err err) {
         step(r);
 }
 
-static void enqueue(struct peri_request *r) {
-    struct peri_worker *w = r->worker;
-    r->is_queued = true;
-    peri_list_insert(&w->queue, &r->queue_link);
-    w->queued++;
-    atomic_fetch_add(&w->runtime->waiting, 1);
-    if (!peri_timer_is_armed(&r->queue_timer))
-        peri_timer_start(&r->queue_timer, r->config->queue_ms);
-}
-
 /* gives false when nobody could be asked and the request is not over: it may wait. */
 static bool try_one(struct peri_request *r, struct peri_route_report *report) {
     struct peri_worker *w = r->worker;
@@ -49,19 +39,48 @@ static bool try_one(struct peri_request *r, struct peri_route_report *report) {
     }
 }
 
-static void step(struct peri_request *r) {
+static bool is_waiting_room_full(const struct peri_worker *w, const struct peri_request *r) {
+    return w->queued >= r->config->queue_max || w->is_draining;
+}
+
+/* gives false when it is not over for r: only slots are missing, and there is room to wait for one. */
+static bool settle(struct peri_request *r) {
     struct peri_route_report report = { 0 };
+    if (try_one(r, &report)) return true;
+    if (report.full > 0 && (r->is_queued || !is_waiting_room_full(r->worker, r))) return false;
+    peri_request_give_up(r, &report);
+    return true;
+}
+
+static void enqueue(struct peri_request *r) {
+    struct peri_worker *w = r->worker;
+    r->is_queued = true;
+    peri_list_insert(&w->queue, &r->queue_link);
+    w->queued++;
+    atomic_fetch_add(&w->runtime->waiting, 1);
+    peri_timer_start(&r->queue_timer, r->config->queue_ms);
+}
+
+void peri_route_unqueue(struct peri_request *r) {
+    if (!r->is_queued) return;
+    r->is_queued = false;
+    peri_list_remove(&r->queue_link);
+    r->worker->queued--;
+    atomic_fetch_sub(&r->worker->runtime->waiting, 1);
+    peri_timer_stop(&r->queue_timer);
+}
+
+static void step(struct peri_request *r) {
     bool is_final =
         r->last != NULL && !r->last->is_refused && !peri_health_is_retryable(r->last->err);
     if (is_final || r->attempt_count >= r->config->max_attempts) {
         peri_request_give_up(r, NULL);
         return;
     }
-    if (try_one(r, &report)) return;
-    if (report.full > 0 && r->worker->queued < r->config->queue_max && !r->worker->is_draining)
-        enqueue(r);
-    else
-        peri_request_give_up(r, &report);
+    if (settle(r)) return;
+    enqueue(r);
+    /* A slot that another worker released after we looked, and before we were counted as waiting, woke nobody. */
+    if (settle(r)) peri_route_unqueue(r);
 }
 
 void peri_route_default(struct peri_request *r) {
@@ -69,19 +88,11 @@ void peri_route_default(struct peri_request *r) {
     step(r);
 }
 
+/* Whoever still finds no slot keeps its place and its deadline. */
 void peri_route_wake(struct peri_worker *w) {
     struct peri_list *at, *spare;
     peri_list_each(at, spare, &w->queue) {
         struct peri_request *r = peri_list_entry(at, struct peri_request, queue_link);
-        struct peri_route_report report;
-        struct peri_candidate pick = peri_route_pick(r->candidates, r->tried, r->config->overflow,
-                                                     peri_loop_now_ms(w->loop), &w->rand, &report);
-        if (pick.provider == NULL && report.full > 0) continue;
-        r->is_queued = false;
-        peri_list_remove(&r->queue_link);
-        w->queued--;
-        atomic_fetch_sub(&w->runtime->waiting, 1);
-        peri_timer_stop(&r->queue_timer);
-        step(r);
+        if (settle(r)) peri_route_unqueue(r);
     }
 }
