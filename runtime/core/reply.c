@@ -5,6 +5,7 @@
 #include "core/attempt.h"
 #include "core/error.h"
 #include "core/runtime.h"
+#include "core/unfold.h"
 #include "core/upstream_error.h"
 
 #define HEADERS_MAX     24
@@ -277,11 +278,33 @@ void peri_request_complete(struct peri_request *r, enum peri_err err) {
     send_error(r, err, shape.status, shape.type, shape.code, NULL, text, NULL, 0);
 }
 
+/* Keep-alive comments have made a stream of the answer: what is said now must be events. */
+static void reply_in_stream(struct peri_request *r, int status, struct peri_str json) {
+    struct peri_buf frames;
+    peri_buf_init(&frames, r->config->answer_bytes);
+    bool is_told = status < 400 && peri_unfold(&frames, json) == PERI_OK &&
+                   peri_buf_add(&frames, PERI_STR("data: [DONE]\n\n")) == PERI_OK;
+    if (is_told) {
+        r->outcome.body_bytes += frames.n;
+        r->sink.ops->write(r->sink.self, peri_buf_str(&frames));
+        peri_request_ended(r, PERI_OK);
+    } else if (status < 400) {
+        peri_request_fail(r, PERI_EPOLICY, status, NULL,
+                          "the policy's answer can not be told as a stream");
+    } else {
+        struct peri_upstream_error e;
+        peri_upstream_error_read(&e, json, (struct peri_str){ NULL, 0 });
+        send_error(r, PERI_EPOLICY, status, e.type[0] != '\0' ? e.type : "server_error",
+                   e.code[0] != '\0' ? e.code : NULL, e.param[0] != '\0' ? e.param : NULL,
+                   peri_str_of(e.message), NULL, 0);
+    }
+    peri_buf_done(&frames);
+}
+
 void peri_request_reply(struct peri_request *r, int status, struct peri_str json) {
     if (r->phase != PERI_DECIDING) return;
-    if (r->has_head && status >= 400) {
-        peri_request_fail(r, PERI_EPOLICY, status, NULL, "%.*s", (int)(json.n < 400 ? json.n : 400),
-                          json.p);
+    if (r->has_head) {
+        reply_in_stream(r, status, json);
         return;
     }
     peri_request_answer(r, status, NULL, 0, json);
