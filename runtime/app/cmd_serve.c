@@ -115,15 +115,18 @@ static void harden(void) {
 static void say_ready(struct serve *s) {
     struct peri_runtime *rt = s->router->runtime;
     struct peri_log *log = &rt->log;
+    struct peri_fleet *fleet =
+        peri_runtime_fleet(rt); /* networks may publish the next one any time */
     for (size_t i = 0; i < rt->config->listen_count; i++) {
         if (!peri_log_begin(log, PERI_LOG_INFO, "listening")) continue;
         peri_log_str(log, "address", rt->config->listen[i]);
         peri_log_int(log, "port", peri_router_port(s->router, i));
         peri_log_int(log, "workers", rt->worker_count);
-        peri_log_int(log, "providers", (int64_t)rt->fleet->provider_count);
+        peri_log_int(log, "providers", (int64_t)fleet->provider_count);
         peri_log_int(log, "policies", (int64_t)rt->config->policy_count);
         peri_log_end(log);
     }
+    peri_fleet_unref(fleet);
     if (rt->config->key_count == 0)
         peri_log_say(
             log, PERI_LOG_WARN,

@@ -1,6 +1,7 @@
 #include "core/control.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include "base/err.h"
@@ -19,7 +20,7 @@ struct peri_control {
     struct peri_gonka_network *networks[NETWORKS_MAX];
     size_t count;
     pthread_t thread;
-    bool is_running;
+    atomic_bool is_running;
 };
 
 /* ---- Hosts ---- */

@@ -18,7 +18,8 @@ void peri_control_free(struct peri_control *c);
 
 /* Start the thread: from now on networks are refreshed. */
 PERI_MUST_USE enum peri_err peri_control_start(struct peri_control *c, struct peri_fault *fault);
-/* Any thread: refresh every network now. gives PERI_OK · PERI_ENOMEM */
+/* Any thread that can not lose c meanwhile (peri_runtime_refresh_networks): refresh every network now.
+ *   gives   PERI_OK · PERI_ENOMEM */
 enum peri_err peri_control_refresh(struct peri_control *c);
 
 /* A fleet of that configuration's plain providers and of the hosts known now. On the control thread, or before it runs.

@@ -11,8 +11,8 @@ struct peri_worker;
 struct peri_policy {
     const struct peri_policy_ops *ops; /* a function that is NULL costs nothing */
     void *self;
-    void (*free)(void *self); /* NULL: nothing to free */
-    struct peri_str name;     /* of what routes: "weighted"; lives in self */
+    void (*free)(struct peri_policy *p); /* with p itself, whose memory it is */
+    struct peri_str name;                /* of what routes: "weighted"; lives in self */
     uint64_t generation;
     unsigned refs; /* of one worker's thread */
 };
@@ -22,9 +22,9 @@ static inline struct peri_policy *peri_policy_ref(struct peri_policy *p) {
     return p;
 }
 
-/* Takes NULL. The memory of p itself belongs to self. */
+/* Takes NULL. */
 static inline void peri_policy_unref(struct peri_policy *p) {
-    if (p != NULL && --p->refs == 0 && p->free != NULL) p->free(p->self);
+    if (p != NULL && --p->refs == 0) p->free(p);
 }
 
 /* Where policies come from. A program is what was read and checked once; each worker makes its own policy of it. */

@@ -176,7 +176,7 @@ static void wake(void *arg) {
 }
 
 void peri_runtime_slot_freed(struct peri_runtime *rt) {
-    if (atomic_load_explicit(&rt->waiting, memory_order_relaxed) == 0) return;
+    if (atomic_load(&rt->waiting) == 0) return; /* after the release, for everybody: see enqueue */
     /* Whoever it was that waits longest can not be told across workers without a lock: all are woken, each keeps
      * its own order. A message that could not be sent is made up for by the queue's own deadline. */
     for (unsigned i = 0; i < rt->worker_count; i++) {
@@ -248,9 +248,12 @@ fail:
 
 void peri_runtime_free(struct peri_runtime *rt) {
     if (rt == NULL) return;
-    for (unsigned i = 0; i < rt->worker_count; i++) peri_worker_free(rt->workers[i]);
+    peri_control_free(rt->control); /* first: it posts to workers */
+    rt->control = NULL;
+    unsigned count = rt->worker_count;
+    rt->worker_count = 0; /* so do slots that are released now: nobody is woken any more */
+    for (unsigned i = 0; i < count; i++) peri_worker_free(rt->workers[i]);
     peri_free(rt->workers);
-    peri_control_free(rt->control);
     if (rt->program != NULL) rt->policies.drop(rt->policies.arg, rt->program);
     peri_fleet_unref(rt->fleet);
     peri_vitals_table_free(rt->vitals);
@@ -302,11 +305,20 @@ enum peri_err peri_runtime_reconfigure(struct peri_runtime *rt, struct peri_conf
         peri_control_free(control);
         return err;
     }
-    peri_control_free(
-        rt->control); /* its thread is joined: nobody publishes an older fleet after this */
+    pthread_mutex_lock(&rt->lock);
+    struct peri_control *old = rt->control;
     rt->control = control;
+    pthread_mutex_unlock(&rt->lock);
+    peri_control_free(old); /* its thread is joined: nobody publishes an older fleet after this */
     peri_runtime_publish(rt, fleet);
     return peri_control_start(control, fault);
+}
+
+enum peri_err peri_runtime_refresh_networks(struct peri_runtime *rt) {
+    pthread_mutex_lock(&rt->lock); /* so that it is not freed meanwhile */
+    enum peri_err err = rt->control == NULL ? PERI_ESTOPPING : peri_control_refresh(rt->control);
+    pthread_mutex_unlock(&rt->lock);
+    return err;
 }
 
 struct epoch_news {

@@ -25,7 +25,7 @@ struct peri_runtime {
     atomic_uint_fast64_t fleet_version; /* workers compare it once a turn */
     uint64_t generation;                /* of the policy program, counts every successful load */
     void *program;
-    struct peri_control *control; /* follows the networks */
+    struct peri_control *control; /* follows the networks; replaced by one reload at a time */
     struct peri_gonka_stamps stamps;
     atomic_uint waiting; /* requests queued for a slot, all workers */
     atomic_bool is_stopping;
@@ -50,8 +50,8 @@ void peri_runtime_stop(struct peri_runtime *rt);
 void peri_runtime_join(struct peri_runtime *rt);
 
 /* Read the policies again, check them, build one set a worker and swap between requests. Nothing changes when
- * anything fails. Blocks until all workers have answered; never called on a worker's thread unless that worker is
- * the only one and is turned by the caller.
+ * anything fails; PERI_ESTOPPING when the router is stopping. One thread at a time. Blocks until all workers have
+ * answered; never called on a worker's thread unless that worker is the only one and is turned by the caller.
  *   generation   out, may be NULL: of the set in force */
 PERI_MUST_USE enum peri_err peri_runtime_reload_policies(struct peri_runtime *rt,
                                                          uint64_t *generation,
@@ -62,10 +62,12 @@ void peri_runtime_publish(struct peri_runtime *rt, struct peri_fleet *fleet);
 struct peri_fleet *peri_runtime_fleet(struct peri_runtime *rt);
 
 /* Put another configuration's providers and networks in force: they are followed from now on, and a fleet of them is
- * published. Nothing changes when anything is wrong. */
+ * published. Nothing changes when anything is wrong. One thread at a time. */
 PERI_MUST_USE enum peri_err peri_runtime_reconfigure(struct peri_runtime *rt,
                                                      struct peri_config *config,
                                                      struct peri_fault *fault);
+/* Any thread: look at every network now. gives PERI_OK · PERI_ENOMEM · PERI_ESTOPPING */
+enum peri_err peri_runtime_refresh_networks(struct peri_runtime *rt);
 /* Tell the policies what changed in a network: the `epoch` hook, on one worker. The control thread. */
 void peri_runtime_tell_epoch(struct peri_runtime *rt, struct peri_str provider,
                              const struct peri_gonka_diff *diff,

@@ -10,7 +10,8 @@
 #include "core/gonka_url.h"
 #include "core/runtime.h"
 
-#define SPARE_MAX 256          /* blank requests kept, with their first arena block */
+#define SPARE_MAX 256  /* blank requests kept, with their first arena block */
+#define FLUSH_MS  1000 /* after the drain time, for clients to take the error they are told */
 #define ARENA_MAX (256u << 20) /* bytes one request may take beside its body */
 
 /* ---- Requests ---- */
@@ -72,10 +73,12 @@ void peri_worker_refresh(struct peri_worker *w) {
     w->fleet_seen = version;
 }
 
+/* Connections, not exchanges: an answer is over for us before its last byte has left. */
 static void end_when_idle(struct peri_worker *w) {
     if (!w->is_draining || w->request_count > 0) return;
     for (size_t i = 0; i < w->server_count; i++)
-        if (peri_server_exchanges(w->servers[i]) > 0) return;
+        if (!w->is_overdue && peri_server_connections(w->servers[i]) > 0) return;
+    w->is_done = true;
     peri_loop_stop(w->loop);
 }
 
@@ -87,9 +90,16 @@ static void on_turn(void *arg) {
     peri_log_flush(&w->log);
 }
 
+static void on_flush_over(void *arg) {
+    struct peri_worker *w = arg;
+    w->is_overdue = true;
+}
+
 static void on_drain_over(void *arg) {
     struct peri_worker *w = arg;
     struct peri_list *at, *spare;
+    peri_timer_init(&w->drain, w->loop, on_flush_over, w);
+    peri_timer_start(&w->drain, FLUSH_MS);
     peri_list_each(at, spare, &w->requests)
         peri_request_fail(peri_list_entry(at, struct peri_request, link), PERI_ESTOPPING, 503, NULL,
                           "the router is stopping");
@@ -185,6 +195,8 @@ void peri_worker_free(struct peri_worker *w) {
     if (w == NULL) return;
     struct peri_list *at, *spare;
     for (size_t i = 0; i < w->server_count; i++) peri_server_close(w->servers[i]);
+    if (w->loop != NULL)
+        peri_loop_step(w->loop, false); /* messages that came after the last turn */
     peri_list_each(at, spare, &w->requests)
         peri_request_abandon(peri_list_entry(at, struct peri_request, link), PERI_ESTOPPING);
     free_ended(w);

@@ -39,8 +39,10 @@ struct peri_worker {
     size_t queued;
     struct peri_gonka_pen pen; /* made when the first attempt is signed */
     bool is_draining;
-    struct peri_timer drain;
-    void *script; /* of the script layer: nothing here looks at it */
+    bool is_overdue;         /* nobody is waited for any more */
+    bool is_done;            /* drained: the loop has been told to stop */
+    struct peri_timer drain; /* the drain time, then what is left for flushing */
+    void *script;            /* of the script layer: nothing here looks at it */
 };
 
 PERI_MUST_USE enum peri_err peri_worker_new(struct peri_worker **out, struct peri_runtime *rt,
@@ -49,7 +51,7 @@ PERI_MUST_USE enum peri_err peri_worker_new(struct peri_worker **out, struct per
 void peri_worker_free(struct peri_worker *w);
 /* Open every listener of the configuration. */
 PERI_MUST_USE enum peri_err peri_worker_listen(struct peri_worker *w, struct peri_fault *fault);
-/* Stop accepting; when the last request has ended, or the drain time is over, the loop stops. */
+/* Stop accepting; when the last answer has left, or the drain time is over, the loop stops. */
 void peri_worker_drain(struct peri_worker *w);
 /* Pick up a newer fleet and configuration now. */
 void peri_worker_refresh(struct peri_worker *w);

@@ -84,7 +84,7 @@ static int epoch(lua_State *L) {
 }
 
 static int refresh(lua_State *L) {
-    enum peri_err err = peri_control_refresh(worker(L)->runtime->control);
+    enum peri_err err = peri_runtime_refresh_networks(worker(L)->runtime);
     if (err != PERI_OK) return peri_push_failure(L, err);
     lua_pushboolean(L, true);
     return 1;

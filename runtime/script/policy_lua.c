@@ -346,6 +346,8 @@ static void free_set(void *self) {
     peri_free(set);
 }
 
+static void free_policy(struct peri_policy *p) { free_set(p->self); }
+
 static bool has_hook(const struct peri_policy_lua *set, enum peri_hook hook) {
     for (size_t i = 0; i < set->count; i++)
         if (set->links[i].hooks[hook] != LUA_NOREF) return true;
@@ -406,7 +408,7 @@ static enum peri_err open_set(struct peri_policy_home *home, struct peri_policy 
     };
     set->policy = (struct peri_policy){ .ops = &set->ops,
                                         .self = set,
-                                        .free = free_set,
+                                        .free = free_policy,
                                         .name = set->links[0].name,
                                         .generation = generation,
                                         .refs = 1 };

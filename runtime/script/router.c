@@ -13,6 +13,8 @@ static enum peri_err c_load(void *arg, void **out, struct peri_fault *fault) {
     return PERI_OK;
 }
 
+static void c_free(struct peri_policy *p) { peri_free(p); }
+
 static enum peri_err c_open(void *arg, struct peri_policy **out, void *program,
                             struct peri_worker *w, uint64_t generation, struct peri_fault *fault) {
     struct peri_router *r = arg;
@@ -49,6 +51,7 @@ enum peri_err peri_router_new_with(struct peri_router **out, struct peri_config 
     if (options->policy != NULL) {
         r->c_policy = (struct peri_policy){ .ops = options->policy,
                                             .self = options->policy_self,
+                                            .free = c_free,
                                             .name = PERI_STR("c") };
         source = (struct peri_policy_source){ c_load, c_open, c_drop, r };
     }
@@ -142,7 +145,7 @@ int peri_router_wait_ms(struct peri_router *r) {
 bool peri_router_step(struct peri_router *r, bool may_wait) {
     struct peri_worker *w = r->runtime->workers[0];
     peri_loop_step(w->loop, may_wait);
-    return !(w->is_draining && w->request_count == 0);
+    return !w->is_done;
 }
 
 unsigned peri_router_port(const struct peri_router *r, size_t i) {
@@ -219,13 +222,17 @@ static enum peri_err send_bytes(void *self, struct peri_str bytes) {
 
 static void send_flush(void *self) { (void)self; }
 
-static void send_over(void *self, enum peri_err err) {
-    struct sending *s = self;
+static void send_over(struct sending *s, enum peri_err err) {
     if (s->ops->end != NULL) s->ops->end(s->arg, err);
     /* The body is read until the request is freed, at the end of the turn: it goes with the request. */
 }
 
-static void send_end(void *self) { send_over(self, PERI_OK); }
+/* An error answer is whole; a stream that an error frame ended is not. */
+static void send_end(void *self) {
+    struct sending *s = self;
+    const struct peri_outcome *o = s->request == NULL ? NULL : &s->request->outcome;
+    send_over(s, o != NULL && o->err != PERI_OK && o->status < 400 ? o->err : PERI_OK);
+}
 static void send_abort(void *self) { send_over(self, PERI_ETRUNCATED); }
 
 static const struct peri_sink_ops send_ops = { send_head, send_bytes, send_flush, send_end,
