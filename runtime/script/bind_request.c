@@ -210,6 +210,7 @@ static uint64_t opt_ms(lua_State *L, int table, const char *name) {
 static int request_try(lua_State *L) {
     struct peri_lua_request *r = check_request(L);
     struct peri_task *t = peri_task_of(L);
+    if (peri_task_arg(t) != r) return luaL_error(L, "a request is tried by its own hooks only");
     const struct peri_provider *p = peri_bind_provider_check(L, 2, r->request->fleet);
     struct peri_try_options options = { 0 };
     if (!lua_isnoneornil(L, 3)) {
@@ -292,10 +293,17 @@ static int answer_index(lua_State *L) {
     return 1;
 }
 
+/* A script may have kept an answer of an earlier request, and memory is used again: what it points to must be one of
+ * this request's attempts. */
 struct peri_attempt *peri_bind_answer_attempt(lua_State *L, int index,
                                               const struct peri_request *r) {
-    struct answer *a = luaL_testudata(L, index, ANSWER);
-    return a != NULL && a->owner == r->task ? a->attempt : NULL;
+    const struct answer *a = luaL_testudata(L, index, ANSWER);
+    if (a == NULL || a->owner != r->task) return NULL;
+    for (struct peri_list *at = r->attempts.next; at != &r->attempts; at = at->next) {
+        struct peri_attempt *mine = peri_list_entry(at, struct peri_attempt, link);
+        if (mine == a->attempt) return mine->state == PERI_READY ? mine : NULL;
+    }
+    return NULL;
 }
 
 /* ---- Life ---- */

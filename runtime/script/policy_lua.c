@@ -158,28 +158,35 @@ static void call_each(lua_State *L, struct visit *v) {
     }
 }
 
+static int call_hooks(lua_State *L) { /* stack: visit, object */
+    call_each(L, lua_touserdata(L, 1));
+    return 0;
+}
+
+/* Whatever becomes of the hooks, the object they got is empty afterwards: a script may keep it, what it stands for
+ * goes away. stack: …, object */
+static int lend(lua_State *L, struct visit *v, void **box) {
+    lua_pushcfunction(L, call_hooks);
+    lua_pushlightuserdata(L, v);
+    lua_pushvalue(L, -3);
+    int status = lua_pcall(L, 2, 0, 0);
+    *box = NULL;
+    return status == LUA_OK ? 0 : lua_error(L);
+}
+
 static int visit_attempt(lua_State *L) {
     struct visit *v = lua_touserdata(L, 1);
-    void **box = peri_bind_attempt_push(L, v->object);
-    call_each(L, v);
-    *box = NULL;
-    return 0;
+    return lend(L, v, peri_bind_attempt_push(L, v->object));
 }
 
 static int visit_event(lua_State *L) {
     struct visit *v = lua_touserdata(L, 1);
-    void **box = peri_bind_event_push(L, v->object);
-    call_each(L, v);
-    *box = NULL;
-    return 0;
+    return lend(L, v, peri_bind_event_push(L, v->object));
 }
 
 static int visit_answer(lua_State *L) {
     struct visit *v = lua_touserdata(L, 1);
-    void **box = peri_bind_answer_push(L, v->object);
-    call_each(L, v);
-    *box = NULL;
-    return 0;
+    return lend(L, v, peri_bind_answer_push(L, v->object));
 }
 
 static int visit_done(lua_State *L) {
