@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "app/cli.h"
+#include "base/err.h"
 #include "base/mem.h"
 #include "net/file_watch.h"
 #include "script/router.h"
@@ -19,11 +20,10 @@ struct serve {
     struct peri_file_watch *watch;
     struct peri_timer look; /* for the workers' end */
     unsigned stops;
+    bool is_unwatched; /* not said yet */
 };
 
 /* ---- Reload ---- */
-
-static void watch_files(struct serve *s);
 
 static void say_reload(struct serve *s, enum peri_err err, uint64_t generation,
                        const struct peri_fault *fault) {
@@ -49,22 +49,8 @@ static void on_files_changed(void *arg) {
     say_reload(s, err, generation, &fault);
 }
 
-static void reload_all(struct serve *s) {
-    struct peri_config *config;
-    struct peri_fault fault = { PERI_ECONFIG, "the configuration is wrong, see above" };
-    uint64_t generation = 0;
-    enum peri_err err =
-        peri_cli_config_load(&s->cli, &config, NULL) == PERI_EXIT_OK ? PERI_OK : PERI_ECONFIG;
-    if (err == PERI_OK) {
-        err = peri_router_reconfigure(s->router, config, &generation, &fault);
-        peri_config_unref(config);
-    }
-    say_reload(s, err, generation, &fault);
-    watch_files(s);
-}
-
-static void watch_files(struct serve *s) {
-    struct peri_config *c = s->router->home.config;
+/* Before the files are read, so that no change falls between. */
+static void watch_files(struct serve *s, const struct peri_config *c) {
     struct peri_str paths[64];
     size_t count = 0;
     peri_file_watch_close(s->watch);
@@ -73,8 +59,30 @@ static void watch_files(struct serve *s) {
     for (size_t i = 0; i < c->policy_count && count < 64; i++) paths[count++] = c->policies[i].path;
     if (count == 0) return;
     if (peri_file_watch_open(&s->watch, s->loop, paths, count, on_files_changed, s) != PERI_OK)
+        s->is_unwatched = true;
+}
+
+static void say_unwatched(struct serve *s) {
+    if (s->is_unwatched)
         peri_log_say(&s->router->runtime->log, PERI_LOG_WARN,
                      "policy files can not be watched: reload them with SIGHUP");
+    s->is_unwatched = false;
+}
+
+static void reload_all(struct serve *s) {
+    struct peri_config *config;
+    struct peri_fault fault = { PERI_ECONFIG, "the configuration is wrong, see above" };
+    uint64_t generation = 0;
+    enum peri_err err =
+        peri_cli_config_load(&s->cli, &config, NULL) == PERI_EXIT_OK ? PERI_OK : PERI_ECONFIG;
+    if (err == PERI_OK) {
+        watch_files(s, config);
+        err = peri_router_reconfigure(s->router, config, &generation, &fault);
+        if (err != PERI_OK) watch_files(s, s->router->home.config);
+        peri_config_unref(config);
+    }
+    say_unwatched(s);
+    say_reload(s, err, generation, &fault);
 }
 
 /* ---- Signals ---- */
@@ -139,10 +147,14 @@ static int serve(struct serve *s) {
     int code = peri_cli_config_load(&s->cli, &config, NULL);
     if (code != PERI_EXIT_OK) return code;
     struct peri_fault fault;
-    enum peri_err err = peri_router_new_with(&s->router, config, NULL, &fault);
+    enum peri_err err = peri_loop_new(&s->loop);
+    if (err != PERI_OK) {
+        peri_fault_set(&fault, err, "%s", peri_err_text(err));
+    } else {
+        watch_files(s, config);
+        err = peri_router_new_with(&s->router, config, NULL, &fault);
+    }
     peri_config_unref(config);
-    if (err == PERI_OK && (err = peri_loop_new(&s->loop)) != PERI_OK)
-        snprintf(fault.text, sizeof fault.text, "%s", peri_err_text(err));
     if (err == PERI_OK) err = peri_router_start(s->router, &fault);
     if (err != PERI_OK) {
         fprintf(stderr, "perilune serve: %s\n", fault.text);
@@ -155,7 +167,7 @@ static int serve(struct serve *s) {
     for (size_t i = 0; i < 3 && err == PERI_OK; i++)
         err = peri_loop_on_signal(s->loop, signals[i], on_signal, s);
     say_ready(s);
-    watch_files(s);
+    say_unwatched(s);
     peri_timer_init(&s->look, s->loop, on_look, s);
     peri_timer_start(&s->look, 20);
     peri_loop_run(s->loop);
