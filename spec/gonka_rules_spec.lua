@@ -9,6 +9,8 @@ local function with_rules(start, p, options)
   options = options or {}
   options.networks = options.networks or {}
   return start {
+    -- Wall time is what a busy machine runs out of; the limit of instructions stays.
+    policy = { budget = "10s" },
     providers = { router.provider("a", p, { models = { "moonshotai/Kimi-K2.6", "MiniMaxAI/MiniMax-M2.7", "other" } }) },
     policies = { { file = here .. "/policies/gonka_rules.lua", options = options } },
   }

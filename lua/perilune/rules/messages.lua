@@ -1,6 +1,6 @@
 --- messages: what the gateway makes of a conversation, and what it refuses in it.
--- First the normalisers (`tidy`), then the check, so indexes in sentences count what is left. Messages are read once,
--- with pairs, into plain fields: a conversation of an agent has hundreds.
+-- First the normalisers (`tidy`), then the check, so indexes in sentences count what is left. Texts are not read where
+-- json.has_text can tell that there is one: they are most of what a conversation is.
 local json = require("perilune").json
 local words = require "perilune.rules.words"
 
@@ -61,7 +61,8 @@ end
 
 --- One message. gives whether it stays
 local function tidy_one(message, open)
-  local role, content = message.role, message.content
+  local role = message.role
+  local content = json.has_text(message, "content") and "text" or message.content
   if role == "tool" then
     local id = message.tool_call_id
     if type(id) == "string" then
@@ -186,8 +187,8 @@ end
 
 local by_role = {}
 
-function by_role.assistant(message, fields, field)
-  local calls, call = fields.tool_calls, fields.function_call
+function by_role.assistant(message, field)
+  local calls, call = message.tool_calls, message.function_call
   if calls == null then message.tool_calls, calls = nil, nil end
   if call == null then message.function_call, call = nil, nil end
   if calls ~= nil then
@@ -198,7 +199,8 @@ function by_role.assistant(message, fields, field)
     local fault, at = function_fault(call, field .. ".function_call")
     if fault then return fault, at end
   end
-  local content = fields.content
+  if json.has_text(message, "content") then return nil end
+  local content = message.content
   if content == nil or content == null then
     if calls == nil and call == nil then
       local at = field .. ".content"
@@ -209,32 +211,29 @@ function by_role.assistant(message, fields, field)
   return content_fault(content, field .. ".content")
 end
 
-function by_role.tool(_, fields, field)
-  local at, id = field .. ".tool_call_id", fields.tool_call_id
-  if id == nil or id == null then return at .. ": is required", at end
-  if type(id) ~= "string" then return at .. ": must be a string", at end
-  return content_fault(fields.content, field .. ".content")
-end
-
-by_role["function"] = function(_, fields, field)
-  local message, at = text_fault(fields.name, field .. ".name")
-  if message then return message, at end
-  return content_fault(fields.content, field .. ".content")
-end
-
-local function plain(_, fields, field)
-  local content = fields.content
-  if type(content) == "string" and not is_blank(content) then return nil end
-  return content_fault(content, field .. ".content")
+local function plain(message, field)
+  if json.has_text(message, "content") then return nil end
+  return content_fault(message.content, field .. ".content")
 end
 by_role.user, by_role.system, by_role.developer = plain, plain, plain
+
+function by_role.tool(message, field)
+  local at, id = field .. ".tool_call_id", message.tool_call_id
+  if id == nil or id == null then return at .. ": is required", at end
+  if type(id) ~= "string" then return at .. ": must be a string", at end
+  return plain(message, field)
+end
+
+by_role["function"] = function(message, field)
+  local fault, at = text_fault(message.name, field .. ".name")
+  if fault then return fault, at end
+  return plain(message, field)
+end
 
 local function message_fault(message, i)
   local field = "messages[" .. i .. "]"
   if not is_object(message) then return field .. " must be an object", field end
-  local fields = {}
-  for name, value in pairs(message) do fields[name] = value end
-  local role = fields.role
+  local role = message.role
   local check = by_role[role]
   if not check then
     local fault, at = text_fault(role, field .. ".role")
@@ -242,9 +241,9 @@ local function message_fault(message, i)
     return ("%s.role has unsupported value %s"):format(field, words.quote(role)), field .. ".role"
   end
   for _, name in ipairs(may_not_carry[role]) do
-    if fields[name] ~= nil then return ("%s: %s is not allowed for this role"):format(field, name), field end
+    if message[name] ~= nil then return ("%s: %s is not allowed for this role"):format(field, name), field end
   end
-  return check(message, fields, field)
+  return check(message, field)
 end
 
 function messages.check(c)
