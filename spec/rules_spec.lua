@@ -1,0 +1,137 @@
+--- Parts of the gateway's rules that the recorded cases only touch: expressions, sizes, broken JSON, budgets, schemas.
+local body = require "perilune.rules.body"
+local json = require("perilune").json
+local regex = require "perilune.rules.regex"
+local repair_schema = require "perilune.rules.repair_schema"
+local schema = require "perilune.rules.schema"
+local thinking = require "perilune.rules.thinking"
+local words = require "perilune.rules.words"
+
+describe("regex.fault", function()
+  local good = { "a+?b", "(?i)abc", "\\p{L}+", "\\x{1F600}", "[[:alpha:]_-]", "\\/\\-\\_", "(?P<n>x)", "(?<n>x)",
+    "a{,5}", "a{2,}", "(a|b|)*", "[]a]", "[^]a]", "\\Qa+b\\E", "x{1000}", "(?s:.)", "[a-z\\d-]", "é+" }
+  for _, pattern in ipairs(good) do
+    it("takes " .. pattern, function() assert.is_nil(regex.fault(pattern)) end)
+  end
+
+  local bad = {
+    ["(?=a)"] = "invalid or unsupported Perl syntax: `(?=`", ["(?<=a)b"] = "invalid or unsupported Perl syntax: `(?<=`",
+    ["(?!a)"] = "invalid or unsupported Perl syntax: `(?!`", ["a**"] = "invalid nested repetition operator: `**`",
+    ["a{2}{3}"] = "invalid nested repetition operator: `{2}{3}`", ["a{1001}"] = "invalid repeat count: `{1001}`",
+    ["*a"] = "missing argument to repetition operator: `*`", ["(a"] = "missing closing ): `(a`",
+    ["a)"] = "unexpected ): `a)`", ["[a-"] = "missing closing ]: `[a-`",
+    ["[z-a]"] = "invalid character class range: `z-a`",
+    ["\\u0041"] = "invalid escape sequence: `\\u`", ["\\Z"] = "invalid escape sequence: `\\Z`",
+    ["(a)\\1"] = "invalid escape sequence: `\\1`", ["a\\"] = "trailing backslash at end of expression: ``",
+    ["a++"] = "invalid nested repetition operator: `++`",
+  }
+  for pattern, sentence in pairs(bad) do
+    it("refuses " .. pattern, function()
+      assert.equal("error parsing regexp: " .. sentence, regex.fault(pattern))
+    end)
+  end
+end)
+
+describe("schema.encoded_bytes", function()
+  it("counts what Go would write", function()
+    local texts = {
+      ['{ "a" : [1, 2.50] }'] = '{"a":[1,2.50]}', ['"<&>"'] = '"\\u003c\\u0026\\u003e"', ['"\\u003c"'] = '"\\u003c"',
+      ['"\\u00e9\\/"'] = '"é/"', ['"\\ud83d\\ude00"'] = '"😀"', ['"\\\\\\"\\n"'] = '"\\\\\\"\\n"',
+      ['"\u{2028}"'] = '"\\u2028"', ['"\\u0001"'] = '"\\u0001"', ['"a  b"'] = '"a  b"',
+    }
+    for text, written in pairs(texts) do assert.equal(#written, schema.encoded_bytes(text), text) end
+  end)
+end)
+
+describe("body.read", function()
+  local complaints = {
+    ['{"a":}'] = "invalid character '}' looking for beginning of value",
+    ['{a:1}'] = "invalid character 'a' looking for beginning of object key string",
+    ['{"a" 1}'] = "invalid character '1' after object key",
+    ['{"a":1 "b"}'] = "invalid character '\"' after object key:value pair",
+    ['[1 2]'] = "invalid character '2' after array element", ['{"a":tru}'] = "invalid character '}' in literal true "
+      .. "(expecting 'e')", ['{"a":1.}'] = "invalid character '}' after decimal point in numeric literal",
+    ['{"a":"\\x"}'] = "invalid character 'x' in string escape code", ['{"a":"'] = "unexpected EOF",
+    ["\u{feff}{}"] = "invalid character 'ï' looking for beginning of value",
+  }
+  for text, sentence in pairs(complaints) do
+    it("complains of " .. text .. " as Go does", function()
+      local _, message, field, status = body.read(text)
+      assert.equal("parse request: " .. sentence, message)
+      assert.same({ "$body", 400 }, { field, status })
+    end)
+  end
+
+  it("makes whole characters of halves of surrogate pairs, and of nothing else", function()
+    assert.equal('"\u{fffd}x"', body.whole_surrogates '"\\ud800x"')
+    for _, text in ipairs { '"\\ud83d\\ude00"', '"\\\\ud800"', '"a"' } do
+      assert.equal(text, body.whole_surrogates(text))
+    end
+  end)
+end)
+
+describe("thinking.budget_for", function()
+  it("follows the network's table", function()
+    local rows = { { 255, 0, 0, 0, 0 }, { 256, 128, 50, 192, 192 }, { 300, 150, 50, 236, 236 },
+      { 1000, 500, 50, 936, 936 }, { 4096, 2048, 50, 1000, 4032 }, { 200000, 96000, 50, 1000, 96000 } }
+    for _, row in ipairs(rows) do
+      local got = { row[1], thinking.budget_for(row[1]) }
+      for i, wanted in ipairs { 50, 1000, 100000 } do got[i + 2] = thinking.budget_for(row[1], wanted) end
+      assert.same(row, got)
+    end
+  end)
+end)
+
+describe("words.is_blank", function()
+  it("knows the white space of Go", function()
+    for _, text in ipairs { "", " \t\n", "\u{a0}\u{3000} \u{2003}" } do assert.is_true(words.is_blank(text)) end
+    for _, text in ipairs { "a", " é", "\u{200b}" } do assert.is_false(words.is_blank(text)) end
+  end)
+end)
+
+describe("repair_schema", function()
+  local function repaired(text, may_prune)
+    local doc = json.document(text)
+    repair_schema.run(doc, schema.limits.tools, 28, may_prune)
+    return doc:text()
+  end
+
+  it("leaves a schema that is fine byte for byte", function()
+    local text = '{ "type":"object", "properties":{"a":{"enum":[1.0]}} }'
+    assert.equal(text, repaired(text, true))
+  end)
+
+  it("changes no more than it must", function()
+    assert.equal('{ "z":1.0,"properties" : {"a":{"type":"string","x":[ ]}}}',
+      repaired('{ "z":1.0,"properties" : {"a":{"type":"str","x":[ ]}}}', true))
+  end)
+
+  it("inlines references with what stands beside them, also through a property named like a keyword", function()
+    assert.equal('{"properties":{"$ref":{"type":"string","description":"d"}}}', repaired(
+      '{"properties":{"$ref":{"$ref":"#/$defs/S","description":"d"}},"$defs":{"S":{"type":"string"}}}', true))
+  end)
+
+  it("ends a schema that refers to itself, and one that would unfold without end", function()
+    assert.equal('{"type":"object","properties":{"next":{"type":"object"}}}',
+      repaired('{"type":"object","properties":{"next":{"$ref":"#"}}}', true))
+    local defs = {}
+    for i = 1, 30 do
+      defs[i] = ('"d%d":{"anyOf":[{"$ref":"#/$defs/d%d"},{"$ref":"#/$defs/d%d"}]}'):format(i, i + 1, i + 1)
+    end
+    local text = repaired('{"$ref":"#/$defs/d1","$defs":{' .. table.concat(defs, ",") .. "}}", true)
+    assert.is_nil(schema.fault(json.decode(text), text, schema.limits.tools))
+  end)
+
+  it("spells patterns as RE2 does", function()
+    assert.equal('{"pattern":"[\\\\x{4e00}-\\\\x{9fff}]"}', repaired('{"pattern":"[\\\\u4e00-\\\\u9fff]"}', true))
+  end)
+
+  it("simplifies what is too large for a tool, never what binds an answer", function()
+    local parts = {}
+    for i = 1, 300 do parts[i] = ('"p%d":{"type":"string"}'):format(i) end
+    local text = '{"type":"object","properties":{' .. table.concat(parts, ",") .. "}}"
+    local pruned = repaired(text, true)
+    assert.is_nil(schema.fault(json.decode(pruned), pruned, schema.limits.tools))
+    assert.equal(text, repaired(text, false))
+  end)
+end)
