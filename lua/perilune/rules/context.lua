@@ -49,6 +49,21 @@ function context:has(rule)
   return not self.off[rule]
 end
 
+-- What is off is decided once for many requests, so the rules that are on are picked out once, and kept with it.
+local nothing_off = {}
+
+local function pick_out(off, rules)
+  local picked = { needs = {}, groups = {}, acts = {} }
+  for _, row in ipairs(rules) do
+    if not off[row[1]] then
+      local n = #picked.acts + 1
+      picked.needs[n], picked.acts[n], picked.groups[n] = row[2], row[3], row[4] or false
+    end
+  end
+  off[rules] = picked
+  return picked
+end
+
 --- Run rules: rows of name, the parameter that must be there (false: any), the rule, and the group of parameters of
 --- which one must be there (nil: any). The first that gives a sentence ends it.
 ---@param rules table
@@ -56,12 +71,13 @@ end
 ---@return string? field
 ---@return integer? status
 function context:run(rules)
-  local top, flags, off = self.top, self.flags, self.off
-  for i = 1, #rules do
-    local row = rules[i]
-    local needs, group = row[2], row[4]
-    if (not needs or top[needs] ~= nil) and (not group or flags[group]) and not off[row[1]] then
-      local message, field, status = row[3](self)
+  local top, flags = self.top, self.flags
+  local picked = self.off[rules] or pick_out(self.off, rules)
+  local needs, wanted, acts = picked.needs, picked.groups, picked.acts
+  for i = 1, #acts do
+    local name, group = needs[i], wanted[i]
+    if (not name or top[name] ~= nil) and (not group or flags[group]) then
+      local message, field, status = acts[i](self)
       if message then return message, field, status or 400 end
     end
   end
@@ -86,7 +102,7 @@ function context.new(doc, options)
   return setmetatable({
     doc = doc, top = top, flags = flags, notes = {},
     family = models.of(model),
-    off = options.off or {},
+    off = options.off or nothing_off,
     is_admin = options.is_admin,
     limits = options.limits,
   }, context)

@@ -146,7 +146,7 @@ local function lift_results(c, list, place)
 end
 
 local function has_results(message)
-  if message.role ~= "user" or json.has_text(message, "content") then return false end
+  if message.role ~= "user" then return false end
   local parts = message.content
   for k = 1, is_kind(parts, "array") and #parts or 0 do
     if is_object(parts[k]) and parts[k].type == "tool_result" then return true end
@@ -330,7 +330,7 @@ end
 by_role.user, by_role.system, by_role.developer = plain, plain, plain
 
 --- gives whether the gateway would find nothing to do or to say about it
-local function repair_one(c, state, message)
+local function repair_one(c, state, message, has_text)
   local role = message.role
   local act = by_role[role]
   if not act or role == "developer" then
@@ -340,7 +340,6 @@ local function repair_one(c, state, message)
     if not act then return false end
   end
   local is_clean = drop_foreign(c, message, role)
-  local has_text = json.has_text(message, "content")
   if not has_text then
     repair_content(c, message, role)
     has_text = json.has_text(message, "content")
@@ -364,12 +363,16 @@ function messages.run(c)
   while i < #list do
     i = i + 1
     local message = list[i]
-    if is_object(message) and has_results(message) and lift_results(c, list, i) > 0 then message = list[i] end
-    if type(message) == "string" and not is_blank(message) then
+    if is_object(message) then
+      local has_text = json.has_text(message, "content")
+      if not has_text and has_results(message) and lift_results(c, list, i) > 0 then
+        message = list[i]
+        has_text = json.has_text(message, "content")
+      end
+      if not repair_one(c, state, message, has_text) then are_good = false end
+    elseif type(message) == "string" and not is_blank(message) then
       list[i] = { role = "user", content = message }
       c:note "made a message of a text"
-    elseif is_object(message) then
-      if not repair_one(c, state, message) then are_good = false end
     else
       are_good = false
       if message == null then state.has_empty = true end
