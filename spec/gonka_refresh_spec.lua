@@ -301,14 +301,15 @@ describe("a private key", function()
       check("the log", r.process:stderr() .. r.process:stdout())
       check("the environment", assert(process.read("/proc/" .. r.process.pid .. "/environ")))
       check("the command line", assert(process.read("/proc/" .. r.process.pid .. "/cmdline")))
-      local has_core = os.execute(("command -v gcore >/dev/null && gcore -o %s/core %d >/dev/null 2>&1")
+      -- A sanitizer's shadow memory makes a core of terabytes.
+      local has_core = not router.is_sanitized() and os.execute(("command -v gcore >/dev/null && gcore -o %s/core %d >/dev/null 2>&1")
         :format(r.directory, r.process.pid))
       if has_core then
         local core = assert(process.read(("%s/core.%d"):format(r.directory, r.process.pid)))
         assert.truthy(core:find(wallet.address, 1, true)) -- the search would find what is there
         check("a core", core)
       else
-        print "skipped: no gcore here, the core is not looked at"
+        print "skipped: no gcore here, or a sanitizer: the core is not looked at"
       end
     end
     for name in pairs(net.ports) do check("a host's ledger", cjson.encode(net:ledger(name))) end
