@@ -302,8 +302,8 @@ describe("a private key", function()
       check("the environment", assert(process.read("/proc/" .. r.process.pid .. "/environ")))
       check("the command line", assert(process.read("/proc/" .. r.process.pid .. "/cmdline")))
       -- A sanitizer's shadow memory makes a core of terabytes.
-      local has_core = not router.is_sanitized() and os.execute(("command -v gcore >/dev/null && gcore -o %s/core %d >/dev/null 2>&1")
-        :format(r.directory, r.process.pid))
+      local has_core = not router.is_sanitized() and os.execute("command -v gcore >/dev/null")
+        and os.execute(("gcore -o %s/core %d >/dev/null 2>&1"):format(r.directory, r.process.pid))
       if has_core then
         local core = assert(process.read(("%s/core.%d"):format(r.directory, r.process.pid)))
         assert.truthy(core:find(wallet.address, 1, true)) -- the search would find what is there

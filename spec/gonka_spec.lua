@@ -92,4 +92,36 @@ describe("a Gonka network", function()
       assert.equal(200, r:chat().status)
     end
   end))
+
+  it("needs no configuration beside two variables", router.test(function()
+    local net = network.start { hosts = 1 }
+    local endpoint = ("http://127.0.0.1:%d/v1;%s"):format(net.ports.h1, net.addresses.h1)
+    local key = assert(process.read(net.wallets[1])):gsub("%s", "")
+    local child = process.start({ router.program, "serve", "--listen", "127.0.0.1:0" }, {
+      cwd = process.directory(), environment = { GONKA_PRIVATE_KEY = "0x" .. key, GONKA_ENDPOINTS = endpoint },
+    })
+    local port = child:await_line("the router to listen", function(line)
+      return line:find('"listening"', 1, true) and math.tointeger(line:match '"port":(%d+)')
+    end, 20)
+    assert.equal(200, router.at(port):chat().status)
+    assert.equal(1, net:answered "h1")
+    assert.is_nil(assert(process.read("/proc/" .. child.pid .. "/environ")):find(key, 1, true))
+    assert.equal(0, child:stop())
+  end))
+
+  it("is told the configured address of the payer, with a warning when it is another's", router.test(function(start)
+    local net = network.start { hosts = 1, wallets = 2 }
+    local r = start({
+      providers = { net:provider { private_key = net:secret(1), address = net.accounts[2] } },
+      policies = { "network.lua" },
+    }, POLICY)
+    net:await(r, "the hosts", function(seen) return seen.count == 1 end)
+    assert(r:chat().status >= 400) -- the node checks against the key of the account that is named
+    assert.equal(net.accounts[2], net:ledger("h1")[1].payer)
+    loop.await("the warning", function()
+      for _, line in ipairs(r:log()) do
+        if line.level == "warn" and line.msg:find("not the one of the configured key", 1, true) then return true end
+      end
+    end)
+  end))
 end)

@@ -122,7 +122,9 @@ return policy
 --- What the router with that policy knows: { epoch, phase, hosts by name }.
 function Network:seen_by(r, order)
   local answer = assert(r:chat({}, { ["x-order"] = order or "look" }))
-  if answer.status == 503 then return { epoch = 0, phase = "", hosts = {}, count = 0 } end -- nobody is known yet
+  if answer.status == 503 or answer.status == 404 then -- nobody is known yet who serves the model
+    return { epoch = 0, phase = "", hosts = {}, count = 0 }
+  end
   assert(answer.status == 200, answer.body)
   local seen = { epoch = answer.json.epoch, phase = answer.json.phase, hosts = {}, count = 0 }
   for _, one in ipairs(answer.json.hosts) do
