@@ -91,7 +91,7 @@ void peri_vitals_well(struct peri_vitals *v) {
     atomic_fetch_add_explicit(&v->success, 1, memory_order_relaxed);
     if (atomic_load_explicit(&v->failures, memory_order_relaxed) != 0)
         atomic_store(&v->failures, 0);
-    /* A cool-down set meanwhile by another request stands: only the probe's own verdict opens. */
+    /* A cool-down in force stands; while a probe is out, any good answer is as good as its own. */
     int probing = PERI_PROBING;
     if (atomic_load_explicit(&v->condition, memory_order_relaxed) == PERI_PROBING)
         atomic_compare_exchange_strong(&v->condition, &probing, PERI_OPEN);
