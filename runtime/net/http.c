@@ -336,11 +336,12 @@ bool peri_http_may_begin(struct peri_str next) {
     static const struct peri_str methods[] = { HTTP_METHOD_MAP(METHOD) };
 #undef METHOD
     while (next.n > 0 && (next.p[0] == '\r' || next.p[0] == '\n')) next = peri_str_from(next, 1);
+    if (next.n == 0) return true;
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
         size_t n = next.n < methods[i].n ? next.n : methods[i].n;
         if (memcmp(next.p, methods[i].p, n) == 0) return true;
     }
-    return next.n == 0;
+    return false;
 }
 
 /* What was read. */
