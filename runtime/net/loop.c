@@ -138,13 +138,17 @@ static void on_alarm(uv_timer_t *alarm) {
     fire_due(loop);
 }
 
-static void on_before_wait(uv_prepare_t *prepare) {
-    struct peri_loop *loop = prepare->data;
+static void end_turn(struct peri_loop *loop) {
     struct peri_list *at, *spare;
     peri_list_each(at, spare, &loop->turns) {
         struct peri_turn *turn = peri_list_entry(at, struct peri_turn, link);
         turn->run(turn->arg);
     }
+}
+
+static void on_before_wait(uv_prepare_t *prepare) {
+    struct peri_loop *loop = prepare->data;
+    end_turn(loop);
     if (loop->is_fake || loop->count == 0) {
         if (loop->alarm_ms != 0) uv_timer_stop(&loop->alarm);
         loop->alarm_ms = 0;
@@ -267,6 +271,8 @@ void peri_loop_run(struct peri_loop *loop) {
 
 void peri_loop_step(struct peri_loop *loop, bool may_wait) {
     uv_run(&loop->uv, may_wait ? UV_RUN_ONCE : UV_RUN_NOWAIT);
+    end_turn(
+        loop); /* the caller may sleep now: what this step brought must not wait for the next one */
 }
 
 void peri_loop_stop(struct peri_loop *loop) {

@@ -1,0 +1,67 @@
+--- The example programs: built with the tree, run against a provider.
+local loop = require "spec.support.loop"
+local process = require "spec.support.process"
+local provider = require "spec.support.provider"
+local router = require "spec.support.router"
+
+local build = os.getenv "PERILUNE_BUILD" or "build"
+
+describe("examples/embed.c", function()
+  teardown(process.stop_all)
+
+  it("sends one request through a policy in C and shows how it was routed", router.test(function()
+    local p = provider.start(provider.tokens { "Good", " evening" })
+    local child = process.start { build .. "/example_embed", p.url }
+    assert.equal(0, child:wait())
+    local out = child:stdout()
+    assert.matches("also listening on port %d+", out)
+    assert.matches('"content":"Good"', out)
+    assert.matches("data: %[DONE%]", out)
+    assert.matches("\n200 from first by c@1\n", out)
+    assert.equal(1, #p.requests)
+  end))
+
+  it("fails when its provider does", router.test(function()
+    local child = process.start { build .. "/example_embed", provider.dead_url() }
+    assert.equal(1, child:wait())
+    assert.matches("\n50%d from first", child:stdout())
+  end))
+
+  it("says how it is used", router.test(function()
+    local child = process.start { build .. "/example_embed" }
+    assert.equal(2, child:wait())
+    assert.matches("usage: ", child:stderr())
+  end))
+end)
+
+describe("examples/embed_own_loop.c", function()
+  teardown(process.stop_all)
+
+  it("serves from the host's loop until its input ends", router.test(function()
+    local p = provider.start(provider.chat "Hello there.")
+    local directory = process.directory()
+    local config = assert(io.open(directory .. "/router.json", "w"))
+    config:write(('{"listen":"127.0.0.1:0","providers":[{"id":"a","url":"%s"}]}'):format(p.url))
+    config:close()
+    assert(os.execute("mkfifo " .. directory .. "/input"))
+    local child = process.start { "sh", "-c", ("exec '%s/example_embed_own_loop' '%s/router.json' <'%s/input'"):format(
+      build, directory, directory) }
+    local input = assert(io.open(directory .. "/input", "w")) -- each waits for the other to open it
+    local port
+    loop.await("its port", function()
+      port = child:stdout():match "listening on port (%d+)"
+      return port
+    end)
+    local answer = router.at(tonumber(port)):chat()
+    assert.equal(200, answer.status)
+    assert.equal("a", answer.headers["x-perilune-provider"])
+    input:close()
+    assert.equal(0, child:wait())
+  end))
+
+  it("says what is wrong with its configuration", router.test(function()
+    local child = process.start { build .. "/example_embed_own_loop", "/nowhere/perilune.lua" }
+    assert.equal(1, child:wait())
+    assert.matches("/nowhere/perilune.lua", child:stderr())
+  end))
+end)
