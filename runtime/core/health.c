@@ -31,12 +31,21 @@ bool peri_health_is_retryable(enum peri_err err) {
     }
 }
 
+#define STRIKES_MAX 3 /* doublings */
+
+/* Only a failed probe makes it longer: many requests that fail at once are one failure. */
+static uint64_t longer(struct peri_vitals *v, uint64_t ms, bool is_probe) {
+    unsigned strikes = is_probe ? atomic_fetch_add(&v->strikes, 1) + 1 : atomic_load(&v->strikes);
+    return ms << (strikes < STRIKES_MAX ? strikes : STRIKES_MAX);
+}
+
 void peri_health_failed(const struct peri_provider *p, const struct peri_config *config,
                         enum peri_err err, uint64_t now_ms, uint64_t hint_ms, bool is_probe) {
     switch (err) {
     case PERI_ERATELIMIT:
-        peri_vitals_cool(p->vitals, err, now_ms,
-                         hint_ms != 0 ? hint_ms : config->rate_limit_cooldown_ms);
+        peri_vitals_cool(
+            p->vitals, err, now_ms,
+            hint_ms != 0 ? hint_ms : longer(p->vitals, config->rate_limit_cooldown_ms, is_probe));
         return;
     case PERI_EAUTH: peri_vitals_cool(p->vitals, err, now_ms, config->quarantine_ms); return;
     case PERI_EUPSTREAM:
@@ -51,7 +60,8 @@ void peri_health_failed(const struct peri_provider *p, const struct peri_config 
     case PERI_EMALFORMED:
     case PERI_EDENIED:
         peri_vitals_cool(p->vitals, err, now_ms,
-                         hint_ms != 0 ? hint_ms : config->failure_cooldown_ms);
+                         hint_ms != 0 ? hint_ms
+                                      : longer(p->vitals, config->failure_cooldown_ms, is_probe));
         return;
     case PERI_EREJECTED:
         peri_vitals_well(p->vitals);

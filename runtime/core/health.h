@@ -19,6 +19,8 @@ bool peri_health_is_retryable(enum peri_err err);
 
 /* Note an attempt's failure on its provider. Failures that are not the provider's fault (client gone, rejected
  * request, our own limits) change nothing but counters.
+ * The first cool-down is the configured one; a provider whose probe fails rests twice as long each time, up to eight
+ * times. What the provider itself asks for is taken as it is.
  *   hint_ms   what the answer's headers ask for; 0 none */
 void peri_health_failed(const struct peri_provider *p, const struct peri_config *config,
                         enum peri_err err, uint64_t now_ms, uint64_t hint_ms, bool is_probe);

@@ -88,6 +88,7 @@ bool peri_vitals_enter(struct peri_vitals *v, uint64_t now_ms, bool *is_probe) {
 }
 
 void peri_vitals_well(struct peri_vitals *v) {
+    if (atomic_load_explicit(&v->strikes, memory_order_relaxed) != 0) atomic_store(&v->strikes, 0);
     atomic_fetch_add_explicit(&v->success, 1, memory_order_relaxed);
     if (atomic_load_explicit(&v->failures, memory_order_relaxed) != 0)
         atomic_store(&v->failures, 0);
@@ -112,6 +113,7 @@ void peri_vitals_unknown(struct peri_vitals *v) {
 }
 
 void peri_vitals_reset(struct peri_vitals *v) {
+    atomic_store(&v->strikes, 0);
     atomic_store(&v->cool_until_ms, 0);
     atomic_store(&v->failures, 0);
     atomic_store(&v->condition, PERI_OPEN);

@@ -20,7 +20,8 @@ struct peri_vitals {
     atomic_int condition;               /* enum peri_condition */
     atomic_int reason;                  /* enum peri_err that closed it */
     atomic_uint_fast64_t cool_until_ms; /* monotonic */
-    atomic_uint failures;               /* in a row */
+    atomic_uint strikes;  /* probes in a row that failed: each doubles the next cool-down */
+    atomic_uint failures; /* in a row */
     atomic_uint_fast64_t success, rate_limited, failed, canceled;
     atomic_uint_fast64_t
         first_token_us;            /* moving average, weight 1/8 for the newest; 0: never seen */
