@@ -193,6 +193,7 @@ enum peri_err peri_worker_new(struct peri_worker **out, struct peri_runtime *rt,
 
 void peri_worker_free(struct peri_worker *w) {
     if (w == NULL) return;
+    if (w->loop != NULL) peri_loop_drain(w->loop); /* news that came after its last turn */
     struct peri_list *at, *spare;
     for (size_t i = 0; i < w->server_count; i++) peri_server_close(w->servers[i]);
     if (w->loop != NULL)

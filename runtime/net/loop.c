@@ -176,6 +176,8 @@ static void on_wake(uv_async_t *wake) {
     }
 }
 
+void peri_loop_drain(struct peri_loop *loop) { on_wake(&loop->wake); }
+
 enum peri_err peri_loop_post(struct peri_loop *loop, void (*run)(void *arg), void *arg) {
     struct message *m = peri_malloc(sizeof *m);
     if (m == NULL) return PERI_ENOMEM;

@@ -40,6 +40,9 @@ uint64_t peri_loop_clock_ns(struct peri_loop *loop);
 PERI_MUST_USE enum peri_err peri_loop_post(struct peri_loop *loop, void (*run)(void *arg),
                                            void *arg);
 
+/* Run what was posted and not run yet: before what it looks at goes, on a loop that will not turn again. */
+void peri_loop_drain(struct peri_loop *loop);
+
 /* Run at the end of every turn, just before the loop may sleep (flush a log, pick up a snapshot). */
 struct peri_turn {
     struct peri_list link;
