@@ -58,6 +58,32 @@ describe("the built-in route", function()
     assert.same({ "big", "small" }, listed)
   end))
 
+  it("takes names in another case for the same model, and sends each its own spelling", router.test(function(start)
+    local lower, upper, any = provider.start(), provider.start(), provider.start()
+    local r = start { providers = {
+      router.provider("lower", lower, { models = { "moonshotai/kimi-k2.6" } }),
+      router.provider("upper", upper, { models = { "moonshotai/Kimi-K2.6" }, tier = 2 }),
+      router.provider("any", any, { tier = 3 }),
+    } }
+    lower:answer(provider.status(500))
+    local body = '{ "messages" : [{"role":"user","content":"h\\u0069"}],  "model":"moonshotai/kimi-k2.6", "seed":1.0 }'
+    local answer = r:ask("POST", "/v1/chat/completions", body)
+    assert.equal("upper", answer.headers["x-perilune-provider"])
+    assert.equal("moonshotai/kimi-k2.6", answer.headers["x-perilune-model"])
+    assert.equal(body, lower.requests[1].body)
+    assert.equal((body:gsub("kimi%-k2", "Kimi-K2")), upper.requests[1].body)
+    -- the second one's spelling and one that nobody uses mean the same
+    for _, name in ipairs { "moonshotai/Kimi-K2.6", "MOONSHOTAI/KIMI-K2.6" } do
+      answer = r:chat { model = name }
+      assert.equal("upper", answer.headers["x-perilune-provider"])
+      assert.equal("moonshotai/kimi-k2.6", answer.headers["x-perilune-model"])
+    end
+    local listed = r:ask("GET", "/v1/models").json.data
+    assert.equal(1, #listed)
+    assert.equal("moonshotai/kimi-k2.6", listed[1].id)
+    assert.equal(0, #any.requests)
+  end))
+
   it("passes a refused request back as it came, and asks nobody else", router.test(function(start)
     for _, status in ipairs { 400, 413, 422 } do
       local text = '{"error": {"message":"temperature too high","type":"x","param":"temperature","code":null}} '

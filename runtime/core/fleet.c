@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "core/fleet_index.h"
 #include "core/gonka_network.h"
 
 static const struct peri_str endpoint_paths[PERI_ENDPOINT_COUNT] = {
@@ -30,6 +31,7 @@ void peri_fleet_unref(struct peri_fleet *f) {
     }
     peri_map_done(&f->by_id);
     peri_map_done(&f->by_model);
+    peri_map_done(&f->by_folded);
     peri_arena_done(&f->arena);
     peri_config_unref(f->config);
     peri_free(f);
@@ -107,11 +109,15 @@ static enum peri_err build_provider(struct peri_fleet *f, const struct peri_conf
     return err == PERI_OK ? settle(f, p, p->url, vitals, fault) : err;
 }
 
-static bool lists(const struct peri_fleet_host *h, struct peri_str model) {
-    if (h->model_count == 0) return true;
-    for (size_t i = 0; i < h->model_count; i++)
-        if (peri_str_eq(h->models[i], model)) return true;
-    return false;
+/* The host's own spelling of a model: as written, else without case. p NULL: it has no such model. */
+static struct peri_str spelling_of(const struct peri_fleet_host *h, struct peri_str model) {
+    struct peri_str found = { NULL, 0 };
+    if (h->model_count == 0) return model;
+    for (size_t i = 0; i < h->model_count; i++) {
+        if (peri_str_eq(h->models[i], model)) return h->models[i];
+        if (found.p == NULL && peri_str_eq_nocase(h->models[i], model)) found = h->models[i];
+    }
+    return found;
 }
 
 /* With models configured for the network those names hold, where the host has the model behind them; without, the
@@ -125,8 +131,11 @@ static enum peri_err build_host_models(struct peri_fleet *f, struct peri_provide
     for (size_t i = 0; i < most; i++) {
         struct peri_config_model *m = &models[p->model_count];
         if (is_named) {
-            if (!lists(h, h->of->models[i].upstream)) continue;
+            struct peri_str upstream = spelling_of(h, h->of->models[i].upstream);
+            if (upstream.p == NULL) continue;
             *m = h->of->models[i];
+            m->upstream = peri_arena_dup(&f->arena, upstream);
+            if (m->upstream.p == NULL) return PERI_ENOMEM;
         } else {
             m->name = m->upstream = peri_arena_dup(&f->arena, h->models[i]);
             if (m->name.p == NULL) return PERI_ENOMEM;
@@ -182,79 +191,6 @@ static enum peri_err build_host(struct peri_fleet *f, const struct peri_fleet_ho
     return PERI_OK;
 }
 
-static bool serves(const struct peri_provider *p, struct peri_str model,
-                   struct peri_candidate *out) {
-    *out = (struct peri_candidate){ .provider = p };
-    if (p->takes_any) return true;
-    for (size_t i = 0; i < p->model_count; i++) {
-        if (!peri_str_eq(p->models[i].name, model)) continue;
-        out->model = &p->models[i];
-        out->upstream = p->models[i].upstream;
-        return true;
-    }
-    return false;
-}
-
-/* Insertion by tier: configurations are small, and equals keep their order. */
-static void insert_by_tier(struct peri_candidate *list, size_t count, struct peri_candidate c) {
-    size_t i = count;
-    for (; i > 0 && list[i - 1].provider->rank > c.provider->rank; i--) list[i] = list[i - 1];
-    list[i] = c;
-}
-
-static enum peri_err collect(struct peri_fleet *f, struct peri_candidates *out,
-                             struct peri_str model, bool only_any) {
-    struct peri_candidate *list =
-        peri_arena_alloc(&f->arena, (f->provider_count + 1) * sizeof *list);
-    if (list == NULL) return PERI_ENOMEM;
-    size_t count = 0;
-    for (size_t i = 0; i < f->provider_count; i++) {
-        struct peri_candidate c;
-        if (only_any && !f->providers[i].takes_any) continue;
-        if (serves(&f->providers[i], model, &c)) insert_by_tier(list, count++, c);
-    }
-    *out = (struct peri_candidates){ list, count, model };
-    return PERI_OK;
-}
-
-static enum peri_err build_models(struct peri_fleet *f) {
-    size_t most = 0;
-    for (size_t i = 0; i < f->provider_count; i++) most += f->providers[i].model_count;
-    struct peri_str *names = peri_arena_alloc(&f->arena, (most + 1) * sizeof *names);
-    if (names == NULL) return PERI_ENOMEM;
-    f->models = names;
-    for (size_t i = 0; i < f->provider_count; i++) {
-        for (size_t m = 0; m < f->providers[i].model_count; m++) {
-            struct peri_str name = f->providers[i].models[m].name;
-            if (peri_map_get(&f->by_model, name) != NULL) continue;
-            struct peri_candidates *c = peri_arena_alloc(&f->arena, sizeof *c);
-            enum peri_err err = c == NULL ? PERI_ENOMEM : collect(f, c, name, false);
-            if (err == PERI_OK) err = peri_map_add(&f->by_model, c->model, c);
-            if (err != PERI_OK) return err;
-            names[f->model_count++] = name;
-        }
-    }
-    return collect(f, &f->any, PERI_STR(""), true);
-}
-
-/* Other names for listed models. An alias of a model that nobody lists goes to whoever takes every model. */
-static enum peri_err build_aliases(struct peri_fleet *f) {
-    for (size_t i = 0; i < f->config->alias_count; i++) {
-        const struct peri_config_alias *alias = &f->config->aliases[i];
-        struct peri_candidates *c = peri_map_get(&f->by_model, alias->model);
-        if (peri_map_get(&f->by_model, alias->name) != NULL) continue;
-        if (c == NULL) {
-            if (f->any.count == 0) continue; /* nobody would answer to either name */
-            c = peri_arena_alloc(&f->arena, sizeof *c);
-            if (c == NULL) return PERI_ENOMEM;
-            *c = (struct peri_candidates){ f->any.at, f->any.count, alias->model };
-        }
-        enum peri_err err = peri_map_add(&f->by_model, alias->name, c);
-        if (err != PERI_OK) return err;
-    }
-    return PERI_OK;
-}
-
 enum peri_err peri_fleet_new(struct peri_fleet **out, struct peri_config *config,
                              const struct peri_fleet_host *hosts, size_t host_count,
                              struct peri_vitals_table *vitals, uint64_t generation,
@@ -265,6 +201,7 @@ enum peri_err peri_fleet_new(struct peri_fleet **out, struct peri_config *config
     peri_arena_init(&f->arena, 0);
     peri_map_init(&f->by_id);
     peri_map_init(&f->by_model);
+    peri_map_init(&f->by_folded);
     f->generation = generation;
     f->phase = "";
     f->created = peri_clock_wall_ns(&peri_clock_real) / 1000000000u;
@@ -281,7 +218,7 @@ enum peri_err peri_fleet_new(struct peri_fleet **out, struct peri_config *config
         /* One host that can not be used (a URL, an id of another) must not keep the rest out. */
         if ((err = build_host(f, &hosts[i], vitals, fault)) == PERI_ENOMEM) goto fail;
     }
-    if ((err = build_models(f)) != PERI_OK || (err = build_aliases(f)) != PERI_OK) goto fail;
+    if ((err = peri_fleet_index(f)) != PERI_OK) goto fail;
     *out = f;
     return PERI_OK;
 fail:
@@ -289,23 +226,6 @@ fail:
     return err;
 }
 
-struct peri_candidates peri_fleet_find(const struct peri_fleet *f, struct peri_str model) {
-    const struct peri_candidates *c = peri_map_get(&f->by_model, model);
-    if (c != NULL) return *c;
-    for (size_t i = 0; i < f->model_count; i++)
-        if (peri_str_eq_nocase(f->models[i], model))
-            return *(const struct peri_candidates *)peri_map_get(&f->by_model, f->models[i]);
-    return (struct peri_candidates){ f->any.at, f->any.count, { NULL, 0 } };
-}
-
 const struct peri_provider *peri_fleet_provider(const struct peri_fleet *f, struct peri_str id) {
     return peri_map_get(&f->by_id, id);
-}
-
-struct peri_candidate peri_fleet_candidate(const struct peri_fleet *f,
-                                           const struct peri_provider *p, struct peri_str model) {
-    struct peri_candidates all = peri_fleet_find(f, model);
-    for (size_t i = 0; i < all.count; i++)
-        if (all.at[i].provider == p) return all.at[i];
-    return (struct peri_candidate){ .provider = NULL };
 }

@@ -3,6 +3,10 @@
  *
  * Look-up by public model name gives the candidates in tier order. A provider that lists no models takes every
  * name; so for a name nobody lists the candidates are just those.
+ *
+ * Brokers spell one model in different cases ("moonshotai/Kimi-K2.6", "moonshotai/kimi-k2.6"). Names that differ in
+ * nothing else are one public model, listed as it was mentioned first, and each provider is sent its own spelling.
+ * Only when one provider lists two such names are they models of their own: there the client's very spelling counts.
  */
 #ifndef PERI_CORE_FLEET_H
 #define PERI_CORE_FLEET_H
@@ -67,9 +71,10 @@ struct peri_fleet {
     struct peri_arena arena;
     struct peri_provider *providers;
     size_t provider_count;
-    struct peri_map by_id, by_model; /* → struct peri_provider, struct peri_candidates */
-    struct peri_candidates any;      /* providers that take every model */
-    const struct peri_str *models;   /* public names, in order of first mention */
+    struct peri_map by_id;               /* → struct peri_provider */
+    struct peri_map by_model, by_folded; /* → struct peri_candidates; folded: in lower case */
+    struct peri_candidates any;          /* providers that take every model */
+    const struct peri_str *models;       /* public names, in order of first mention */
     size_t model_count;
     uint64_t epoch;    /* of the first network; 0: there is none, or it is not known */
     const char *phase; /* of it: "Inference"; "" when not known */

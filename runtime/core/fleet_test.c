@@ -81,6 +81,7 @@ TEST(fleet_finds_names_without_case_by_alias_and_by_whoever_takes_all) {
     CHECK_EQ(rig_build(&r, NULL, 0), PERI_OK);
     CHECK_STR(peri_fleet_find(r.fleet, PERI_STR("bIG")).model, "Big");
     CHECK_STR(peri_fleet_find(r.fleet, PERI_STR("gpt-4")).model, "Big");
+    CHECK_STR(peri_fleet_find(r.fleet, PERI_STR("GPT-4")).model, "Big");
     struct peri_candidates any = peri_fleet_find(r.fleet, PERI_STR("else"));
     CHECK_EQ(any.count, 1);
     CHECK_EQ(any.model.n, 0);
@@ -90,6 +91,106 @@ TEST(fleet_finds_names_without_case_by_alias_and_by_whoever_takes_all) {
     const struct peri_provider *a = peri_fleet_provider(r.fleet, PERI_STR("a"));
     CHECK(peri_fleet_candidate(r.fleet, a, PERI_STR("else")).provider == NULL);
     CHECK(peri_fleet_candidate(r.fleet, a, PERI_STR("big")).provider == a);
+    rig_close(&r);
+}
+
+/* Three brokers and their spellings of one model. */
+static struct peri_config_model lower_kimi[] = {
+    { .name = PERI_STR_INIT("moonshotai/kimi-k2.6"),
+      .upstream = PERI_STR_INIT("moonshotai/kimi-k2.6") },
+};
+static struct peri_config_model upper_kimi[] = {
+    { .name = PERI_STR_INIT("moonshotai/Kimi-K2.6"),
+      .upstream = PERI_STR_INIT("moonshotai/Kimi-K2.6") },
+};
+static struct peri_config_model both_kimi[] = {
+    { .name = PERI_STR_INIT("moonshotai/KIMI-K2.6"), .upstream = PERI_STR_INIT("loud") },
+    { .name = PERI_STR_INIT("moonshotai/Kimi-K2.6"), .upstream = PERI_STR_INIT("plain") },
+};
+static struct peri_config_provider brokers[] = {
+    { .id = PERI_STR_INIT("a"),
+      .url = PERI_STR_INIT("http://127.0.0.1:1/v1"),
+      .tier = 1,
+      .weight = 1,
+      .models = lower_kimi,
+      .model_count = 1 },
+    { .id = PERI_STR_INIT("b"),
+      .url = PERI_STR_INIT("http://127.0.0.1:2/v1"),
+      .tier = 1,
+      .weight = 1,
+      .models = upper_kimi,
+      .model_count = 1 },
+    { .id = PERI_STR_INIT("c"),
+      .url = PERI_STR_INIT("http://127.0.0.1:3/v1"),
+      .tier = 1,
+      .weight = 1,
+      .models = both_kimi,
+      .model_count = 2 },
+};
+
+TEST(fleet_takes_spellings_in_different_case_for_one_model) {
+    struct rig r;
+    rig_open(&r);
+    r.config->providers = brokers;
+    r.config->provider_count = 2;
+    CHECK_EQ(rig_build(&r, NULL, 0), PERI_OK);
+    CHECK_EQ(r.fleet->model_count, 1);
+    CHECK_STR(r.fleet->models[0], "moonshotai/kimi-k2.6"); /* mentioned first */
+    static const char *const asked[] = { "moonshotai/kimi-k2.6", "moonshotai/Kimi-K2.6",
+                                         "MOONSHOTAI/KIMI-K2.6" };
+    for (size_t i = 0; i < 3; i++) {
+        struct peri_candidates c = peri_fleet_find(r.fleet, peri_str_of(asked[i]));
+        CHECK_EQ(c.count, 2);
+        CHECK_STR(c.model, "moonshotai/kimi-k2.6");
+        CHECK_STR(c.at[0].upstream, "moonshotai/kimi-k2.6");
+        CHECK_STR(c.at[1].upstream, "moonshotai/Kimi-K2.6");
+    }
+    rig_close(&r);
+}
+
+TEST(fleet_keeps_models_apart_that_one_provider_spells_apart) {
+    struct rig r;
+    rig_open(&r);
+    r.config->providers = brokers;
+    r.config->provider_count = 3;
+    CHECK_EQ(rig_build(&r, NULL, 0), PERI_OK);
+    CHECK_EQ(r.fleet->model_count, 3);
+    struct peri_candidates c = peri_fleet_find(r.fleet, PERI_STR("moonshotai/Kimi-K2.6"));
+    CHECK_EQ(c.count, 3);
+    CHECK_STR(c.at[0].upstream, "moonshotai/kimi-k2.6");
+    CHECK_STR(c.at[2].upstream, "plain");
+    c = peri_fleet_find(r.fleet, PERI_STR("moonshotai/KIMI-K2.6"));
+    CHECK_EQ(c.count, 3);
+    CHECK_STR(c.model, "moonshotai/KIMI-K2.6");
+    CHECK_STR(c.at[2].upstream, "loud");
+    rig_close(&r);
+}
+
+TEST(fleet_sends_a_host_its_own_spelling) {
+    struct rig r;
+    rig_open(&r);
+    struct peri_config_provider network = brokers[0];
+    network.network = PERI_STR("gonka");
+    struct peri_str listed[] = { PERI_STR("other"), PERI_STR("moonshotai/Kimi-K2.6") };
+    struct peri_fleet_host hosts[] = {
+        { .of = &network,
+          .id = PERI_STR("h1"),
+          .url = PERI_STR("http://10.0.0.1"),
+          .models = listed,
+          .model_count = 2,
+          .share = 1 },
+        { .of = &network, /* has nothing that is offered */
+          .id = PERI_STR("h2"),
+          .url = PERI_STR("http://10.0.0.2"),
+          .models = listed,
+          .model_count = 1,
+          .share = 1 },
+    };
+    r.config->provider_count = 0;
+    CHECK_EQ(rig_build(&r, hosts, 2), PERI_OK);
+    struct peri_candidates c = peri_fleet_find(r.fleet, PERI_STR("moonshotai/kimi-k2.6"));
+    CHECK_EQ(c.count, 1);
+    CHECK_STR(c.at[0].upstream, "moonshotai/Kimi-K2.6");
     rig_close(&r);
 }
 
