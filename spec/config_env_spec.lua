@@ -58,14 +58,13 @@ describe("the environment alone", function()
     assert.same({ "KEYS: has more items than PROVIDERS, expected one key for each at most" }, faults(err))
   end)
 
-  it("makes a 0G network of addresses among PROVIDERS", function()
-    local provider = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
-    local at = dump {
-      PROVIDERS = provider, ZG_PRIVATE_KEY = wallet, ZG_RPC_ENDPOINT = "https://evmrpc.0g.ai",
-    }
-    assert.equal("0g", (at "providers[1].network"))
-    assert.equal(provider, (at "providers[1].endpoints[1]"))
-    assert.equal("https://evmrpc.0g.ai", (at "providers[1].sources[1]"))
+  it("takes addresses among PROVIDERS for a 0G network, which is refused", function()
+    local _, _, err = perilune("check", {
+      PROVIDERS = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed", ZG_PRIVATE_KEY = wallet,
+      ZG_RPC_ENDPOINT = "https://evmrpc.0g.ai",
+    })
+    assert.same({ "PROVIDERS: 'providers[1].network' is \"0g\", which is not supported by this version, " ..
+      "expected \"gonka\"" }, faults(err))
   end)
 
   it("makes a Gonka network of a key and a source", function()

@@ -211,7 +211,10 @@ local refused = {
   { "a model name of two models", "return { providers = {},\n  models = { a = \"x\", b = { \"x\" } } }",
     "2: 'models.b[1]' gives 'x' to a second model, it stands for 'a' already" },
   { "an unknown network", "return { providers = {\n  { id = \"a\", network = \"bitcoin\" } } }",
-    "2: 'providers[1].network' must be \"gonka\" or \"0g\", got \"bitcoin\"" },
+    "2: 'providers[1].network' must be \"gonka\", got \"bitcoin\"" },
+  { "a network that is not built yet",
+    "return { providers = { { id = \"z\", source = \"https://rpc\", key = \"WALLET\",\n  network = \"0g\" } } }",
+    "2: 'providers[1].network' is \"0g\", which is not supported by this version, expected \"gonka\"" },
   { "an option of another network",
     "return { providers = {\n" ..
     "  { id = \"a\", url = \"http://h\", verify_proofs = true } } }",

@@ -26,10 +26,13 @@ void peri_read_network(struct peri_reader *r, const struct peri_option *o,
     bool is_known = node->kind == PERI_NODE_STRING && (peri_str_eq(node->text, PERI_STR("gonka")) ||
                                                        peri_str_eq(node->text, PERI_STR("0g")));
     if (!is_known) {
-        peri_reader_expected(r, node, "\"gonka\" or \"0g\"");
+        peri_reader_expected(r, node, "\"gonka\"");
         return;
     }
-    r->network = peri_reader_dup(r, node->text);
+    r->network = peri_reader_dup(r, node->text); /* its options are looked at in any case */
+    if (peri_str_eq(r->network, PERI_STR("0g")))
+        peri_reader_fault(r, node,
+                          "is \"0g\", which is not supported by this version, expected \"gonka\"");
     *(struct peri_str *)(void *)((char *)at + o->at) = r->network;
     peri_reader_note_str(r, node, r->network);
 }

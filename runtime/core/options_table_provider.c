@@ -100,10 +100,10 @@ static const struct peri_option provider_rows[] = {
       PERI_ROW_FIELD(peri_read_provider, out.network),
       .read = peri_read_network,
       .is_reloadable = true,
-      .schema = "{\"enum\":[\"gonka\",\"0g\"]}",
-      .lua = "\"gonka\"|\"0g\"",
+      .schema = "{\"enum\":[\"gonka\"]}",
+      .lua = "\"gonka\"",
       .help = "A decentralised network whose hosts are discovered; without it the provider is one "
-              "URL." },
+              "URL. \"0g\" is not supported by this version." },
     { .name = "id",
       .type = PERI_OPTION_STRING,
       PERI_ROW_FIELD(peri_read_provider, out.id),

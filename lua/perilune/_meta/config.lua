@@ -79,7 +79,7 @@ function include(path) end
 ---@field total? integer|string As `timeouts.total`, for one attempt at this provider.
 
 ---@class perilune.config.provider
----@field network? "gonka"|"0g" A decentralised network whose hosts are discovered; without it the provider is one URL.
+---@field network? "gonka" A decentralised network whose hosts are discovered; without it the provider is one URL. "0g" is not supported by this version.
 ---@field id string its name in policies, logs and headers, one of a kind
 ---@field url? string Base URL up to and with the version, such as "https://api.openai.com/v1".
 ---@field key? string|perilune.secret The key that is sent; with network "gonka" or "0g" the private key of the wallet.

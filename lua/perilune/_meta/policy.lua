@@ -86,7 +86,7 @@ function Request:set_header(name, value) end
 ---@field rate_limited integer
 ---@field failures integer in a row
 ---@field models string[] empty: every model
----@field network string "", "gonka", "0g"
+---@field network string "" for a plain provider, "gonka"
 ---@field address string of the host on its network
 ---@field tags string
 
