@@ -1,4 +1,4 @@
-/* Wallets, life and signing; the refresh is gonka_refresh.c. */
+/* Wallets, life and signing; the refresh is gonka_refresh.c, what it leads to gonka_force.c. */
 #include "core/gonka_network.h"
 
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* Private to gonka_network.c and gonka_refresh.c. */
+/* Private to gonka_network.c, gonka_refresh.c and gonka_force.c. */
 #ifndef PERI_CORE_GONKA_NETWORK_PARTS_H
 #define PERI_CORE_GONKA_NETWORK_PARTS_H
 
@@ -47,6 +47,16 @@ struct peri_gonka_network {
     struct peri_gonka_status status;
 };
 
+/* Hold a set against the configured rules and the chain's allow-list.
+ *   is_fixed  it is the operator's own word: neither the allow-list nor the ban on private hosts holds for it */
+void peri_gonka_judge(struct peri_gonka_network *n, struct peri_gonka_set *set, bool is_fixed);
+/* Take a judged set over.
+ *   gives   PERI_OK · PERI_ENOTFOUND nobody in it is usable: the set in force stays · PERI_ENOMEM; when it fails the
+ *           set is still the caller's */
+PERI_MUST_USE enum peri_err peri_gonka_put_in_force(struct peri_gonka_network *n,
+                                                    struct peri_gonka_set *set);
+/* On disk, for the next start. */
+void peri_gonka_keep(struct peri_gonka_network *n, struct peri_str document);
 /* Put what is known without a network in force. */
 enum peri_err peri_gonka_refresh_begin(struct peri_gonka_network *n);
 void peri_gonka_refresh_due(void *arg);

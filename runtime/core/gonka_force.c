@@ -1,0 +1,117 @@
+/* What is put in force: judged by the rules, compared with what was there, told to whoever builds the fleet, and kept
+ * on disk for the next start. Where it comes from is gonka_refresh.c.
+ */
+#include <stdio.h>
+
+#include "base/err.h"
+#include "base/file.h"
+#include "core/gonka_discovery.h"
+#include "core/gonka_network_parts.h"
+
+#define PATH_BYTES 1024
+
+/* ---- In force ---- */
+
+void peri_gonka_judge(struct peri_gonka_network *n, struct peri_gonka_set *set, bool is_fixed) {
+    const struct peri_config_gonka *o = n->options;
+    struct peri_gonka_rules rules = {
+        .agents = is_fixed ? NULL : n->agents,
+        .agent_count = is_fixed ? 0 : n->agent_count,
+        .allow = o->allow,
+        .allow_count = o->allow_count,
+        .deny = o->deny,
+        .deny_count = o->deny_count,
+        .allows_private = is_fixed || o->may_use_private_hosts,
+        .damping = o->damping == PERI_DAMPING_SQRT  ? PERI_GONKA_DAMP_POWER
+                   : o->damping == PERI_DAMPING_LOG ? PERI_GONKA_DAMP_LOG
+                                                    : PERI_GONKA_DAMP_NONE,
+    };
+    if (peri_gonka_set_apply(set, &rules) != PERI_OK)
+        return; /* nobody is usable then, and the old set stays */
+    for (size_t i = 0; o->damping == PERI_DAMPING_EQUAL && i < set->count; i++)
+        if (set->participants[i].verdict == PERI_GONKA_USABLE) set->participants[i].weight = 1;
+}
+
+static void say_set(struct peri_gonka_network *n, const struct peri_gonka_diff *d,
+                    const struct peri_gonka_set *set) {
+    if (!peri_log_begin(n->env.log, PERI_LOG_INFO, "gonka hosts")) return;
+    peri_log_str(n->env.log, "provider", n->provider->id);
+    peri_log_int(n->env.log, "epoch", (int64_t)set->epoch);
+    peri_log_int(n->env.log, "usable", (int64_t)set->usable_count);
+    peri_log_int(n->env.log, "listed", (int64_t)set->count);
+    peri_log_int(n->env.log, "kept", (int64_t)d->counts[PERI_GONKA_KEPT]);
+    peri_log_int(n->env.log, "changed", (int64_t)d->counts[PERI_GONKA_CHANGED]);
+    peri_log_int(n->env.log, "added", (int64_t)d->counts[PERI_GONKA_ADDED]);
+    peri_log_int(n->env.log, "removed", (int64_t)d->counts[PERI_GONKA_REMOVED]);
+    peri_log_bool(n->env.log, "proven", set->is_proven);
+    peri_log_end(n->env.log);
+    peri_log_flush(n->env.log);
+}
+
+enum peri_err peri_gonka_put_in_force(struct peri_gonka_network *n, struct peri_gonka_set *set) {
+    if (set->usable_count == 0) return PERI_ENOTFOUND;
+    struct peri_arena a;
+    struct peri_gonka_diff diff;
+    peri_arena_init(&a, 0);
+    enum peri_err err = peri_gonka_set_diff(&diff, &a, n->set, set);
+    if (err == PERI_OK) {
+        struct peri_gonka_set *before = n->set;
+        bool is_new = before == NULL || before->epoch != set->epoch ||
+                      diff.counts[PERI_GONKA_KEPT] != diff.count;
+        n->set = set;
+        if (is_new) say_set(n, &diff, set);
+        n->env.changed(n->env.arg, n, &diff, before, set);
+        peri_gonka_set_free(before);
+    }
+    peri_arena_done(&a);
+    return err;
+}
+
+/* ---- Disk ---- */
+
+static bool state_path(const struct peri_gonka_network *n, char *path) {
+    if (n->env.state_dir.n == 0 || peri_str_find_char(n->provider->id, '/') >= 0) return false;
+    int length = snprintf(path, PATH_BYTES, "%.*s/gonka-%.*s.json", PERI_STR_ARGS(n->env.state_dir),
+                          PERI_STR_ARGS(n->provider->id));
+    return length > 0 && length < PATH_BYTES;
+}
+
+void peri_gonka_keep(struct peri_gonka_network *n, struct peri_str document) {
+    char path[PATH_BYTES];
+    struct peri_fault fault;
+    if (state_path(n, path) && peri_file_replace(peri_str_of(path), document, &fault) != PERI_OK)
+        peri_log_say(n->env.log, PERI_LOG_WARN, "gonka: the host list can not be kept: %s",
+                     fault.text);
+}
+
+static void recall(struct peri_gonka_network *n) {
+    char path[PATH_BYTES];
+    struct peri_buf text;
+    struct peri_gonka_set *set;
+    if (!state_path(n, path)) return;
+    peri_buf_init(&text, PERI_GONKA_DOCUMENT_MAX);
+    /* What was proven when it was kept is not taken as proven now: nobody knows who had the file. */
+    bool may_be_used = !n->options->verify_proofs;
+    if (may_be_used && peri_file_read(&text, peri_str_of(path), NULL) == PERI_OK &&
+        peri_gonka_set_read(&set, peri_buf_str(&text), NULL) == PERI_OK) {
+        peri_gonka_judge(n, set, false);
+        if (peri_gonka_put_in_force(n, set) != PERI_OK) peri_gonka_set_free(set);
+    }
+    peri_buf_done(&text);
+}
+
+enum peri_err peri_gonka_refresh_begin(struct peri_gonka_network *n) {
+    if (n->fixed != NULL) peri_gonka_judge(n, n->fixed, true);
+    if (n->provider->source_count > 0) {
+        recall(n);
+        return PERI_OK;
+    }
+    if (n->fixed == NULL) return PERI_OK;
+    struct peri_gonka_set *set = n->fixed;
+    n->fixed = NULL;
+    enum peri_err err = peri_gonka_put_in_force(n, set);
+    if (err != PERI_OK) peri_gonka_set_free(set);
+    return err == PERI_ENOTFOUND
+               ? PERI_OK
+               : err; /* deny lists may take them all: that is the operator's word */
+}
