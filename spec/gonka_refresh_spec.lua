@@ -146,6 +146,76 @@ describe("the refresh of a Gonka network", function()
     assert.equal("plain", answer.headers["x-perilune-provider"])
   end))
 
+  it("goes by the chain's snapshot, model by model, where the list says nothing", router.test(function(start)
+    local net = network.start { models = { "m", "n" } }
+    net:steer("chain", { slots = false })
+    net:host("h1", { preserved = { "m" } })
+    net:host("h2", { preserved = { "n" } })
+    local r = behind(start, { net:provider() })
+    net:await(r, "the hosts", some)
+    for _, window in ipairs { { "phase", { phase = "PoCGenerate" } }, { "confirmation", { phase = 2 } } } do
+      net:steer(window[1], window[2])
+      net:await(r, "the snapshot", function(seen)
+        return seen.hosts.h3.reduced and not seen.hosts.h1.reduced and not seen.hosts.h2.reduced
+      end)
+      for _ = 1, 8 do
+        assert.equal("h1", net:answerer(r:chat()))
+        assert.equal("h2", net:answerer(r:chat { model = "n" }))
+      end
+      for _, name in ipairs { "h1", "h2", "h3" } do assert.equal(0, net:answered(name, 503)) end
+      net:steer("phase", { phase = "Inference" })
+      net:await(r, "inference", function(seen) return seen.phase == "Inference" and seen.epoch == 2 end)
+    end
+  end, 60))
+
+  it("learns who goes on serving in the midst of a window", router.test(function(start)
+    local net = network.start {}
+    net:steer("chain", { slots = false, snapshot = false })
+    net:host("h2", { preserved = true })
+    net:steer("phase", { phase = "PoCGenerate" })
+    local r = behind(start, { net:provider() })
+    net:await(r, "the hosts", some)
+    net:await(r, "the window", function(seen) return seen.hosts.h2.reduced end)
+    net:steer("chain", { snapshot = true })
+    net:await(r, "the snapshot", function(seen) return not seen.hosts.h2.reduced end)
+    for _ = 1, 8 do assert.equal("h2", net:answerer(r:chat())) end
+    assert.equal(0, net:answered("h1", 503) + net:answered("h3", 503))
+  end))
+
+  it("holds what fails in a window against hosts that should serve, not against the others", router.test(function(start)
+    local net = network.start { hosts = 2 }
+    net:steer("chain", { slots = false })
+    net:host("h1", { preserved = true })
+    local r = behind(start, { net:provider() })
+    net:await(r, "the hosts", some)
+    net:steer("phase", { phase = "PoCGenerate" })
+    net:await(r, "the snapshot", function(seen) return seen.hosts.h2.reduced and not seen.hosts.h1.reduced end)
+    net:host("h1", { default = "status=500" })
+    assert(r:chat().status >= 500)
+    local seen = net:seen_by(r).hosts
+    assert.is_false(seen.h1.healthy)
+    assert.is_true(seen.h2.healthy)
+  end))
+
+  it("leaves the tier for the next while its hosts compute proofs, and comes back to them at last", router.test(
+    function(start)
+      local net = network.start { hosts = 2 }
+      local provider = require "spec.support.provider"
+      local plain = provider.start()
+      local r = behind(start, { net:provider { tier = 1 }, router.provider("plain", plain, { tier = 2 }) })
+      net:await(r, "the hosts", some)
+      assert.truthy(net:answerer(r:chat()))
+      net:steer("phase", { phase = "PoCValidate" })
+      net:await(r, "the window", function(seen) return seen.phase == "PoCValidate" end)
+      for _ = 1, 5 do assert.equal("plain", r:chat().headers["x-perilune-provider"]) end
+      plain:answer(provider.status(500, "gone"))
+      assert.truthy(net:answerer(r:chat())) -- machines that validate may serve
+      net:host("h2", { preserved = true })
+      net:steer("phase", { phase = "PoCValidateWindDown" })
+      net:await(r, "the snapshot", function(seen) return seen.hosts.h1.reduced and not seen.hosts.h2.reduced end)
+      assert.equal("h2", net:answerer(r:chat()))
+    end))
+
   it("tells policies who came, went and changed", router.test(function(start)
     local net = network.start {}
     local r = start({ providers = { net:provider() }, policies = { "network.lua", "told.lua" } }, {

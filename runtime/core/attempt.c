@@ -114,7 +114,7 @@ void peri_attempt_fail(struct peri_attempt *a, enum peri_err err, const char *fo
     vsnprintf(a->detail, sizeof a->detail, format, args);
     va_end(args);
     /* While a network computes proofs its hosts fail more than they are to blame for. */
-    if (a->is_excused || (a->candidate.provider->is_reduced && err != PERI_EAUTH)) {
+    if (a->is_excused || (a->candidate.is_reduced && err != PERI_EAUTH)) {
         atomic_fetch_add(&a->candidate.provider->vitals->failed, 1);
         atomic_fetch_add(&a->candidate.provider->vitals->failures, 1);
         if (a->is_probe) peri_vitals_unknown(a->candidate.provider->vitals);

@@ -47,13 +47,19 @@ static bool has_host(const struct hosts *h, struct peri_str id) {
     return false;
 }
 
-/* While proofs are computed only machines set aside for it go on serving. */
-static bool is_reduced(const struct peri_gonka_network *n, const struct peri_gonka_participant *p) {
+/* While proofs are computed only machines set aside for it go on serving, each its model.
+ *   by_model   out: room for p's models
+ *   gives      true: none of them serves any */
+static bool is_reduced(bool *by_model, const struct peri_gonka_network *n,
+                       const struct peri_gonka_participant *p) {
     const struct peri_gonka_epoch *e = peri_gonka_network_epoch(n);
-    if (e == NULL || peri_gonka_service(e) == PERI_GONKA_SERVES_ALL) return false;
-    for (size_t i = 0; i < p->model_count; i++)
-        if (p->models[i].is_preserved) return false;
-    return true;
+    bool serves_all = e == NULL || peri_gonka_service(e) == PERI_GONKA_SERVES_ALL;
+    bool is_whole = !serves_all;
+    for (size_t i = 0; i < p->model_count; i++) {
+        by_model[i] = !serves_all && !p->models[i].is_preserved;
+        is_whole = is_whole && by_model[i];
+    }
+    return is_whole;
 }
 
 static enum peri_err add_host(struct hosts *h, struct peri_gonka_network *n,
@@ -64,7 +70,8 @@ static enum peri_err add_host(struct hosts *h, struct peri_gonka_network *n,
     struct peri_str *models = peri_arena_alloc(&h->arena, (p->model_count + 1) * sizeof *models);
     struct peri_str id = peri_arena_printf(&h->arena, "%.*s%.*s", PERI_STR_ARGS(o->prefix),
                                            PERI_STR_ARGS(p->address));
-    if (models == NULL || id.p == NULL || !room_for_one(h)) return PERI_ENOMEM;
+    bool *reduced = peri_arena_alloc(&h->arena, (p->model_count + 1) * sizeof *reduced);
+    if (models == NULL || id.p == NULL || reduced == NULL || !room_for_one(h)) return PERI_ENOMEM;
     if (has_host(h, id)) return PERI_OK;
     for (size_t i = 0; i < p->model_count; i++) models[i] = p->models[i].id;
     uint64_t share =
@@ -80,7 +87,8 @@ static enum peri_err add_host(struct hosts *h, struct peri_gonka_network *n,
         .weight = p->weight,
         .share = share > 0 ? share : 1,
         .max_concurrent = o->default_max_concurrent,
-        .is_reduced = is_reduced(n, p),
+        .is_reduced = is_reduced(reduced, n, p),
+        .reduced = reduced,
         .is_public_only = !is_fixed && !o->may_use_private_hosts,
     };
     return PERI_OK;

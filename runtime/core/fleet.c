@@ -68,7 +68,6 @@ static enum peri_err build_headers(struct peri_fleet *f, struct peri_provider *p
 static enum peri_err settle(struct peri_fleet *f, struct peri_provider *p, struct peri_str url,
                             struct peri_vitals_table *vitals, struct peri_fault *fault) {
     p->index = f->provider_count++;
-    p->rank = p->tier * 2;
     struct peri_url *base = NULL;
     enum peri_err err = peri_url_parse(&base, url, fault);
     for (size_t e = 0; e < PERI_ENDPOINT_COUNT && err == PERI_OK; e++)
@@ -120,6 +119,13 @@ static struct peri_str spelling_of(const struct peri_fleet_host *h, struct peri_
     return found;
 }
 
+/* `model` is in the host's own spelling. */
+static bool is_reduced_for(const struct peri_fleet_host *h, struct peri_str model) {
+    for (size_t i = 0; h->reduced != NULL && i < h->model_count; i++)
+        if (peri_str_eq(h->models[i], model)) return h->reduced[i];
+    return h->is_reduced;
+}
+
 /* With models configured for the network those names hold, where the host has the model behind them; without, the
  * host's own. */
 static enum peri_err build_host_models(struct peri_fleet *f, struct peri_provider *p,
@@ -127,12 +133,15 @@ static enum peri_err build_host_models(struct peri_fleet *f, struct peri_provide
     bool is_named = h->of->model_count > 0;
     size_t most = is_named ? h->of->model_count : h->model_count;
     struct peri_config_model *models = peri_arena_zalloc(&f->arena, (most + 1) * sizeof *models);
-    if (models == NULL) return PERI_ENOMEM;
+    bool *reduced = peri_arena_zalloc(&f->arena, (most + 1) * sizeof *reduced);
+    if (models == NULL || reduced == NULL) return PERI_ENOMEM;
     for (size_t i = 0; i < most; i++) {
         struct peri_config_model *m = &models[p->model_count];
+        struct peri_str upstream =
+            is_named ? spelling_of(h, h->of->models[i].upstream) : h->models[i];
+        if (upstream.p == NULL) continue;
+        reduced[p->model_count] = is_reduced_for(h, upstream);
         if (is_named) {
-            struct peri_str upstream = spelling_of(h, h->of->models[i].upstream);
-            if (upstream.p == NULL) continue;
             *m = h->of->models[i];
             m->upstream = peri_arena_dup(&f->arena, upstream);
             if (m->upstream.p == NULL) return PERI_ENOMEM;
@@ -143,6 +152,7 @@ static enum peri_err build_host_models(struct peri_fleet *f, struct peri_provide
         p->model_count++;
     }
     p->models = models;
+    p->reduced = reduced;
     p->takes_any = !is_named && h->model_count == 0;
     return PERI_OK;
 }
@@ -184,7 +194,6 @@ static enum peri_err build_host(struct peri_fleet *f, const struct peri_fleet_ho
         take_back(f, before);
         return err;
     }
-    if (h->is_reduced) p->rank++;
     p->is_reduced = h->is_reduced;
     p->is_public_only = h->is_public_only;
     if (h->gonka != NULL) p->gonka = peri_gonka_network_ref(h->gonka);

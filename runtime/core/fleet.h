@@ -1,7 +1,7 @@
 /* All providers there are, as one immutable snapshot. The control thread builds and publishes it; workers pick it
  * up between turns of their loop, and a request keeps the one it started with.
  *
- * Look-up by public model name gives the candidates in tier order. A provider that lists no models takes every
+ * Look-up by public model name gives the candidates in the order of their ranks. A provider that lists no models takes every
  * name; so for a name nobody lists the candidates are just those.
  *
  * Brokers spell one model in different cases ("moonshotai/Kimi-K2.6", "moonshotai/kimi-k2.6"). Names that differ in
@@ -34,15 +34,14 @@ struct peri_provider {
     bool takes_any;      /* lists no models: every name goes */
     bool has_credential; /* the last of the headers */
     uint32_t tier, weight, max_concurrent;
-    uint32_t
-        rank; /* what the choice goes by: the tier, and behind it hosts that serve little just now */
     uint64_t
         share; /* of the requests of its rank: weights of networks and of plain providers on one scale */
     struct peri_config_timeouts timeouts;
     bool use_http2, is_insecure;
     bool
         is_public_only; /* a stranger told us where it is: it must not lead into a private network */
-    bool is_reduced;    /* serves little just now */
+    bool is_reduced;    /* serves little of anything just now */
+    const bool *reduced; /* by model; NULL: is_reduced for every one */
     struct peri_str ca_file, tags;
     struct peri_str network;          /* "" for a plain provider */
     struct peri_str address;          /* the host's address on that network */
@@ -56,10 +55,14 @@ struct peri_candidate {
     const struct peri_provider *provider;
     const struct peri_config_model *model; /* NULL: the provider takes every name */
     struct peri_str upstream;              /* empty: send the name as the client wrote it */
+    /* What the choice goes by: the tier; and behind all tiers, again by tier, the hosts that serve the model little just
+     * now. A tier of other providers is better than a host whose machines compute proofs. */
+    uint32_t rank;
+    bool is_reduced; /* the provider serves this model little just now */
 };
 
 struct peri_candidates {
-    const struct peri_candidate *at; /* ascending tier */
+    const struct peri_candidate *at; /* ascending rank */
     size_t count;
     struct peri_str model; /* the public name as it is listed; empty when nobody lists it */
 };
@@ -91,7 +94,8 @@ struct peri_fleet_host {
     uint32_t weight, max_concurrent;
     uint64_t share;
     bool is_public_only;
-    bool is_reduced; /* serves little just now: asked when the others of its tier can not */
+    bool is_reduced;     /* serves little just now: asked when nobody else can be */
+    const bool *reduced; /* the same by model; NULL: is_reduced for every one */
 };
 
 /* Build from a configuration's plain providers, and from the hosts that its networks found.

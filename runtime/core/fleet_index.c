@@ -76,13 +76,25 @@ static enum peri_err gather(struct groups *all, struct peri_fleet *f) {
     return PERI_OK;
 }
 
-/* By tier, and as configured among equals. */
+#define REDUCED_RANK 1000000u /* behind every tier */
+
+/* `model` NULL: the provider takes every name. */
+static struct peri_candidate candidate(const struct peri_provider *p,
+                                       const struct peri_config_model *model) {
+    struct peri_candidate c = { .provider = p, .model = model, .is_reduced = p->is_reduced };
+    if (model != NULL) c.upstream = model->upstream;
+    if (model != NULL && p->reduced != NULL) c.is_reduced = p->reduced[model - p->models];
+    c.rank = p->tier + (c.is_reduced ? REDUCED_RANK : 0);
+    return c;
+}
+
+/* By rank, and as configured among equals. */
 static void insert(struct peri_candidate *list, size_t count, struct peri_candidate c) {
     size_t i = count;
     for (; i > 0; i--) {
-        const struct peri_provider *before = list[i - 1].provider;
-        if (before->rank < c.provider->rank ||
-            (before->rank == c.provider->rank && before->index < c.provider->index))
+        const struct peri_candidate *before = &list[i - 1];
+        if (before->rank < c.rank ||
+            (before->rank == c.rank && before->provider->index < c.provider->index))
             break;
         list[i] = list[i - 1];
     }
@@ -102,7 +114,7 @@ static enum peri_err collect(struct peri_fleet *f, struct peri_candidates **out,
         const struct peri_provider *p = o->provider;
         for (; o != NULL && o->provider == p; o = o->next)
             if (peri_str_eq(o->model->name, name)) own = o;
-        insert(list, count++, (struct peri_candidate){ p, own->model, own->model->upstream });
+        insert(list, count++, candidate(p, own->model));
     }
     for (size_t i = 0; i < f->any.count; i++) insert(list, count++, f->any.at[i]);
     *c = (struct peri_candidates){ list, count, name };
@@ -135,8 +147,7 @@ static enum peri_err put_any(struct peri_fleet *f) {
     if (list == NULL) return PERI_ENOMEM;
     size_t count = 0;
     for (size_t i = 0; i < f->provider_count; i++)
-        if (f->providers[i].takes_any)
-            insert(list, count++, (struct peri_candidate){ .provider = &f->providers[i] });
+        if (f->providers[i].takes_any) insert(list, count++, candidate(&f->providers[i], NULL));
     f->any = (struct peri_candidates){ list, count, PERI_STR("") };
     return PERI_OK;
 }

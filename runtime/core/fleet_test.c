@@ -75,6 +75,33 @@ TEST(fleet_candidates_stand_in_tier_order) {
     rig_close(&r);
 }
 
+TEST(fleet_puts_hosts_behind_every_tier_for_the_models_they_serve_little) {
+    struct rig r;
+    rig_open(&r);
+    const struct peri_str models[] = { PERI_STR_INIT("Big"), PERI_STR_INIT("small") };
+    const bool reduced[] = { true, false };
+    struct peri_fleet_host hosts[] = {
+        { .of = &(struct peri_config_provider){ .id = PERI_STR_INIT("g"), .tier = 1, .weight = 1 },
+          .id = PERI_STR("h"),
+          .url = PERI_STR("http://10.0.0.1"),
+          .models = models,
+          .model_count = 2,
+          .share = 1,
+          .reduced = reduced },
+    };
+    CHECK_EQ(rig_build(&r, hosts, 1), PERI_OK);
+    struct peri_candidates c = peri_fleet_find(r.fleet, PERI_STR("Big"));
+    CHECK_EQ(c.count, 4);
+    CHECK_STR(c.at[2].provider->id, "c"); /* of tier 2 */
+    CHECK_STR(c.at[3].provider->id, "h");
+    CHECK(c.at[3].is_reduced && !c.at[2].is_reduced);
+    c = peri_fleet_find(r.fleet, PERI_STR("small"));
+    CHECK_EQ(c.count, 2);
+    CHECK_STR(c.at[0].provider->id, "h");
+    CHECK(!c.at[0].is_reduced);
+    rig_close(&r);
+}
+
 TEST(fleet_finds_names_without_case_by_alias_and_by_whoever_takes_all) {
     struct rig r;
     rig_open(&r);

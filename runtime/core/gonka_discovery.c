@@ -42,7 +42,7 @@ static enum peri_err read_models(struct peri_gonka_participant *p, struct peri_j
         if (id.n == 0) continue;
         struct peri_gonka_model *m = &models[p->model_count++];
         m->id = peri_arena_dup(a, id);
-        m->is_preserved = is_group_preserved(j, peri_json_at(j, groups, i));
+        m->is_preserved = m->is_slotted = is_group_preserved(j, peri_json_at(j, groups, i));
         if (m->id.p == NULL) return PERI_ENOMEM;
     }
     p->models = models;

@@ -134,6 +134,11 @@ enum peri_gonka_service peri_gonka_service(const struct peri_gonka_epoch *e) {
     return PERI_GONKA_SERVES_ALL;
 }
 
+int64_t peri_gonka_window(const struct peri_gonka_epoch *e) {
+    if (peri_gonka_service(e) == PERI_GONKA_SERVES_ALL) return 0;
+    return e->phase == PERI_GONKA_PHASE_INFERENCE ? e->confirmation_trigger : e->stages.poc_start;
+}
+
 int64_t peri_gonka_blocks_left(const struct peri_gonka_epoch *e) {
     int64_t end = 0;
     if (e->phase != PERI_GONKA_PHASE_INFERENCE) {
@@ -177,10 +182,12 @@ static void clear_marks(struct peri_gonka_set *set) {
             set->participants[i].models[k].is_preserved = false;
 }
 
-/* The snapshot is of the present window: of the confirmation under way, else of the epoch's own proofs. */
-static bool is_of(const struct peri_gonka_epoch *e, int64_t anchor) {
-    if (anchor <= 0) return false;
-    return e->has_confirmation ? anchor == e->confirmation_trigger : anchor == e->stages.poc_start;
+void peri_gonka_preserved_forget(struct peri_gonka_set *set) {
+    for (size_t i = 0; i < set->count; i++) {
+        struct peri_gonka_model *models = set->participants[i].models;
+        for (size_t k = 0; k < set->participants[i].model_count; k++)
+            models[k].is_preserved = models[k].is_slotted;
+    }
 }
 
 enum peri_err peri_gonka_preserved_apply(bool *applies, struct peri_gonka_set *set,
@@ -197,8 +204,8 @@ enum peri_err peri_gonka_preserved_apply(bool *applies, struct peri_gonka_set *s
     peri_arena_init(&a, DOCUMENT_MAX);
     if (peri_json_kind(j, root) != PERI_JSON_OBJECT)
         err = peri_fault_set(fault, PERI_EMALFORMED, "preserved nodes: it is no JSON object");
-    else if (peri_json_is_true(j, PERI_GONKA_GET(j, root, "found")) &&
-             is_of(e, number(j, snapshot, "episode_anchor_height")))
+    else if (peri_json_is_true(j, PERI_GONKA_GET(j, root, "found")) && peri_gonka_window(e) > 0 &&
+             number(j, snapshot, "episode_anchor_height") == peri_gonka_window(e))
         err = index_accounts(&accounts, set);
     *applies = err == PERI_OK && accounts.count > 0;
     if (*applies) {

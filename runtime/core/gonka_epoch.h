@@ -70,8 +70,15 @@ enum peri_gonka_service peri_gonka_service(const struct peri_gonka_epoch *e);
 /* The blocks until the present window of proofs is over; 0 outside of one, or when it is not told. */
 int64_t peri_gonka_blocks_left(const struct peri_gonka_epoch *e);
 
-/* `GET {node}/chain-api/productscience/inference/inference/preserved_nodes_snapshot`: which accounts keep serving which
- * model. It replaces what the time slots of the participants say, when its anchor is the present window's.
+/* The block that the present window of proofs is known by: where the epoch's own proofs begin, or where the confirmation
+ * was triggered. 0: everybody serves. */
+int64_t peri_gonka_window(const struct peri_gonka_epoch *e);
+
+#define PERI_GONKA_PRESERVED_PATH                                                                  \
+    "/chain-api/productscience/inference/inference/preserved_nodes_snapshot"
+
+/* `GET {node}` PERI_GONKA_PRESERVED_PATH: which accounts keep serving which model. It replaces what the time slots of
+ * the participants say, when its anchor is the present window's.
  *
  *   set     already judged; its models' is_preserved are rewritten when the snapshot applies
  *   e       the present epoch
@@ -81,5 +88,8 @@ PERI_MUST_USE enum peri_err peri_gonka_preserved_apply(bool *applies, struct per
                                                        const struct peri_gonka_epoch *e,
                                                        struct peri_str text,
                                                        struct peri_fault *fault);
+
+/* What snapshots said is over: the participants' own time slots hold again. */
+void peri_gonka_preserved_forget(struct peri_gonka_set *set);
 
 #endif

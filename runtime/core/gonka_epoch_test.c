@@ -179,6 +179,14 @@ TEST(epoch_takes_the_snapshot_of_its_own_window_only) {
     CHECK(!peri_gonka_is_preserved(&p[0], PERI_STR("n")));
     CHECK(peri_gonka_is_preserved(&p[1], PERI_STR("m")));
     CHECK(snapshot(set, &confirm, SNAPSHOT("4990")));
+    CHECK_EQ(peri_gonka_window(&proofs), 1000);
+    CHECK_EQ(peri_gonka_window(&confirm), 4990);
+    struct peri_gonka_epoch grace = confirmation("1");
+    CHECK_EQ(peri_gonka_window(&grace), 0);
+    CHECK(!snapshot(set, &grace, SNAPSHOT("4990")));
+    peri_gonka_preserved_forget(set); /* as the list had it */
+    CHECK(peri_gonka_is_preserved(&p[0], PERI_STR("m")));
+    CHECK(!peri_gonka_is_preserved(&p[1], PERI_STR("m")));
     bool applies = true;
     CHECK_EQ(peri_gonka_preserved_apply(&applies, set, &proofs, PERI_STR("[]"), NULL),
              PERI_EMALFORMED);

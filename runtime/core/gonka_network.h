@@ -7,8 +7,10 @@
  * points to: the wallets, and the host's address.
  *
  * States of a refresh: idle → phase (…/epochs/latest) → participants (…/epochs/current/participants) →
- * commit (only with proofs) → params (the chain's allow-list) → idle. A failure on the way ends it, and the next
- * source's turn comes after a pause that doubles up to the refresh interval.
+ * commit (only with proofs) → params (the chain's allow-list) → preserved (only while proofs are computed: who goes on
+ * serving) → idle. The participants are left out while the epoch is the one in force, except now and then. A failure on
+ * the way ends it, and the next source's turn comes after a pause that doubles up to the refresh interval; params and
+ * preserved may fail, what is known without them holds then.
  */
 #ifndef PERI_CORE_GONKA_NETWORK_H
 #define PERI_CORE_GONKA_NETWORK_H

@@ -34,6 +34,7 @@ struct peri_gonka_network {
     bool is_running, has_epoch;
     uint64_t checked; /* epoch checks since the participants were fetched last */
     struct peri_gonka_epoch epoch;
+    int64_t preserved; /* the window whose snapshot the set in force was marked by; 0: none */
     struct peri_gonka_set *set;         /* in force */
     struct peri_gonka_set *fixed;       /* of the configured endpoints, not judged yet */
     struct peri_gonka_set *next;        /* fetched, waiting for the rest of the refresh */

@@ -131,7 +131,10 @@ static enum peri_err read_field(struct reading *r, const struct peri_proto_field
     case 7: /* groups stand in the models' order; one more may follow for machines without a model */
         if (f->wire != PERI_PROTO_BYTES) return PERI_EMALFORMED;
         err = read_machines(&is_preserved, f->bytes);
-        if (r->groups_at < r->room) r->models[r->groups_at++].is_preserved = is_preserved;
+        if (r->groups_at < r->room) {
+            struct peri_gonka_model *m = &r->models[r->groups_at++];
+            m->is_preserved = m->is_slotted = is_preserved;
+        }
         return err;
     default: return PERI_OK;
     }

@@ -84,12 +84,18 @@ static bool is_good(struct peri_gonka_network *n, const struct peri_fetched *got
     return got->err == PERI_OK && got->status == 200;
 }
 
-/* The set is fetched, proven if asked, and the allow-list known: judge it and put it in force. */
-static void conclude(struct peri_gonka_network *n) {
+/* The same hosts, judged anew. */
+static void publish_again(struct peri_gonka_network *n) {
+    struct peri_gonka_diff none = { .count = 0 };
+    n->env.changed(n->env.arg, n, &none, n->set, n->set);
+}
+
+/* Everything is known of it. `preserved`: the window whose snapshot it was marked by, 0: none. */
+static void install(struct peri_gonka_network *n, int64_t preserved) {
     struct peri_gonka_set *set = n->next;
     n->next = NULL;
-    peri_gonka_judge(n, set, false);
     enum peri_err err = peri_gonka_put_in_force(n, set);
+    if (err == PERI_OK) n->preserved = preserved;
     if (err == PERI_OK) {
         n->checked = 0;
         succeed(n);
@@ -98,6 +104,40 @@ static void conclude(struct peri_gonka_network *n) {
     peri_gonka_set_free(set);
     fail(n, "participants",
          err == PERI_ENOTFOUND ? "not one of them is usable" : peri_err_text(err));
+}
+
+/* Without a snapshot the time slots in the list hold: older chains have no other word, newer ones make it a little after
+ * the window began. */
+static void on_preserved(void *arg, const struct peri_fetched *got) {
+    struct peri_gonka_network *n = arg;
+    char why[200];
+    bool applies = false;
+    struct peri_gonka_set *set = n->next != NULL ? n->next : n->set;
+    struct peri_fault fault = { .text = "" };
+    if (is_good(n, got, why) &&
+        peri_gonka_preserved_apply(&applies, set, &n->epoch, got->body, &fault) != PERI_OK)
+        peri_log_say(n->env.log, PERI_LOG_WARN, "gonka: %s", fault.text);
+    int64_t window = applies ? peri_gonka_window(&n->epoch) : 0;
+    if (n->next != NULL) {
+        install(n, window);
+        return;
+    }
+    n->preserved = window;
+    if (applies) publish_again(n);
+    succeed(n);
+}
+
+static void ask_preserved(struct peri_gonka_network *n) {
+    get(n, PERI_GONKA_PRESERVED_PATH, SMALL_MAX * 8, on_preserved);
+}
+
+/* The set is fetched, proven if asked, and the allow-list known: judge it and put it in force. */
+static void conclude(struct peri_gonka_network *n) {
+    peri_gonka_judge(n, n->next, false);
+    if (n->has_epoch && peri_gonka_window(&n->epoch) != 0)
+        ask_preserved(n);
+    else
+        install(n, 0);
 }
 
 static void on_params(void *arg, const struct peri_fetched *got) {
@@ -244,16 +284,21 @@ static void on_phase(void *arg, const struct peri_fetched *got) {
             !n->has_epoch || peri_gonka_service(&epoch) != peri_gonka_service(&n->epoch);
         n->epoch = epoch;
         n->has_epoch = true;
-        if (is_other && n->set != NULL) { /* the same hosts, judged by another phase */
-            struct peri_gonka_diff none = { .count = 0 };
-            n->env.changed(n->env.arg, n, &none, n->set, n->set);
+        int64_t window = peri_gonka_window(&epoch);
+        if (n->set != NULL && n->preserved != 0 && n->preserved != window) {
+            peri_gonka_preserved_forget(n->set);
+            n->preserved = 0;
         }
+        if (is_other && n->set != NULL) publish_again(n);
         /* Until its validators are set the newest epoch is not the one that serves. */
         bool is_pending =
             epoch.stages.set_new_validators != 0 && epoch.height <= epoch.stages.set_new_validators;
         bool is_same = n->set != NULL && (n->set->epoch == epoch.index || is_pending);
         if (is_same && n->failures == 0 && n->checked++ < CHECKS_MAX) {
-            succeed(n);
+            if (n->preserved != window)
+                ask_preserved(n);
+            else
+                succeed(n);
             return;
         }
     }

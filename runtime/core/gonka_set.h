@@ -41,6 +41,7 @@ const char *peri_gonka_verdict_text(enum peri_gonka_verdict verdict);
 struct peri_gonka_model {
     struct peri_str id;
     bool is_preserved; /* some machine keeps serving it while the others compute proofs */
+    bool is_slotted;   /* the same as the list itself has it: holds where no snapshot says more */
 };
 
 struct peri_gonka_participant {

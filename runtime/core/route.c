@@ -8,7 +8,7 @@ struct peri_candidate peri_route_pick(struct peri_candidates from, const bool *t
     uint64_t total = 0;
     for (size_t i = 0; i < from.count; i++) {
         const struct peri_provider *p = from.at[i].provider;
-        bool is_new_rank = i > 0 && p->rank != from.at[i - 1].provider->rank;
+        bool is_new_rank = i > 0 && from.at[i].rank != from.at[i - 1].rank;
         if (is_new_rank && (total > 0 || (seen.full > 0 && !overflow))) break;
         if (tried != NULL && tried[p->index]) {
             seen.tried++;

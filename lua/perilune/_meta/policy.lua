@@ -77,7 +77,7 @@ function Request:set_header(name, value) end
 ---@field in_flight integer requests under way, of all workers
 ---@field healthy boolean not cooling down
 ---@field admissible boolean healthy, and a slot is free
----@field reduced boolean a host that serves little just now: its network computes proofs
+---@field reduced boolean a host that serves little of all its models just now: its network computes proofs
 ---@field cooling_ms integer 0 when healthy
 ---@field first_token_ms? number moving average
 ---@field latency_ms? number moving average of whole answers

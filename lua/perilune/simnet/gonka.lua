@@ -9,10 +9,12 @@
 --   POST /sim/epoch { hosts = ["h1"], weights = {h1 = 3} } the next epoch is in force
 --   POST /sim/phase { phase = "PoCGenerate" }             a window of proofs opens, or moves on; "Inference" ends it
 --   POST /sim/confirmation { phase = 2 }                  1 grace, 2 generation, 3 validation, 4 completed, 0 none
---   POST /sim/chain { shape=, allowed=, closed=, clock_offset=, params=, signers=, lie= }
---     signers: validators that sign blocks, 4; lie: "weights" or "record", see LIES
+--   POST /sim/chain { shape=, allowed=, closed=, clock_offset=, params=, signers=, lie=, slots=, snapshot= }
+--     signers: validators that sign blocks, 4; lie: "weights" or "record", see LIES; slots, snapshot: where the chain
+--     says who goes on serving while proofs are computed, both true
 --   POST /sim/account { address=, balance=, published= }  change one, or with public_key (hexadecimal) open one
 --   POST /sim/host { name=, default=, queue=, down=, capacity=, models=, weight=, preserved=, url= }  one host
+--     preserved: true, or the models it goes on serving while it computes proofs
 --   POST /sim/node { status= }                            what the node itself fails with; none: nothing
 --   POST /sim/quit
 -- Hosts have what every simulated provider has besides: /sim/ledger, /sim/script and so on.
@@ -90,6 +92,8 @@ COMMANDS["/sim/chain"] = function(self, wanted)
   c.shape = wanted.shape or c.shape
   c.clock_offset = wanted.clock_offset or c.clock_offset
   if wanted.closed ~= nil then c.is_closed = wanted.closed end
+  if wanted.slots ~= nil then c.has_slots = wanted.slots end
+  if wanted.snapshot ~= nil then c.has_snapshot = wanted.snapshot end
   c.lie = LIES[wanted.lie]
   c.notary.signers = wanted.signers or c.notary.signers
   for name, value in pairs(wanted.params or {}) do c.params[name] = value end

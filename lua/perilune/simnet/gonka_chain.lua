@@ -33,6 +33,7 @@ function chain.new(options)
     params = setmetatable({}, { __index = chain.params }), clock_offset = 0,
     latest = 1, start = FIRST_HEIGHT, height = FIRST_HEIGHT + EFFECTIVE, confirmation = 0,
     current = { index = 1, start = FIRST_HEIGHT, members = {}, excluded = {} }, accounts = {}, allowed = {},
+    has_slots = true, has_snapshot = true,
   }, chain)
 end
 
@@ -53,6 +54,19 @@ function chain:phase()
     if self.height >= self.start + stage[2] then phase = stage[1] end
   end
   return phase
+end
+
+local GENERATION, VALIDATION = 2, 3 -- of a confirmation
+
+--- Most machines compute proofs now: only those set aside answer. While proofs are validated the machines here do both.
+function chain:is_generating()
+  return self.confirmation == GENERATION or self:phase():find("^PoCGenerate") ~= nil
+end
+
+--- The block that the present window of proofs is known by; nil outside of one.
+function chain:window()
+  if self.confirmation == GENERATION or self.confirmation == VALIDATION then return self.height end
+  return self:phase() ~= "Inference" and self.start or nil
 end
 
 --- An account that can pay.
@@ -117,10 +131,23 @@ local function optional(self, n)
   return integer(self, n)
 end
 
+--- Whether an entry keeps a machine for serving that model while its others compute proofs.
+---@param preserved boolean|string[]|nil all of its models, or these
+function chain.preserves(preserved, model)
+  if type(preserved) ~= "table" then return preserved == true end
+  for _, one in ipairs(preserved) do
+    if one == model then return true end
+  end
+  return false
+end
+
+--- Whether the list of participants shows that, too: chains since v0.2.13 say it in the snapshot alone.
+function chain:shows_preserved(member, model) return self.has_slots and chain.preserves(member.is_preserved, model) end
+
 local function describe_member(self, member, epoch)
   local machines = json.array {}
-  for i in ipairs(member.models) do
-    local slots = json.array { true, member.is_preserved and true or false }
+  for i, model in ipairs(member.models) do
+    local slots = json.array { true, self:shows_preserved(member, model) }
     local machine = { node_id = member.name .. "-" .. i, poc_weight = optional(self, member.weight) }
     machine.timeslot_allocation = slots
     machines[i] = { ml_nodes = json.array { machine } }
@@ -200,6 +227,26 @@ function chain:latest_epoch()
     }
   end
   return document
+end
+
+--- `/chain-api/productscience/inference/inference/preserved_nodes_snapshot`: who goes on serving which model.
+---@return table
+function chain:preserved_nodes()
+  local anchor, by_model, list = self:window(), {}, json.array {}
+  if not anchor or not self.has_snapshot then return { found = false } end
+  for _, member in ipairs(self.current.members) do
+    for i, model in ipairs(member.models) do
+      if chain.preserves(member.is_preserved, model) then
+        if not by_model[model] then
+          by_model[model] = json.array {}
+          list[#list + 1] = { model_id = model, participants = by_model[model] }
+        end
+        local node_ids = json.array { member.name .. "-" .. i }
+        table.insert(by_model[model], { participant_id = member.address, node_ids = node_ids })
+      end
+    end
+  end
+  return { found = true, snapshot = { episode_anchor_height = tostring(anchor), model_preserved_nodes = list } }
 end
 
 --- `/chain-api/productscience/inference/inference/params`: a gateway writes 64-bit numbers as text.

@@ -115,10 +115,16 @@ local function check_capacity(c)
   end
 end
 
+local function check_machines(c)
+  if c.chain:is_generating() and not c.chain.preserves(c.host.is_preserved, c.body.model) then
+    return 503, "no inference nodes available"
+  end
+end
+
 --- In the node's order.
 host.checks = {
   check_size, check_json, check_messages, check_agent, check_authorization, check_model, check_shape, check_account,
-  check_signature, check_served, check_balance, check_time, check_replay, check_capacity,
+  check_signature, check_served, check_balance, check_time, check_replay, check_capacity, check_machines,
 }
 
 local function admit_chat(self, call, body)
@@ -179,6 +185,7 @@ local READS = {
   ["/chain-rpc/status"] = status,
   ["/chain-rpc/commit"] = function(chain, _, x) return chain.notary:commit(height_of(chain, x)) end,
   ["/chain-rpc/validators"] = function(chain, _, x) return chain.notary:list(height_of(chain, x)) end,
+  [BASE .. "preserved_nodes_snapshot"] = function(chain) return chain:preserved_nodes() end,
   [BASE .. "params"] = function(chain) return chain:parameters() end,
   ["/v1/identity"] = function(chain, node)
     local data = { address = node.address, block = chain.height, timestamp = rfc3339(chain:block_time()) }

@@ -66,14 +66,14 @@ end
 
 -- The record and its path.
 
-local function encode_member(member, epoch)
+local function encode_member(chain, member, epoch)
   local parts = {
     bytes_of(1, member.address), bytes_of(2, member.validator_key), number(3, member.weight), bytes_of(4, member.url),
   }
   for _, model in ipairs(member.models) do parts[#parts + 1] = message(5, model) end
   parts[#parts + 1] = message(6, bytes_of(1, member.address) .. number(2, epoch) .. bytes_of(3, ("0"):rep(128)))
-  for i in ipairs(member.models) do
-    local slots = string.char(1, member.is_preserved and 1 or 0)
+  for i, model in ipairs(member.models) do
+    local slots = string.char(1, chain:shows_preserved(member, model) and 1 or 0)
     local machine = bytes_of(1, member.name .. "-" .. i) .. number(3, member.weight) .. bytes_of(4, slots)
     parts[#parts + 1] = message(7, message(1, machine))
   end
@@ -83,7 +83,9 @@ end
 local function encode_record(self)
   local heights = self.chain:heights()
   local parts = {}
-  for i, member in ipairs(self.chain.current.members) do parts[i] = message(1, encode_member(member, heights.epoch)) end
+  for i, member in ipairs(self.chain.current.members) do
+    parts[i] = message(1, encode_member(self.chain, member, heights.epoch))
+  end
   return table.concat(parts) .. number(2, heights.epoch) .. number(3, heights.start) .. number(4, heights.effective)
     .. number(5, heights.created) .. number(6, heights.epoch)
 end
