@@ -1,7 +1,8 @@
 ---@meta
 -- What a policy gets beside the module `perilune`: the objects that its hooks are called with.
 
---- One request. Good until it ends; afterwards every use raises "request is finished".
+--- One request. Good until its `done` hooks have run, which may only look at it; afterwards every use raises "request is
+--- finished".
 ---@class perilune.Request
 ---@field id string "req_" and 24 hexadecimal digits
 ---@field model string public model name
