@@ -11,6 +11,7 @@ local policy = {
     networks = { default = { "gonka" }, doc = "networks whose providers are meant; empty: all providers" },
     think = { default = "asked", doc = "<think> becomes reasoning_content: \"always\", \"never\", or \"asked\" with "
       .. "the header x-perilune-reasoning: split" },
+    usage = { default = true, doc = "have streams tell usage, so that the log has it; clients see it who asked" },
   },
 }
 
@@ -60,6 +61,7 @@ function policy.attempt(req, attempt)
   if not is_meant(attempt.provider) then return end
   local wishes = read_wishes(req, models.of(attempt.model))
   memories[req.id] = wishes
+  if req.stream and policy.options.usage and not wishes.usage then answers.ask_usage(attempt.body) end
   if wishes.split and type(attempt.body.messages) == "userdata" then answers.join_think(attempt.body.messages) end
 end
 
@@ -73,7 +75,7 @@ function policy.event(req, event)
   if not (wishes.split or must_strip or may_be_usage) then return end
   local body = event.json
   if not body then return end
-  if may_be_usage and answers.is_usage_only(body) then return event:drop() end
+  if may_be_usage and answers.strip_usage(body) then return event:drop() end
   if must_strip then answers.strip(body, wishes) end
   if wishes.split then answers.split_think(body, wishes.splitters) end
 end

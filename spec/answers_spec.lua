@@ -118,6 +118,68 @@ describe("the policy gonka_answers", function()
     assert.truthy(told_usage.body:find('"total_tokens"', 1, true), told_usage.body)
   end))
 
+  -- A provider that has to be asked for usage, and then says null in every other chunk, as OpenAI's do.
+  local function telling(c, request)
+    local options = request.json.stream_options
+    local asked = type(options) == "table" and options.include_usage == true
+    local text = provider.stream_text({ "x" }, { usage = asked })
+    provider.stream { asked and text or (text:gsub(',?"usage":null,?', "")) }(c, request)
+  end
+
+  local function without_usage_member(text) return text:find('"usage"', 1, true) == nil end
+
+  it("has the provider tell usage, and the client see a stream without any", router.test(function(start)
+    local p = provider.start(telling)
+    local r = start_with(start, p)
+    local answer = r:stream { model = "other" }
+    assert.is_true(without_usage_member(answer.body), answer.body)
+    assert.equal("x", answer.stream.text)
+    assert.is_true(answer.stream.done)
+    assert.equal(2, r:await_requests(1)[1].out_tokens)
+    local asked = r:chat { model = "other", stream = true, stream_options = { include_usage = true } }
+    assert.truthy(asked.body:find('"usage":null', 1, true), asked.body)
+    assert.truthy(asked.body:find('"total_tokens":7', 1, true), asked.body)
+  end))
+
+  it("adds that wish and changes nothing else of the request", router.test(function(start)
+    local p = provider.start(telling)
+    local r = start_with(start, p)
+    local function sent(body)
+      assert.equal(200, r:ask("POST", "/v1/chat/completions", body).status)
+      return p.requests[#p.requests].body
+    end
+    local head = ' {"model" : "other","seed":1.0, "stream":true,\n "messages":[]'
+    assert.equal(head .. ', "stream_options":{"a":1e2,"include_usage":true }}',
+      sent(head .. ', "stream_options":{"a":1e2 }}'))
+    assert.equal(head .. ', "stream_options":{ "include_usage":true, "a":[]}}',
+      sent(head .. ', "stream_options":{ "include_usage":false, "a":[]}}'))
+    local own = head .. ', "stream_options":{ "include_usage" : true }}'
+    assert.equal(own, sent(own))
+    assert.equal(head .. ',"stream_options":{"include_usage":true}}', sent(head .. "}"))
+    local whole = '{"model":"other" ,"messages":[]}'
+    p:answer(provider.chat "x")
+    assert.equal(whole, sent(whole))
+  end))
+
+  it("takes usage from the chunk that holds more, too", router.test(function(start)
+    local f = provider.frames
+    local finish = f.finish():gsub('"usage":null', '"usage":{"completion_tokens":3}')
+    local p = provider.start(provider.stream { f.role, f.token "x", finish, f.done })
+    local r = start_with(start, p)
+    local answer = r:stream { model = "other" }
+    assert.is_true(without_usage_member(answer.body), answer.body)
+    assert.truthy(answer.body:find('"finish_reason":"stop"', 1, true), answer.body)
+    assert.equal(3, r:await_requests(1)[1].out_tokens)
+  end))
+
+  it("leaves usage to whoever asks for it when told so", router.test(function(start)
+    local p = provider.start(telling)
+    local r = start_with(start, p, { usage = false })
+    r:stream { model = "other" }
+    assert.is_nil(p.requests[1].json.stream_options)
+    assert.is_nil(r:await_requests(1)[1].out_tokens)
+  end))
+
   it("keeps the network's own events to itself", router.test(function(start)
     local f = provider.frames
     local p = provider.start(provider.stream { "event: devshard_receipt\ndata: {\"r\":1}\n\n", f.role, f.token "x",

@@ -188,12 +188,26 @@ function answers.strip(body, asked)
   for _, name in ipairs(gone) do body[name] = nil end
 end
 
---- An event that says nothing but how much was used.
----@param body perilune.json.node
----@return boolean
-function answers.is_usage_only(body)
-  local choices = body.choices
-  return is_kind(body.usage, "object") and (choices == nil or is_kind(choices, "array") and #choices == 0)
+--- Have the provider tell usage in its stream. What else the client's stream_options say stays.
+---@param body perilune.json.node edited
+function answers.ask_usage(body)
+  local options = body.stream_options
+  if is_kind(options, "object") then
+    options.include_usage = true
+  else
+    body.stream_options = { include_usage = true }
+  end
+end
+
+--- Take usage out of an event, for clients who did not ask: then no event has the member, not even null.
+---@param body perilune.json.node edited
+---@return boolean is_only nothing is left to tell
+function answers.strip_usage(body)
+  local usage, choices = body.usage, body.choices
+  if usage == nil then return false end
+  if is_kind(usage, "object") and (choices == nil or is_kind(choices, "array") and #choices == 0) then return true end
+  body.usage = nil
+  return false
 end
 
 --- Tokens were spent and nothing was said: Kimi thought until its budget was gone. No fault of the host.
