@@ -1,5 +1,6 @@
 --- fallback: providers in a fixed order, the next one when the one before can not answer.
--- Without the option `order`, the order is that of tiers, then that of the configuration.
+-- Without the option `order`, the order is that of tiers, then that of the configuration. A provider whose answer was
+-- empty is asked once more: nothing is wrong with it, and policies that mind (gonka_answers) ask differently then.
 local peri = require "perilune"
 
 local policy = {
@@ -34,7 +35,9 @@ function policy.route(req)
   local limit = policy.options.first_token_ms
   for _, provider in ipairs(in_order(req)) do
     if provider.admissible then
-      local answer, why, code = req:try(provider, limit > 0 and { first_token_ms = limit } or nil)
+      local options = limit > 0 and { first_token_ms = limit } or nil
+      local answer, why, code = req:try(provider, options)
+      if code == "EEMPTY" then answer, why, code = req:try(provider, options) end
       if answer then return answer end
       peri.log.debug("falling back", { provider = provider.id, reason = why })
       if final[code] then return nil end

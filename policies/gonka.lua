@@ -73,8 +73,8 @@ function policy.route(req)
     local list = candidates(req, tried)
     if not list then return nil end -- nobody now: the built-in route waits for a slot, or says why
     local host = draw(list)
-    tried[host.id] = true
     local answer, _, code = req:try(host, limit > 0 and { first_token_ms = limit } or nil)
+    tried[host.id] = code ~= "EEMPTY" -- the model said nothing: not the host's fault, it may be drawn again
     if answer then return answer end
     if final[code] then return nil end
   end

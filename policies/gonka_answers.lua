@@ -1,8 +1,10 @@
 --- gonka_answers: answers of the Gonka network as clients expect them.
--- Takes out what the network adds for itself (logprobs, token ids, events of its own, usage nobody asked for), and
--- gives reasoning that a model writes into its content a field of its own, to clients that ask for it.
+-- Takes out what the network adds for itself (logprobs, token ids, events of its own, usage nobody asked for), gives
+-- reasoning that a model writes into its content a field of its own, to clients that ask for it, and asks once more,
+-- differently, when a model thought until its tokens were gone and said nothing.
 local peri = require "perilune"
 local answers = require "perilune.answers"
+local burn = require "perilune.burn"
 local models = require "perilune.rules.models"
 
 local policy = {
@@ -12,6 +14,8 @@ local policy = {
     think = { default = "asked", doc = "<think> becomes reasoning_content: \"always\", \"never\", or \"asked\" with "
       .. "the header x-perilune-reasoning: split" },
     usage = { default = true, doc = "have streams tell usage, so that the log has it; clients see it who asked" },
+    retry_empty = { default = true, doc = "ask a thinking model once more when it spent its tokens on nothing" },
+    retry_tokens = { default = 4096, doc = "output tokens of that second try, when the client names no limit" },
   },
 }
 
@@ -49,18 +53,31 @@ local function read_wishes(req, family)
   return {
     logprobs = body.logprobs == true,
     token_ids = body.return_token_ids == true,
-    usage = type(stream_options) == "userdata" and peri.json.kind(stream_options) == "object"
-      and stream_options.include_usage == true,
+    usage = peri.json.kind(stream_options) == "object" and stream_options.include_usage == true,
     split = wants_split(req, family),
     splitters = {},
   }
 end
 
+--- The first try fails when it says nothing; the one after it is served whatever it says.
+local function mind_empty(req, attempt, wishes, family)
+  if not policy.options.retry_empty or not burn.may(family) then return end
+  if not wishes.is_burnt then return attempt:expect_content() end
+  burn.ask_again(attempt.body, family, {
+    seed = math.floor(peri.rand() * 2 ^ 31),
+    tokens = not burn.is_limited(req.body) and (attempt.max_output_tokens or policy.options.retry_tokens) or nil,
+  })
+end
+
 function policy.attempt(req, attempt)
+  local before = memories[req.id]
   memories[req.id] = nil
   if not is_meant(attempt.provider) then return end
-  local wishes = read_wishes(req, models.of(attempt.model))
+  local family = models.of(attempt.model)
+  local wishes = read_wishes(req, family)
+  wishes.is_burnt = attempt.previous == "EEMPTY" or before and before.is_burnt
   memories[req.id] = wishes
+  mind_empty(req, attempt, wishes, family)
   if req.stream and policy.options.usage and not wishes.usage then answers.ask_usage(attempt.body) end
   if wishes.split and type(attempt.body.messages) == "userdata" then answers.join_think(attempt.body.messages) end
 end
@@ -85,9 +102,6 @@ function policy.answer(req, answer)
   if not wishes then return end
   answers.strip(answer.body, wishes)
   if wishes.split then answers.split_think(answer.body, wishes.splitters) end
-  if answers.is_burn(answer.body) then
-    peri.log.warn("the model spent its tokens and said nothing", { model = req.model, request = req.id })
-  end
 end
 
 function policy.done(req)

@@ -68,7 +68,8 @@ struct peri_str {
     X(EDEADLINE, "the request's deadline passed")                                                  \
     X(ECRYPTO, "a cryptographic operation failed")                                                 \
     X(EDENIED, "not allowed")                                                                      \
-    X(ESTOPPING, "the router is stopping")
+    X(ESTOPPING, "the router is stopping")                                                         \
+    X(EEMPTY, "the model spent its tokens and said nothing")
 
 enum peri_err {
 #define PERI_ERR_ENUM(name, text) PERI_##name,
@@ -119,6 +120,9 @@ struct peri_outcome {
     uint64_t input_tokens, output_tokens, cached_tokens, reasoning_tokens; /* as reported */
     bool has_usage;      /* the provider reported it */
     uint64_t body_bytes; /* of the answer, sent to the client */
+    /* Reported by tries whose answer nobody saw; not part of the counts above. */
+    uint64_t discarded_input_tokens, discarded_output_tokens;
+    bool has_cut_tool_args; /* arguments of a tool call were begun and never closed */
 };
 
 /* One streamed event, for policies that look at each. */

@@ -1,7 +1,6 @@
 --- Answers as clients get them: reasoning in its own field, nothing of the network's own.
 local answers = require "perilune.answers"
 local cjson = require "cjson"
-local json = require("perilune").json
 local process = require "spec.support.process"
 local provider = require "spec.support.provider"
 local router = require "spec.support.router"
@@ -41,16 +40,6 @@ describe("answers.split", function()
   it("takes an answer that only closes as one whose template opened", function()
     assert.same({ "so", "why" }, { answers.split_whole "why</think>\n\nso" })
     assert.same({ "so" }, { answers.split_whole "so" })
-  end)
-end)
-
-describe("answers.is_burn", function()
-  it("knows tokens that were spent on nothing", function()
-    local function burnt(text) return answers.is_burn(json.document(text)) end
-    assert.is_true(burnt '{"choices":[{"message":{"content":null}}],"usage":{"completion_tokens":9}}')
-    assert.is_false(burnt '{"choices":[{"message":{"content":"a"}}],"usage":{"completion_tokens":9}}')
-    assert.is_false(burnt '{"choices":[{"message":{"tool_calls":[{}]}}],"usage":{"completion_tokens":9}}')
-    assert.is_false(burnt '{"choices":[{"message":{"content":""}}],"usage":{"completion_tokens":0}}')
   end)
 end)
 

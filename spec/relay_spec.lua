@@ -67,6 +67,7 @@ describe("the relay", function()
       } } } .. frames.finish "length" .. frames.done
       local r = start { providers = { router.provider("a", provider.start(provider.stream { text })) } }
       assert.equal(text, r:stream().body)
+      assert.is_true(r:await_requests(1)[1].cut_tool_args) -- what the client can not see at once, the log says
     end))
   end)
 

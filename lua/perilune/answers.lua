@@ -210,22 +210,4 @@ function answers.strip_usage(body)
   return false
 end
 
---- Tokens were spent and nothing was said: Kimi thought until its budget was gone. No fault of the host.
----@param body perilune.json.node a whole answer
----@return boolean
-function answers.is_burn(body)
-  local usage, choices = body.usage, body.choices
-  local tokens = is_kind(usage, "object") and usage.completion_tokens
-  if type(tokens) ~= "number" or tokens <= 0 or not is_kind(choices, "array") then return false end
-  for i = 1, #choices do
-    local message = choices[i].message
-    if is_kind(message, "object") then
-      local content, calls = message.content, message.tool_calls
-      if type(content) == "string" and content:find "%S" then return false end
-      if is_kind(calls, "array") and #calls > 0 then return false end
-    end
-  end
-  return #choices > 0
-end
-
 return answers

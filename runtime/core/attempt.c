@@ -69,6 +69,12 @@ enum peri_err peri_attempt_refuse(struct peri_attempt *a, int status, struct per
     return PERI_OK;
 }
 
+void peri_attempt_expect_content(struct peri_attempt *a) { a->expects_content = true; }
+
+enum peri_err peri_attempt_previous(const struct peri_attempt *a) {
+    return a->request->last == NULL ? PERI_OK : a->request->last->err;
+}
+
 /* The provider's own name for the model goes into its version of the body. */
 static enum peri_err rename_model(struct peri_attempt *a) {
     struct peri_request *r = a->request;
@@ -106,6 +112,23 @@ static uint64_t now_ns(const struct peri_attempt *a) {
     return peri_loop_clock_ns(a->request->worker->loop);
 }
 
+/* What was spent on nothing, an operator wants to see; other failures are told by the request's own line. */
+static void note_failure(const struct peri_attempt *a) {
+    struct peri_log *log = &a->request->worker->log;
+    const struct peri_usage *usage = &a->stream.usage;
+    if (!peri_log_begin(log, usage->is_known ? PERI_LOG_INFO : PERI_LOG_DEBUG, "attempt failed"))
+        return;
+    peri_log_str(log, "request_id", peri_request_id(a->request));
+    peri_log_str(log, "provider", a->candidate.provider->id);
+    peri_log_str(log, "error", peri_str_of(peri_err_name(a->err)));
+    peri_log_str(log, "detail", peri_str_of(a->detail));
+    if (usage->is_known) {
+        peri_log_int(log, "in_tokens", (int64_t)usage->prompt_tokens);
+        peri_log_int(log, "out_tokens", (int64_t)usage->completion_tokens);
+    }
+    peri_log_end(log);
+}
+
 void peri_attempt_fail(struct peri_attempt *a, enum peri_err err, const char *format, ...) {
     struct peri_request *r = a->request;
     bool was_serving = a->state == PERI_ATTEMPT_SERVING;
@@ -126,8 +149,7 @@ void peri_attempt_fail(struct peri_attempt *a, enum peri_err err, const char *fo
     a->call = NULL;
     if (call != NULL) peri_call_cancel(call);
     over(a, err);
-    peri_log_say(&r->worker->log, PERI_LOG_DEBUG, "attempt failed: %s: %s",
-                 a->candidate.provider->id.p, a->detail);
+    note_failure(a);
     r->last = a;
     if (was_serving) {
         peri_request_complete(r, err);
@@ -135,6 +157,14 @@ void peri_attempt_fail(struct peri_attempt *a, enum peri_err err, const char *fo
     }
     peri_request_wait_ends(r);
     a->tried(a->arg, a, err);
+}
+
+void peri_attempt_fail_empty(struct peri_attempt *a) {
+    /* It may be drawn again: a request that asks differently may well get an answer there. */
+    bool *tried = a->request->tried;
+    if (tried != NULL) tried[a->candidate.provider->index] = false;
+    peri_attempt_fail(a, PERI_EEMPTY, "spent %llu tokens and said nothing",
+                      (unsigned long long)a->stream.usage.completion_tokens);
 }
 
 void peri_attempt_ready(struct peri_attempt *a) {
@@ -281,6 +311,10 @@ static bool on_body(void *arg, struct peri_call *call, struct peri_str bytes) {
 
 static void end_whole_answer(struct peri_attempt *a) {
     enum peri_err err = peri_answer_read(&a->stream, peri_buf_str(&a->in));
+    if (err == PERI_OK && a->expects_content && peri_stream_is_empty(&a->stream)) {
+        peri_attempt_fail_empty(a);
+        return;
+    }
     if (err == PERI_OK && a->request->is_stream) {
         a->held.max = a->in.max;
         err = peri_unfold(&a->held, peri_buf_str(&a->in));

@@ -37,7 +37,8 @@ struct peri_attempt {
         patience; /* to the first token; then to the next event; after [DONE] to the end */
     int status;
     bool is_sse, is_json, has_slot, is_probe, is_paused, is_feeding, is_ending;
-    bool is_refused; /* by a hook of ours: nothing was sent */
+    bool is_refused;      /* by a hook of ours: nothing was sent */
+    bool expects_content; /* an empty answer is a failure */
     bool is_cut;     /* the answer ended before it was decided, or its error frame is already out */
     size_t wallet;   /* that signed it */
     bool is_excused; /* its failure says nothing about the provider's health */
@@ -75,6 +76,15 @@ PERI_MUST_USE enum peri_err peri_attempt_refuse(struct peri_attempt *a, int stat
                                                 struct peri_str message, struct peri_str param,
                                                 struct peri_str code);
 
+/* From an `attempt` hook: should its answer be empty (peri_stream_is_empty), this attempt fails with PERI_EEMPTY instead
+ * of giving it to the client. That is no fault of the provider's: its health does not change, and it may be tried again
+ * in the same request, best with another body. Judged before the commit point: a stream whose reasoning the client has
+ * seen is served as it is. */
+void peri_attempt_expect_content(struct peri_attempt *a);
+
+/* Why the newest attempt of the request before this one failed; PERI_OK: there was none. */
+enum peri_err peri_attempt_previous(const struct peri_attempt *a);
+
 /* relay.c: the answer's bytes. */
 void peri_relay_start(struct peri_attempt *a);
 bool peri_relay_feed(struct peri_attempt *a, struct peri_str bytes); /* false: pause */
@@ -85,5 +95,6 @@ void peri_relay_resume(struct peri_attempt *a);
 void peri_attempt_fail(struct peri_attempt *a, enum peri_err err, const char *format, ...)
     PERI_PRINTF(3, 4);
 void peri_attempt_ready(struct peri_attempt *a);
+void peri_attempt_fail_empty(struct peri_attempt *a);
 
 #endif

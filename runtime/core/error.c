@@ -51,6 +51,7 @@ static const struct peri_error_shape shapes[PERI_ERR_COUNT][2] = {
     [PERI_ECRYPTO] = { { 500, SERVER, "internal_error" }, { 500, SERVER, "signing_failed" } },
     [PERI_EDENIED] = { { 403, BAD_REQUEST, "permission_denied" },
                        { 502, SERVER, "upstream_denied" } },
+    [PERI_EEMPTY] = { { 0 }, { 502, SERVER, "empty_answer" } },
     [PERI_ESTOPPING] = { { 503, SERVER, "shutting_down" }, { 503, SERVER, "shutting_down" } },
 };
 

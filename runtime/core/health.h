@@ -18,7 +18,7 @@ enum peri_err peri_health_of_status(int status);
 bool peri_health_is_retryable(enum peri_err err);
 
 /* Note an attempt's failure on its provider. Failures that are not the provider's fault (client gone, rejected
- * request, our own limits) change nothing but counters.
+ * request, an empty answer, our own limits) change nothing but counters.
  * The first cool-down is the configured one; a provider whose probe fails rests twice as long each time, up to eight
  * times. What the provider itself asks for is taken as it is.
  *   hint_ms   what the answer's headers ask for; 0 none */

@@ -176,6 +176,31 @@ static void commit(struct peri_attempt *a) {
         peri_attempt_fail(a, a->held.err, "sent %zu bytes before any content", a->held.n);
 }
 
+/* Is this event the commit point? Where content is expected, an end without any waits for what was spent. */
+static bool decides(const struct peri_attempt *a, enum peri_stream_kind kind) {
+    if (a->state != PERI_ASKING) return false;
+    bool is_held = a->expects_content && !a->stream.saw_answer;
+    switch (kind) {
+    case PERI_STREAM_CONTENT:
+    case PERI_STREAM_DONE: return true;
+    case PERI_STREAM_FINISH:
+    case PERI_STREAM_WHOLE: return !is_held;
+    default: return false;
+    }
+}
+
+/* A stream has come to its end, and nothing in it was the commit point.
+ *   gives   false when the attempt has failed for it */
+static bool may_serve_unsaid(struct peri_attempt *a) {
+    if (a->expects_content && peri_stream_is_empty(&a->stream)) {
+        peri_attempt_fail_empty(a);
+        return false;
+    }
+    if (a->stream.saw_finish) return true;
+    peri_attempt_fail(a, PERI_ETRUNCATED, "ended its stream without content");
+    return false;
+}
+
 /* Consume whole frames off the front of `in`.
  *   gives   bytes consumed; a->state tells whether the attempt still lives */
 static size_t take_frames(struct peri_attempt *a, struct peri_str in) {
@@ -203,18 +228,15 @@ static size_t take_frames(struct peri_attempt *a, struct peri_str in) {
         if (break_off(a, kind, &event)) return used;
         if (kind == PERI_STREAM_WHOLE) {
             if (!put_unfolded(a, event.data)) return used;
-            if (a->state == PERI_ASKING) commit(a);
+            if (decides(a, kind)) commit(a);
             if (a->state == PERI_READY) return used;
             run.from = in.p + used;
         }
         if (!is_shown) continue;
         has_event = true;
-        if (a->state == PERI_ASKING && kind == PERI_STREAM_DONE) {
-            peri_attempt_fail(a, PERI_ETRUNCATED, "ended its stream without content");
+        if (a->state == PERI_ASKING && kind == PERI_STREAM_DONE && !may_serve_unsaid(a))
             return used;
-        }
-        if (a->state == PERI_ASKING &&
-            (kind == PERI_STREAM_CONTENT || kind == PERI_STREAM_FINISH)) {
+        if (decides(a, kind)) {
             send_event(a, &run, &event);
             flush_run(a, &run);
             commit(a);
@@ -294,7 +316,12 @@ void peri_relay_ended(struct peri_attempt *a, enum peri_err err) {
         a->is_cut = true;
         return;
     }
-    if (is_whole && a->state == PERI_ATTEMPT_SERVING)
+    if (is_whole && a->state == PERI_ASKING) { /* its finish was held, and no [DONE] followed */
+        if (!may_serve_unsaid(a)) return;
+        a->is_cut = true;
+        a->err = PERI_OK;
+        commit(a);
+    } else if (is_whole && a->state == PERI_ATTEMPT_SERVING)
         finish(a);
     else if (err == PERI_OK)
         peri_attempt_fail(a, PERI_ETRUNCATED,

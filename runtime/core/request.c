@@ -241,10 +241,25 @@ static void write_log(struct peri_request *r) {
         peri_log_int(log, "in_tokens", (int64_t)o->input_tokens);
         peri_log_int(log, "out_tokens", (int64_t)o->output_tokens);
     }
+    if (o->discarded_input_tokens > 0 || o->discarded_output_tokens > 0) {
+        peri_log_int(log, "discarded_in_tokens", (int64_t)o->discarded_input_tokens);
+        peri_log_int(log, "discarded_out_tokens", (int64_t)o->discarded_output_tokens);
+    }
+    if (o->has_cut_tool_args) peri_log_bool(log, "cut_tool_args", true);
     peri_log_int(log, "bytes", (int64_t)o->body_bytes);
     if (r->last != NULL && o->err != PERI_OK && o->err != PERI_ECANCELED)
         peri_log_str(log, "detail", peri_str_of(r->last->detail));
     peri_log_end(log);
+}
+
+static void count_discarded(struct peri_request *r, const struct peri_attempt *told) {
+    struct peri_list *at, *spare;
+    peri_list_each(at, spare, &r->attempts) {
+        const struct peri_attempt *a = peri_list_entry(at, struct peri_attempt, link);
+        if (a == told) continue;
+        r->outcome.discarded_input_tokens += a->stream.usage.prompt_tokens;
+        r->outcome.discarded_output_tokens += a->stream.usage.completion_tokens;
+    }
 }
 
 static void fill_outcome(struct peri_request *r, enum peri_err err) {
@@ -267,6 +282,8 @@ static void fill_outcome(struct peri_request *r, enum peri_err err) {
     o->output_tokens = a->stream.usage.completion_tokens;
     o->cached_tokens = a->stream.usage.cached_tokens;
     o->reasoning_tokens = a->stream.usage.reasoning_tokens;
+    o->has_cut_tool_args = peri_stream_has_open_tool_args(&a->stream);
+    if (r->attempt_count > 1) count_discarded(r, a);
 }
 
 /* The one door. What the client got, if anything, was written before. */

@@ -53,18 +53,18 @@ static const struct peri_json_path choice_paths[CHOICE_COUNT] = {
 };
 
 /* What counts as content in a delta or a message; whatever else a provider adds does not commit us. */
-enum { PART_TOOLS, PART_COUNT = 9 };
+enum { PART_TOOLS, PART_REASONING = 6, PART_COUNT = 9 };
 
 static const struct peri_json_path part_paths[PART_COUNT] = {
     [PART_TOOLS] = { 1, { NAME("tool_calls") } },
     { 1, { NAME("content") } },
-    { 1, { NAME("reasoning_content") } },
-    { 1, { NAME("reasoning") } },
-    { 1, { NAME("reasoning_details") } },
     { 1, { NAME("refusal") } },
     { 1, { NAME("function_call") } },
     { 1, { NAME("audio") } },
     { 1, { NAME("images") } },
+    [PART_REASONING] = { 1, { NAME("reasoning_content") } },
+    { 1, { NAME("reasoning") } },
+    { 1, { NAME("reasoning_details") } },
 };
 
 enum { TOOL_INDEX, TOOL_ARGS, TOOL_NEXT, TOOL_COUNT };
@@ -86,6 +86,18 @@ static bool is_filled(struct peri_str raw) {
         return false;
     default: return false;
     }
+}
+
+/* A string with nothing but white space in it. */
+static bool is_blank(struct peri_str raw) {
+    if (peri_json_raw_kind(raw) != PERI_JSON_STRING) return false;
+    for (size_t i = 1; i + 1 < raw.n; i++) {
+        if (raw.p[i] == '\\' && strchr("nrt", raw.p[i + 1]) != NULL)
+            i++;
+        else if (raw.p[i] != ' ')
+            return false;
+    }
+    return true;
 }
 
 /* --- usage --- */
@@ -227,7 +239,11 @@ static bool read_parts(struct peri_stream_state *s, struct peri_str parts) {
     if (peri_json_raw_kind(parts) != PERI_JSON_OBJECT ||
         peri_json_scan(found, parts, part_paths, PART_COUNT, NULL) != PERI_OK)
         return false;
-    for (size_t i = 0; i < PART_COUNT && !has_content; i++) has_content = is_filled(found[i]);
+    for (size_t i = 0; i < PART_COUNT && !(has_content && s->saw_answer); i++) {
+        if (!is_filled(found[i])) continue;
+        has_content = true;
+        if (i < PART_REASONING && !is_blank(found[i])) s->saw_answer = true;
+    }
     read_tools(s, found[PART_TOOLS]);
     return has_content;
 }
@@ -251,6 +267,7 @@ static void read_choice(struct peri_stream_state *s, struct frame *frame, struct
         peri_json_raw_kind(found[CHOICE_DELTA]) == PERI_JSON_NULL)
         frame->has_message = true;
     bool has_content = is_filled(found[CHOICE_TEXT]);
+    if (has_content && !is_blank(found[CHOICE_TEXT])) s->saw_answer = true;
     has_content |= read_parts(s, found[CHOICE_DELTA]);
     has_content |= read_parts(s, found[CHOICE_MESSAGE]);
     frame->has_content = frame->has_content || has_content;
@@ -320,6 +337,13 @@ enum peri_stream_kind peri_stream_read(struct peri_stream_state *s, struct peri_
 bool peri_stream_is_complete(const struct peri_stream_state *s) {
     bool is_finished = s->choices_seen != 0 && s->choices_seen == s->choices_finished;
     return !s->saw_error && (s->saw_done || is_finished);
+}
+
+bool peri_stream_is_empty(const struct peri_stream_state *s) {
+    if (s->saw_answer || s->saw_error || s->choices_seen == 0) return false;
+    if (strcmp(s->finish_reason, "content_filter") == 0) return false;
+    if (s->usage.is_known) return s->usage.completion_tokens > 0;
+    return strcmp(s->finish_reason, "length") == 0;
 }
 
 bool peri_stream_has_open_tool_args(const struct peri_stream_state *s) {

@@ -41,6 +41,7 @@ struct peri_stream_state {
     uint32_t frames;         /* events read */
     uint32_t content_chunks; /* of them with content */
     bool saw_content, saw_finish, saw_done, saw_error;
+    bool saw_answer; /* content that is neither reasoning nor blank */
     uint64_t choices_seen,
         choices_finished;   /* a bit for each choice index; 63 and above share one */
     char finish_reason[32]; /* the last one, cut */
@@ -69,6 +70,13 @@ enum peri_stream_kind peri_stream_read(struct peri_stream_state *s, struct peri_
 /* The answer may end here: [DONE] came, or every choice that was begun has its finish reason. Otherwise an end of the
  * stream, however clean, is a cut. */
 bool peri_stream_is_complete(const struct peri_stream_state *s);
+
+/* An answer that came to its end said nothing, and tokens were spent on that: the model thought until its budget was
+ * gone, or ended its turn at once. Reasoning and blanks are nothing; an answer that a filter held back is an answer.
+ * Without usage only the reason "length" tells that tokens were spent.
+ *
+ * Source: facts on Gonka gateways ("model burn" of Kimi: empty output with completion_tokens above 0). */
+bool peri_stream_is_empty(const struct peri_stream_state *s);
 
 /* Arguments of some tool call were begun and not closed: cut off by the output limit, or malformed. */
 bool peri_stream_has_open_tool_args(const struct peri_stream_state *s);

@@ -1,5 +1,6 @@
 #include "core/stream.h"
 
+#include <stdio.h>
 #include <time.h>
 
 #include "base/test.h"
@@ -305,6 +306,42 @@ TEST(stream_reads_the_gonka_networks_own_shapes) {
         read++;
     }
     if (read == 0) printf("skipped: ../shared/data/gonka is not here\n");
+}
+
+TEST(an_answer_is_empty_that_spent_tokens_on_nothing) {
+    static const struct {
+        bool is_empty;
+        const char *message, *reason, *usage;
+    } cases[] = {
+        { true, "\"content\":null", "length", "{\"completion_tokens\":9}" },
+        { true, "\"content\":\"\"", "stop", "{\"completion_tokens\":1}" },
+        { true, "\"content\":\" \\n\\t\"", "stop", "{\"completion_tokens\":9}" },
+        { true, "\"content\":null,\"reasoning\":\"hm\"", "length", "{\"completion_tokens\":9}" },
+        { true, "\"content\":null,\"tool_calls\":[]", "tool_calls", "{\"completion_tokens\":9}" },
+        { true, "\"content\":null", "length", "null" },
+        { false, "\"content\":null", "stop", "null" },
+        { false, "\"content\":null", "length", "{\"completion_tokens\":0}" },
+        { false, "\"content\":null", "content_filter", "{\"completion_tokens\":9}" },
+        { false, "\"content\":\" \\\\n\"", "stop", "{\"completion_tokens\":9}" },
+        { false, "\"content\":\"a\"", "stop", "{\"completion_tokens\":9}" },
+        { false, "\"content\":\"\\n\",\"tool_calls\":[{}]", "stop", "{\"completion_tokens\":9}" },
+        { false, "\"content\":null,\"refusal\":\"no\"", "stop", "{\"completion_tokens\":9}" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[256];
+        struct peri_stream_state s;
+        snprintf(
+            text, sizeof text,
+            "{\"choices\":[{\"index\":0,\"message\":{%s},\"finish_reason\":\"%s\"}],\"usage\":%s}",
+            cases[i].message, cases[i].reason, cases[i].usage);
+        CHECK_EQ(peri_answer_read(&s, peri_str_of(text)), PERI_OK);
+        if (peri_stream_is_empty(&s) != cases[i].is_empty) printf("case %zu: %s\n", i, text);
+        CHECK_EQ(peri_stream_is_empty(&s), cases[i].is_empty);
+    }
+    struct peri_stream_state list;
+    CHECK_EQ(peri_answer_read(&list, PERI_STR("{\"data\":[],\"usage\":{\"prompt_tokens\":3}}")),
+             PERI_OK);
+    CHECK(!peri_stream_is_empty(&list));
 }
 
 TEST(stream_survives_running_out_of_memory) {

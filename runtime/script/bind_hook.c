@@ -54,6 +54,11 @@ static int attempt_set_header(lua_State *L) {
     return 0;
 }
 
+static int attempt_expect_content(lua_State *L) {
+    peri_attempt_expect_content(check_attempt(L));
+    return 0;
+}
+
 static int attempt_refuse(lua_State *L) {
     struct peri_attempt *a = check_attempt(L);
     lua_Integer status = luaL_checkinteger(L, 2);
@@ -116,6 +121,12 @@ static int attempt_get(lua_State *L, const char *key) {
         return push_str(L, a->candidate.upstream.n > 0 ? a->candidate.upstream : r->model);
     if (strcmp(key, "number") == 0) {
         lua_pushinteger(L, (lua_Integer)r->attempt_count + 1);
+        return 1;
+    }
+    if (strcmp(key, "previous") == 0) {
+        enum peri_err err = peri_attempt_previous(a);
+        if (err == PERI_OK) return 0;
+        lua_pushstring(L, peri_err_name(err));
         return 1;
     }
     if (strcmp(key, "context_tokens") == 0) {
@@ -211,6 +222,7 @@ static void make(lua_State *L, struct peri_state *s, const char *type, const cha
 void peri_bind_hook_open(lua_State *L, struct peri_state *s) {
     static const luaL_Reg attempt_methods[] = { { "set_header", attempt_set_header },
                                                 { "refuse", attempt_refuse },
+                                                { "expect_content", attempt_expect_content },
                                                 { NULL, NULL } };
     static const luaL_Reg event_methods[] = { { "drop", event_drop },
                                               { "replace", event_replace },
@@ -264,6 +276,14 @@ void peri_bind_outcome_push(lua_State *L, const struct peri_outcome *o) {
     set_ms(L, "total_ms", o->total_us);
     set_ms(L, "overhead_ms", o->overhead_us);
     set_count(L, "bytes", o->body_bytes);
+    if (o->has_cut_tool_args) {
+        lua_pushboolean(L, true);
+        lua_setfield(L, -2, "cut_tool_args");
+    }
+    if (o->discarded_input_tokens > 0 || o->discarded_output_tokens > 0) {
+        set_count(L, "discarded_input_tokens", o->discarded_input_tokens);
+        set_count(L, "discarded_output_tokens", o->discarded_output_tokens);
+    }
     if (!o->has_usage) return;
     set_count(L, "input_tokens", o->input_tokens);
     set_count(L, "output_tokens", o->output_tokens);

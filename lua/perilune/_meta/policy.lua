@@ -34,7 +34,8 @@ function Request:pick(options) end
 ---@param options? { first_token_ms?: integer, total_ms?: integer }
 ---@return perilune.Answer? answer
 ---@return string? why sentence for people
----@return string? code "ETIMEOUT", "EUPSTREAM", "ERATELIMIT", "EREJECTED", "EAUTH", …
+---@return string? code "ETIMEOUT", "EUPSTREAM", "ERATELIMIT", "EREJECTED", "EAUTH", "EEMPTY" (see
+---   Attempt:expect_content; this provider may be asked once more), …
 ---@return integer? status of the provider's answer, 0 when none came
 function Request:try(provider, options) end
 
@@ -98,6 +99,7 @@ function Request:set_header(name, value) end
 ---@field provider perilune.Provider
 ---@field model string the provider's name for the model
 ---@field number integer 1 for the first
+---@field previous? string why the request's attempt before this one failed: "EUPSTREAM", "EEMPTY", …; nil: none did
 ---@field context_tokens? integer
 ---@field max_output_tokens? integer
 local Attempt = {}
@@ -115,6 +117,12 @@ function Attempt:set_header(name, value) end
 ---@param code? string
 ---@param param? string
 function Attempt:refuse(status, message, code, param) end
+
+--- Should the answer be empty, the attempt fails with "EEMPTY": tokens were spent, and nothing was said but blanks and
+--- reasoning. The provider's health does not change, and it may be tried again in the same request; ask differently then,
+--- gateways cache by the body. A stream whose reasoning the client has seen is served as it is.
+--- Example: `if attempt.previous ~= "EEMPTY" then attempt:expect_content() else attempt.body.max_tokens = 8192 end`
+function Attempt:expect_content() end
 
 --- One streamed event. Edit `json`, or drop or replace the event.
 ---@class perilune.Event
@@ -153,6 +161,9 @@ function Event:replace(json) end
 ---@field output_tokens? integer
 ---@field cached_tokens? integer
 ---@field reasoning_tokens? integer
+---@field discarded_input_tokens? integer of tries whose answer nobody saw; not part of the counts above
+---@field discarded_output_tokens? integer
+---@field cut_tool_args? true arguments of a tool call were begun and never closed: the output limit cut them
 
 --- What changed in a network. Lists of addresses.
 ---@class perilune.EpochChange
