@@ -174,8 +174,9 @@ describe("a host of a Gonka network", function()
   end))
 
   it("that does not have the model is not asked for it", both({ hosts = 2 }, nil, function(net, r)
-    net:host("h2", { models = { "other" } })
+    net:host("h2", { default = "status=404;message=model not found" })
     for _ = 1, 3 do assert.equal("h1", net:answerer(r:chat())) end
+    net:host("h2", { default = "tokens=8", models = { "other" } })
     net:await(r, "the new models", function(seen) return seen.hosts.h2.models[1] == "other" end)
     assert.equal("h2", net:answerer(r:chat { model = "other" }))
   end))

@@ -6,20 +6,27 @@
 --
 -- The node answers what every node answers about the chain, and is steered through /sim:
 --   GET  /sim/network                                     hosts, accounts, epoch, phase
---   POST /sim/epoch { hosts = ["h1"], weights = {h1 = 3} } the next epoch is in force
+--   POST /sim/epoch { hosts = ["h1"], weights = {h1 = 3}, excluded = ["h2"] }   the next epoch is in force
 --   POST /sim/phase { phase = "PoCGenerate" }             a window of proofs opens, or moves on; "Inference" ends it
 --   POST /sim/confirmation { phase = 2 }                  1 grace, 2 generation, 3 validation, 4 completed, 0 none
---   POST /sim/chain { shape=, allowed=, closed=, clock_offset=, params=, signers=, lie=, slots=, snapshot= }
---     signers: validators that sign blocks, 4; lie: "weights" or "record", see LIES; slots, snapshot: where the chain
---     says who goes on serving while proofs are computed, both true
+--   POST /sim/chain { shape=, allowed=, developers=, closed=, clock_offset=, params=, signers=, lie=, lost=,
+--                     executors=, every_executor=, slots=, snapshot= }
+--     signers: validators that sign blocks, 4; lie: weights, record, proof, epoch, block or garbage, until the next
+--     order; lost: "params", "status" or "group" can not be fetched; executors: hosts the chain may draw;
+--     slots, snapshot: where the chain says who goes on serving while proofs are computed, both true;
+--     params: see gonka_chain.lua, and scheme
 --   POST /sim/account { address=, balance=, published= }  change one, or with public_key (hexadecimal) open one
---   POST /sim/host { name=, default=, queue=, down=, capacity=, models=, weight=, preserved=, url= }  one host
---     preserved: true, or the models it goes on serving while it computes proofs
---   POST /sim/node { status= }                            what the node itself fails with; none: nothing
+--   POST /sim/host { name=, default=, queue=, down=, capacity=, models=, weight=, preserved=, url=, machine= }
+--     preserved: true, or the models it goes on serving while it computes proofs;
+--     down: true closes it, false opens it again at the same port
+--     machine: { count = 0 }, or { status = 400, message = } as its model server answers
+--   POST /sim/node { status=, delay_ms= }                 what the node itself fails with, and how slow it is; none:
+--                                                         nothing, and not at all
 --   POST /sim/quit
 -- Hosts have what every simulated provider has besides: /sim/ledger, /sim/script and so on.
 local peri = require "perilune"
 local chain = require "perilune.simnet.gonka_chain"
+local commands = require "perilune.simnet.gonka_commands"
 local host = require "perilune.simnet.gonka_host"
 local notary = require "perilune.simnet.gonka_notary"
 
@@ -33,10 +40,8 @@ local JSON = { ["content-type"] = "application/json" }
 --- The entries of the named hosts; of all when no names are given.
 local function members(self, names, weights)
   local list = {}
-  for _, name in ipairs(names or self.names) do
-    local one = self.hosts[name]
-    if not one then return nil, "no host '" .. tostring(name) .. "'" end
-    list[#list + 1] = host.member(one, weights and weights[name])
+  for i, name in ipairs(names or self.names) do
+    list[i] = host.member(assert(self.hosts[name], name), weights and weights[name])
   end
   return list
 end
@@ -44,104 +49,7 @@ end
 --- The next epoch is in force.
 ---@param names string[]|nil all hosts when nil
 ---@param weights table<string, integer>|nil
----@return boolean? ok
----@return string? why
-function network:epoch(names, weights)
-  local list, why = members(self, names, weights)
-  if not list then return nil, why end
-  self.chain:begin_epoch(list)
-  return true
-end
-
-local COMMANDS = {}
-
-COMMANDS["/sim/epoch"] = function(self, wanted)
-  local ok, why = self:epoch(wanted.hosts, wanted.weights)
-  if not ok then return nil, why end
-  if not wanted.excluded then return true end
-  local excluded = {}
-  for i, name in ipairs(wanted.excluded) do excluded[i] = { address = (self.hosts[name] or {}).address } end
-  self.chain.current.excluded = excluded
-  return true
-end
-
-COMMANDS["/sim/phase"] = function(self, wanted) return self.chain:enter(wanted.phase) end
-
-COMMANDS["/sim/confirmation"] = function(self, wanted)
-  local phase = math.tointeger(wanted.phase)
-  if not phase or phase < 0 or phase > 4 then return nil, "'phase' is a number from 0 to 4" end
-  self.chain.confirmation = phase
-  return true
-end
-
-local SHAPES = { numbers = true, strings = true, golden = true, early = true }
-
--- What a dishonest node does to a participants document.
-local LIES = {
-  weights = function(document) -- in what people read, not in what is proven
-    for _, one in ipairs(document.active_participants.participants) do one.weight = 999999 end
-  end,
-  record = function(document) -- in the record, without a proof of it
-    document.active_participants_bytes = document.active_participants_bytes:gsub("3a2f2f", "3a2f2e", 1)
-  end,
-}
-
-COMMANDS["/sim/chain"] = function(self, wanted)
-  local c = self.chain
-  if wanted.shape and not SHAPES[wanted.shape] then return nil, "unknown shape '" .. tostring(wanted.shape) .. "'" end
-  c.shape = wanted.shape or c.shape
-  c.clock_offset = wanted.clock_offset or c.clock_offset
-  if wanted.closed ~= nil then c.is_closed = wanted.closed end
-  if wanted.slots ~= nil then c.has_slots = wanted.slots end
-  if wanted.snapshot ~= nil then c.has_snapshot = wanted.snapshot end
-  c.lie = LIES[wanted.lie]
-  c.notary.signers = wanted.signers or c.notary.signers
-  for name, value in pairs(wanted.params or {}) do c.params[name] = value end
-  if not wanted.allowed then return true end
-  c.allowed = {}
-  for _, name in ipairs(wanted.allowed) do c.allowed[self.hosts[name] and self.hosts[name].address or name] = true end
-  return true
-end
-
-COMMANDS["/sim/account"] = function(self, wanted)
-  local address = wanted.address
-  if wanted.public_key then
-    local bytes = peri.encode.unhex(wanted.public_key)
-    if not bytes or #bytes ~= 33 then return nil, "'public_key' is 66 hexadecimal digits" end
-    address = self.chain:open_account(bytes, wanted.balance)
-  end
-  local account = self.chain.accounts[address]
-  if not account then return nil, "no account '" .. tostring(address) .. "'" end
-  account.balance = wanted.balance or account.balance
-  if wanted.published ~= nil then account.is_published = wanted.published end
-  return true
-end
-
-COMMANDS["/sim/host"] = function(self, wanted)
-  local one = self.hosts[wanted.name]
-  if not one then return nil, "no host '" .. tostring(wanted.name) .. "'" end
-  if wanted.capacity ~= nil then one.capacity = wanted.capacity or nil end
-  if wanted.down then one:close() end
-  if wanted.preserved ~= nil then one.is_preserved = wanted.preserved end
-  if wanted.models then one:serve(wanted.models) end
-  one.weight, one.told_url = wanted.weight or one.weight, wanted.url or one.told_url
-  local list = self.chain.current.members
-  for i, member in ipairs(list) do
-    if member.name == wanted.name then list[i] = host.member(one, wanted.weight or member.weight) end
-  end
-  if wanted.default or wanted.queue then return one:play { default = wanted.default, queue = wanted.queue } end
-  return true
-end
-
-COMMANDS["/sim/node"] = function(self, wanted)
-  self.node_status = wanted.status
-  return true
-end
-
-COMMANDS["/sim/quit"] = function(self)
-  self.has_quit = true
-  return true
-end
+function network:epoch(names, weights) self.chain:begin_epoch(members(self, names, weights)) end
 
 --- What there is, as plain data.
 function network:describe()
@@ -165,11 +73,15 @@ end
 
 local function steer(self, x)
   if x.method == "GET" and x.path == "/sim/network" then return x:reply(200, JSON, json.encode(self:describe())) end
-  local command = x.method == "POST" and COMMANDS[x.path]
-  if not command then return x:reply(404, JSON, json.encode { error = "unknown request URL: " .. x.path }) end
+  local name = x.method == "POST" and x.path:match "^/sim/(%l+)$"
+  if not name or not commands.has(name) then
+    return x:reply(404, JSON, json.encode { error = "unknown request URL: " .. x.method .. " " .. x.path })
+  end
   local wanted = x.body == "" and {} or json.decode(x.body, { nulls = false })
-  if type(wanted) ~= "table" then return x:reply(400, JSON, json.encode { error = "a JSON object is expected" }) end
-  local ok, why = command(self, wanted)
+  if type(wanted) ~= "table" then
+    return x:reply(400, JSON, json.encode { error = x.path .. ": expected a JSON object" })
+  end
+  local ok, why = commands.run(self, name, wanted)
   if not ok then return x:reply(400, JSON, json.encode { error = why }) end
   x:reply(200, JSON, json.encode(self:describe()))
 end
@@ -177,9 +89,10 @@ end
 local function answer(self, x)
   if x.path:find "^/sim/" then return steer(self, x) end
   self.reads = self.reads + 1
+  if self.node_delay_ms and not x:wait(self.node_delay_ms) then return end
   if self.node_status then return x:reply(self.node_status, JSON, json.encode { error = "simulated failure" }) end
   local document = host.read(self.chain, self, x)
-  if document then return x:reply(200, JSON, json.encode(document)) end
+  if document then return x:reply(200, JSON, type(document) == "string" and document or json.encode(document)) end
   x:reply(404, JSON, json.encode { error = "Not Found" })
 end
 
@@ -192,7 +105,7 @@ local function open_wallets(self, paths)
       ok, why = peri.gonka.keygen(path)
       if ok then wallet, why = peri.gonka.wallet(source) end
     end
-    if not wallet then return nil, why end
+    if not wallet then return nil, ("wallet '%s': %s"):format(path, why) end
     self.wallets[i] = self.chain:open_account(wallet.public_key)
   end
   return true
@@ -203,7 +116,7 @@ local function start_hosts(self, options)
     local own = options.each and options.each[i] or {}
     local name = own.name or "h" .. i
     local one, why, code = host.start {
-      name = name, chain = self.chain, models = own.models or options.models or { "sim-model" },
+      name = name, chain = self.chain, peers = self.hosts, models = own.models or options.models or { "sim-model" },
       weight = own.weight or 100 * i, capacity = own.capacity, script = own.script or options.script,
       is_preserved = own.is_preserved,
     }
@@ -214,7 +127,7 @@ local function start_hosts(self, options)
 end
 
 --- Start a network. Inside peri.run it serves as long as that runs. Hosts weigh 100, 200, … unless `each` says.
----@param options table|nil hosts (5), name, models, wallets (key files), each, script, shape, listen
+---@param options table|nil hosts (5), name, models, wallets (key files), each, script, shape, scheme, listen
 ---@return table? network with url, hosts, chain and methods epoch, describe, close
 ---@return string? why
 ---@return string? code
@@ -223,6 +136,7 @@ function gonka.start(options)
   local self = { name = options.name or "gonka", hosts = {}, names = {}, wallets = {}, reads = 0 }
   setmetatable(self, network)
   self.chain = chain.new { shape = options.shape, wall_ns = peri.clock.wall_ns }
+  self.chain.params.scheme = options.scheme
   self.chain.notary = notary.new(self.chain)
   local ok, why, code = open_wallets(self, options.wallets)
   if ok then ok, why, code = start_hosts(self, options) end

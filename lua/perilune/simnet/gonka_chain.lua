@@ -15,9 +15,17 @@ local STAGES = {
   { "PoCGenerate", 0 }, { "PoCGenerateWindDown", 28 }, { "PoCValidate", 40 }, { "PoCValidateWindDown", 72 },
   { "Inference", 80 },
 }
+--- The phases there are.
+chain.phases = {}
+for _, stage in ipairs(STAGES) do chain.phases[stage[1]] = true end
+
 local GENERATION_END, SET_NEW_VALIDATORS, EFFECTIVE = 35, 82, 85
 local FIRST_HEIGHT = 10000
 local RICH = 1000000000000000 -- ngonka: a million GNK
+
+--- The shapes in which nodes have written documents, and the schemes in which they have wanted signatures.
+chain.shapes = { numbers = true, strings = true, golden = true, early = true }
+chain.schemes = { hashed = true, raw_body = true, body_only = true }
 
 --- What the chain's parameters are unless said otherwise; times in seconds.
 chain.params = {
@@ -34,6 +42,7 @@ function chain.new(options)
     latest = 1, start = FIRST_HEIGHT, height = FIRST_HEIGHT + EFFECTIVE, confirmation = 0,
     current = { index = 1, start = FIRST_HEIGHT, members = {}, excluded = {} }, accounts = {}, allowed = {},
     has_slots = true, has_snapshot = true,
+    developers = { until_height = 0, allowed = {} },
   }, chain)
 end
 
@@ -252,12 +261,18 @@ end
 --- `/chain-api/productscience/inference/inference/params`: a gateway writes 64-bit numbers as text.
 ---@return table
 function chain:parameters()
-  local allowed = json.array {}
-  for address in pairs(self.allowed) do allowed[#allowed + 1] = address end
-  table.sort(allowed)
+  local function list(set)
+    local names = json.array {}
+    for name in pairs(set) do names[#names + 1] = name end
+    table.sort(names)
+    return names
+  end
   return { params = {
-    transfer_agent_access_params = { allowed_transfer_addresses = allowed },
-    developer_access_params = { until_block_height = "0", allowed_developer_addresses = json.array {} },
+    transfer_agent_access_params = { allowed_transfer_addresses = list(self.allowed) },
+    developer_access_params = {
+      until_block_height = tostring(self.developers.until_height),
+      allowed_developer_addresses = list(self.developers.allowed),
+    },
     validation_params = {
       timestamp_expiration = tostring(self.params.timestamp_expiration),
       timestamp_advance = tostring(self.params.timestamp_advance),

@@ -191,7 +191,7 @@ local function complete(self, call, body, kind)
   end
   local prefix = kind == "chat" and "chatcmpl-" or "cmpl-"
   call.completion = completion.new(kind, body, call.b, {
-    id = prefix .. self.name .. "-" .. call.entry.id,
+    id = call.id or prefix .. self.name .. "-" .. call.entry.id,
     created = peri.clock.wall_ns() // 1000000000,
     model = body.model,
   })
@@ -303,7 +303,8 @@ local function serve_api(self, x)
   call.b, why = choose(self, x, body)
   if not call.b then return refuse(call, 400, why, "bad_x_sim", "x_sim") end
   if not check_key(self, call) or strike_first(call) then return end
-  if self.speaker.admit(self, call, body) then route(self, call, body) end
+  local by = self.speaker.admit(self, call, body)
+  if by then route(by, call, body) end
 end
 
 -- Steering.
@@ -347,9 +348,20 @@ end
 --- Stop: every open exchange is closed in the next turn of the loop.
 function methods:close() self.server:close() end
 
---- What a host of a network does otherwise than a plain provider: `error` writes the body of an error, `admit` answers
--- what the provider does not know, or refuses, and gives false then; `steer` does the same for /sim.
-local PLAIN = { error = error_body, admit = function() return true end, steer = function() return true end }
+--- Serve again after `close`, at the same address.
+---@return boolean? ok
+---@return string? why
+---@return string? code
+function methods:reopen()
+  local server, why, code = peri.http.serve { listen = self.listen, handler = self.handler }
+  if not server then return nil, why, code end
+  self.server = server
+  return true
+end
+
+--- What a host of a network does otherwise than a plain provider: `error` writes the body of an error; `admit` gives
+-- the provider that answers, or answers itself and gives nothing; `steer` answers under /sim, or gives true.
+local PLAIN = { error = error_body, admit = function(self) return self end, steer = function() return true end }
 
 --- Refuse a request in a host's own words; for `admit`.
 ---@param call table
@@ -373,19 +385,16 @@ function provider.start(options)
   for _, id in ipairs(options.models or { "sim-model" }) do self.models[id] = true end
   local ok, why = self:play(options.script)
   if not ok then return nil, why, "EINVAL" end
-  local server, reason, code = peri.http.serve {
-    listen = options.listen or "127.0.0.1:0",
-    handler = function(x)
-      if x.path:find("^/sim/") then
-        if self.speaker.steer(self, x) then steer(self, x) end
-        return
-      end
-      return serve_api(self, x)
-    end,
-  }
-  if not server then return nil, reason, code end
-  self.server, self.port = server, server.port
-  self.url = "http://127.0.0.1:" .. server.port .. "/v1"
+  self.handler = function(x)
+    if not x.path:find("^/sim/") then return serve_api(self, x) end
+    if self.speaker.steer(self, x) then steer(self, x) end
+  end
+  self.listen = options.listen or "127.0.0.1:0"
+  local opened, reason, code = self:reopen()
+  if not opened then return nil, reason, code end
+  self.port = self.server.port
+  self.listen = self.listen:gsub(":0$", ":" .. self.port)
+  self.url = "http://127.0.0.1:" .. self.port .. "/v1"
   return self
 end
 
