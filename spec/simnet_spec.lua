@@ -2,7 +2,6 @@
 -- and each fault exactly as it was ordered.
 local json = require("perilune").json
 local behaviour = require "perilune.simnet.behaviour"
-local simnet = require "perilune.simnet"
 local text = require "perilune.simnet.text"
 
 local CHAT = { model = "m1", messages = { { role = "user", content = "hello you there" } } }
@@ -276,13 +275,6 @@ describe("simnet", function()
     assert.equal(0, state.open)
   end)
 
-  it("reads its command line", function()
-    assert.same({ providers = 3, port = 8000, models = { "a", "b" }, key = "k", script = { default = "tokens=1" } },
-      simnet.options { "--providers", "3", "--port", "8000", "--model", "a", "--model", "b", "--key", "k", "--default",
-        "tokens=1" })
-    assert.same({ nil, "unknown option '--what'" }, { simnet.options { "--what" } })
-    assert.same({ nil, "'--port' needs a value" }, { simnet.options { "--port" } })
-  end)
 end)
 
 describe("simnet.behaviour", function()
@@ -294,5 +286,21 @@ describe("simnet.behaviour", function()
   it("refuses names that it does not know", function()
     assert.same({ nil, "unknown behaviour 'speed'" }, { behaviour.parse "speed=1" })
     assert.same({ nil, "unknown behaviour 'speed'" }, { behaviour.read { speed = 1 } })
+  end)
+
+  it("refuses values that make no sense", function()
+    for _, case in ipairs {
+      { "status=99", "behaviour 'status' takes an HTTP status from 200 to 599, got '99'" },
+      { "token_ms=-1", "behaviour 'token_ms' takes milliseconds, 0 or more, got '-1'" },
+      { "tokens=many", "behaviour 'tokens' takes an integer, 0 or more, got 'many'" },
+      { "bytes=0", "behaviour 'bytes' takes an integer, 1 or more, got '0'" },
+      { "cut_after=x", "behaviour 'cut_after' takes so many tokens, 0 or more, got 'x'" },
+      { "hang=2", "behaviour 'hang' takes true or false, got '2'" },
+      { "text", "behaviour 'text' takes a text, got 'true'" },
+    } do
+      assert.same({ nil, case[2] }, { behaviour.parse(case[1]) })
+    end
+    assert.same({ nil, "behaviour 'status' takes an HTTP status from 200 to 599, got 'x'" },
+      { behaviour.read { status = "x" } })
   end)
 end)

@@ -46,15 +46,46 @@ behaviour.names = {
   fail_times = "`status` for this many requests only, then as usual",
 }
 
+-- What a value must be; those that are not here are true or false.
+local KINDS = {
+  delay_ms = "ms", first_token_ms = "ms", token_ms = "ms", retry_after_ms = "ms",
+  tokens = "count", reasoning = "count", cached_tokens = "count", bytes = "positive", fail_times = "positive",
+  status = "status", text = "text", finish_reason = "text", model = "text", message = "text", code = "text",
+  type = "text", retry_after = "text",
+  stall_after = "after", cut_after = "after", reset_after = "after", eof_after = "after", broken_json_after = "after",
+  error_frame_after = "after",
+}
+
+local function is_count(value, least, most)
+  local n = math.tointeger(value)
+  return n ~= nil and n >= least and n <= (most or n)
+end
+
+local MATCHES = {
+  ms = { "milliseconds, 0 or more", function(v) return type(v) == "number" and v >= 0 and v < math.huge end },
+  count = { "an integer, 0 or more", function(v) return is_count(v, 0) end },
+  positive = { "an integer, 1 or more", function(v) return is_count(v, 1) end },
+  status = { "an HTTP status from 200 to 599", function(v) return is_count(v, 200, 599) end },
+  after = { "so many tokens, 0 or more", function(v) return v == true or is_count(v, 0) end },
+  text = { "a text", function(v) return type(v) ~= "table" and v ~= true end },
+  flag = { "true or false", function(v) return type(v) == "boolean" end },
+}
+
+--- What is expected of a behaviour's value, in words.
+---@param name string
+---@return string
+function behaviour.expected(name) return MATCHES[KINDS[name] or "flag"][1] end
+
 local function scalar(text)
   if text == "true" then return true end
   if text == "false" then return false end
   return math.tointeger(tonumber(text)) or tonumber(text) or text
 end
 
-local function check_name(name)
-  if behaviour.names[name] then return true end
-  return nil, "unknown behaviour '" .. tostring(name) .. "'"
+local function check(name, value)
+  if not behaviour.names[name] then return nil, "unknown behaviour '" .. tostring(name) .. "'" end
+  if MATCHES[KINDS[name] or "flag"][2](value) then return true end
+  return nil, ("behaviour '%s' takes %s, got '%s'"):format(name, behaviour.expected(name), tostring(value))
 end
 
 --- Read the text form.
@@ -66,9 +97,9 @@ function behaviour.parse(text)
   for part in text:gmatch("[^;]+") do
     local name, value = part:match("^%s*([%w_]+)%s*=%s*(.-)%s*$")
     name = name or part:match("^%s*([%w_]+)%s*$")
-    local known, why = check_name(name or part)
-    if not known then return nil, why end
-    values[name] = value == nil or scalar(value)
+    values[name or part] = value == nil or scalar(value)
+    local ok, why = check(name or part, values[name or part])
+    if not ok then return nil, why end
   end
   return values
 end
@@ -81,9 +112,9 @@ function behaviour.read(value)
   if value == nil then return {} end
   if type(value) == "string" then return behaviour.parse(value) end
   if type(value) ~= "table" then return nil, "a behaviour is a table or a text" end
-  for name in pairs(value) do
-    local known, why = check_name(name)
-    if not known then return nil, why end
+  for name, one in pairs(value) do
+    local ok, why = check(name, one)
+    if not ok then return nil, why end
   end
   return value
 end

@@ -6,6 +6,7 @@
 -- prints one JSON line for each provider and network, and then serves until POST /sim/quit on any of them.
 local peri = require "perilune"
 local gonka = require "perilune.simnet.gonka"
+local options = require "perilune.simnet.options"
 local provider = require "perilune.simnet.provider"
 
 local simnet = {}
@@ -22,22 +23,22 @@ local STEP_MS = 50 -- how soon a quit is noticed
 
 --- Start several providers that differ in name and port alone.
 -- `each[i]` overrides what is said for all.
----@param options? perilune.simnet.options
+---@param wanted? perilune.simnet.options
 ---@return table[]? providers
 ---@return string? why
 ---@return string? code
-function simnet.start(options)
-  options = options or {}
+function simnet.start(wanted)
+  wanted = wanted or {}
   local started = {}
-  for i = 1, options.providers or 1 do
-    local own = options.each and options.each[i] or {}
-    local port = options.port and options.port > 0 and options.port + i - 1 or 0
+  for i = 1, wanted.providers or 1 do
+    local own = wanted.each and wanted.each[i] or {}
+    local port = wanted.port and wanted.port > 0 and wanted.port + i - 1 or 0
     local p, why, code = provider.start {
       name = own.name or "sim" .. i,
       listen = own.listen or "127.0.0.1:" .. port,
-      models = own.models or options.models,
-      key = own.key or options.key,
-      script = own.script or options.script,
+      models = own.models or wanted.models,
+      key = own.key or wanted.key,
+      script = own.script or wanted.script,
     }
     if not p then
       simnet.stop(started)
@@ -60,60 +61,44 @@ local function has_quit(providers)
   return false
 end
 
-local function add(name)
-  return function(options, value)
-    options[name] = options[name] or {}
-    table.insert(options[name], value)
+local function add(started, list) table.move(list, 1, #list, #started + 1, started) end
+
+local function start_all(wanted, started)
+  if wanted.gonka then
+    local network, why, code = gonka.start {
+      hosts = wanted.gonka, models = wanted.models, wallets = wanted.wallets, script = wanted.script,
+      shape = wanted.shape, scheme = wanted.scheme,
+      listen = not wanted.providers and wanted.port and "127.0.0.1:" .. wanted.port or nil,
+    }
+    if not network then return nil, why, code end
+    started[1] = network
   end
+  if wanted.gonka and not wanted.providers then return true end
+  local providers, why, code = simnet.start(wanted)
+  if not providers then return nil, why, code end
+  add(started, providers)
+  return true
 end
 
-local function number(name)
-  return function(options, value) options[name] = math.tointeger(tonumber(value)) end
+local function fail(why, code)
+  io.stderr:write("perilune simnet: ", why, "\n")
+  return code
 end
 
-local FLAGS = {
-  ["--providers"] = number "providers",
-  ["--gonka"] = number "gonka",
-  ["--port"] = number "port",
-  ["--key"] = function(options, value) options.key = value end,
-  ["--model"] = add "models",
-  ["--wallet"] = add "wallets",
-  ["--default"] = function(options, value) options.script = { default = value } end,
-}
-
---- Read a command line.
----@param args string[]
----@return table? options
----@return string? why
-function simnet.options(args)
-  local options = {}
-  local i = 1
-  while args[i] do
-    local set, value = FLAGS[args[i]], args[i + 1]
-    if not set then return nil, "unknown option '" .. args[i] .. "'" end
-    if not value then return nil, "'" .. args[i] .. "' needs a value" end
-    set(options, value)
-    i = i + 2
-  end
-  return options
-end
-
-local function start_all(options)
-  local started = {}
-  if options.gonka then
-    started[1] = assert(gonka.start {
-      hosts = options.gonka, models = options.models, wallets = options.wallets, script = options.script,
-    })
-  end
-  if options.gonka and not options.providers then return started end
-  table.move(assert(simnet.start(options)), 1, options.providers or 1, #started + 1, started)
-  return started
-end
+local FAILED, USAGE = 1, 2 -- exit codes, as every verb's
 
 --- Run the network of a command line until it is told to quit; inside peri.run.
 ---@param args string[]|nil as `perilune help simnet` has them
+---@return integer exit_code
 function simnet.serve(args)
-  local started = start_all(assert(simnet.options(args or {})))
+  local wanted, wrong = options.read(args or {})
+  if not wanted then return fail(wrong, USAGE) end
+  local started = {}
+  local ok, why = start_all(wanted, started)
+  if not ok then
+    simnet.stop(started)
+    return fail(why, FAILED)
+  end
   for _, one in ipairs(started) do
     local line = one.describe and one:describe() or { name = one.name, url = one.url, port = one.port }
     io.write(peri.json.encode(line), "\n")
@@ -122,6 +107,7 @@ function simnet.serve(args)
   while not has_quit(started) do peri.sleep(STEP_MS) end
   simnet.stop(started)
   peri.sleep(0)
+  return 0
 end
 
 --- The same in an interpreter of its own.

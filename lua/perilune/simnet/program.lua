@@ -1,2 +1,2 @@
 --- What `perilune simnet` runs.
-require("perilune.simnet").serve { ... }
+return require("perilune.simnet").serve { ... }
