@@ -5,12 +5,14 @@ local json = require("perilune").json
 local body = require "perilune.rules.body"
 local context = require "perilune.rules.context"
 local gateway = require "perilune.rules.gateway"
+local releases = require "perilune.rules.releases"
 local repair = require "perilune.rules.repair"
 
 local policy = {
   name = "gonka_rules",
   options = {
     profile = { default = "repair", doc = "\"repair\", or \"emulate\" for exactly what the gateway does" },
+    release = { default = "v0.2.14", doc = "which release of the gateway \"emulate\" does, see rules/releases.lua" },
     off = { default = {}, doc = "names of rules that are left out, see lua/perilune/rules/{gateway,repair}.lua" },
     networks = { default = { "gonka" }, doc = "networks whose providers are meant; empty: all providers" },
     default_tokens = { default = 3072, doc = "output tokens when the client names no limit" },
@@ -34,6 +36,9 @@ function policy.check(config)
   if options.profile ~= "repair" and options.profile ~= "emulate" then
     return nil, ("option 'profile' must be \"repair\" or \"emulate\", got %q"):format(options.profile)
   end
+  if not releases.known[options.release] then
+    return nil, ("option 'release' must be one of those in rules/releases.lua, got %q"):format(options.release)
+  end
   local known = known_rules()
   for _, name in ipairs(options.off) do
     if not known[name] then return nil, ("option 'off' names '%s', which is no rule"):format(name) end
@@ -55,6 +60,7 @@ end
 --- The gateway on the body as it stands.
 local function emulate(attempt, settings)
   if json.depth(attempt.body) > body.max_nesting then return body.too_deep, "$body", 400 end
+  settings.is_exact, settings.release = true, policy.options.release
   return gateway.run(context.new(attempt.body, settings))
 end
 

@@ -72,6 +72,14 @@ describe("gonka_rules", function()
     assert.equal(5, p.requests[1].json.top_logprobs)
   end))
 
+  it("does what a newer gateway does when told its release", router.test(function(start)
+    local p = provider.start()
+    local r = with_rules(start, p, { profile = "emulate", release = "v0.2.15" })
+    assert.equal(200, r:chat({ model = "other", n = 3, reasoning_effort = "max" }).status)
+    local sent = p.requests[1].json
+    assert.same({ 1, "max", 64 }, { sent.n, sent.reasoning_effort, sent.min_tokens })
+  end))
+
   it("leaves a rule out by its name", router.test(function(start)
     local p = provider.start()
     local r = with_rules(start, p, { off = { "repair_unknown" } })

@@ -82,6 +82,32 @@ describe("thinking.budget_for", function()
   end)
 end)
 
+describe("words", function()
+  it("are quoted as Go does", function()
+    local rows = { ["a\"\\\n\1"] = [["a\"\\\n\x01"]], ["é…😀"] = '"é…😀"', ["\u{200b}"] = [["\u200b"]],
+      ["\u{a0}\u{3000}"] = [["\u00a0\u3000"]], ["\u{e0001}"] = [["\U000e0001"]], ["\u{fffd}"] = '"\u{fffd}"' }
+    for text, quoted in pairs(rows) do assert.equal(quoted, words.quote(text)) end
+  end)
+
+  it("lose the white space around them, also that beyond ASCII", function()
+    for _, text in ipairs { "a b", " a b\n", "\u{3000}\u{2003}a b\u{a0} " } do assert.equal("a b", words.trim(text)) end
+    assert.equal("", words.trim " \u{3000}")
+    assert.equal("é", words.trim "é")
+  end)
+
+  it("are numbers where Go's ParseFloat takes them", function()
+    local rows = { ["1e2"] = 100, [" -0.5 "] = -0.5, ["+1"] = 1, [".5"] = 0.5, ["5."] = 5, ["0x1p4"] = 16,
+      ["-inf"] = -math.huge, ["Infinity"] = math.huge }
+    for text, number in pairs(rows) do assert.equal(number, words.parse_number(text), text) end
+    for _, text in ipairs { "", "abc", "1e999", "0x10", "1_0", "--1", "1e", ".", "1 2", "0,5" } do
+      assert.is_nil(words.parse_number(text), text)
+    end
+    local nan = words.parse_number "NaN"
+    assert.is_true(nan ~= nan)
+    assert.is_nil(words.to_float "NaN")
+  end)
+end)
+
 describe("words.is_blank", function()
   it("knows the white space of Go", function()
     for _, text in ipairs { "", " \t\n", "\u{a0}\u{3000} \u{2003}" } do assert.is_true(words.is_blank(text)) end

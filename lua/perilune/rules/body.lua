@@ -29,7 +29,7 @@ function body.is_deeper(text, limit)
     elseif c == 123 or c == 91 then
       depth = depth + 1
       if depth > limit then return true end
-    else
+    elseif depth > 0 then
       depth = depth - 1
     end
     at = at + 1

@@ -5,6 +5,7 @@
 local json = require("perilune").json
 local models = require "perilune.rules.models"
 local params = require "perilune.rules.params"
+local releases = require "perilune.rules.releases"
 local words = require "perilune.rules.words"
 
 local context = {}
@@ -85,7 +86,10 @@ end
 
 --- A context for a request.
 ---@param doc perilune.json.node the request
----@param options? { model?: string, default_model?: string, off?: table, is_admin?: boolean, limits?: table }
+---@param options? { model?: string, default_model?: string, is_exact?: boolean, off?: table, is_admin?: boolean,
+---   limits?: table, release?: string }
+---   model overrules the request's, default_model stands in for it; is_exact: models are known by the gateway's own
+---   spelling only; release: one of releases.known
 ---@return table
 function context.new(doc, options)
   options = options or {}
@@ -101,7 +105,8 @@ function context.new(doc, options)
   end
   return setmetatable({
     doc = doc, top = top, flags = flags, notes = {},
-    family = models.of(model),
+    family = models.of(model, options.is_exact),
+    release = releases.known[options.release or releases.usual],
     off = options.off or nothing_off,
     is_admin = options.is_admin,
     limits = options.limits,

@@ -34,7 +34,7 @@ function formats.response_format(c)
   if type(name) ~= "string" or words.is_blank(name) then
     return name_at .. ": invalid: must be a non-empty string", name_at
   end
-  if utf8.len(name) and utf8.len(name) > 64 then
+  if #name > 64 then
     return name_at .. ": invalid: must be 64 characters or fewer", name_at
   end
   if not name:find("^[%w_.-]+$") then return name_at .. ": invalid: must match ^[A-Za-z0-9_.-]+$", name_at end
@@ -120,10 +120,11 @@ end
 forms.disable_any_whitespace = flag "disable_any_whitespace"
 forms.disable_additional_properties = flag "disable_additional_properties"
 
-local options = { "disable_any_whitespace", "disable_additional_properties", "whitespace_pattern" }
+local options = { "whitespace_pattern", "disable_any_whitespace", "disable_additional_properties" }
 
 local function known_fields_fault(value)
-  value._backend, value._backend_was_auto = nil, nil
+  if value._backend ~= nil then value._backend = nil end
+  if value._backend_was_auto ~= nil then value._backend_was_auto = nil end
   local first
   for name in pairs(value) do
     if not forms[name] and (not first or name < first) then first = name end

@@ -1,6 +1,7 @@
 --- gateway: the network's gateway, check by check, in its order.
 -- A request either passes, possibly changed in place, or is refused with the gateway's own sentence. Facts are those of
--- release v0.2.14; `rules` is the list to read, and each rule can be switched off by its name.
+-- release v0.2.14, what newer ones do otherwise stands in releases.lua; `rules` is the list to read, and each rule can
+-- be switched off by its name.
 local body = require "perilune.rules.body"
 local context = require "perilune.rules.context"
 local formats = require "perilune.rules.formats"
@@ -59,7 +60,8 @@ gateway.rules = {
   { "repetition_penalty", "repetition_penalty", clamps.repetition_penalty },
   { "logit_bias", "logit_bias", clamps.logit_bias },
   { "thinking_budget", false, thinking.budget },
-  { "min_tokens_limit", "min_tokens", clamps.min_tokens },
+  { "always_thinks", false, thinking.always },
+  { "min_tokens_limit", false, clamps.min_tokens },
   { "forced", false, clamps.forced },
   { "min_p", "min_p", clamps.min_p },
   { "top_p", "top_p", clamps.top_p },

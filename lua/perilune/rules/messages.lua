@@ -33,7 +33,7 @@ end
 
 local function has_calls(message)
   local calls, call = message.tool_calls, message.function_call
-  return is_array(calls) and #calls > 0 or is_object(call)
+  return is_array(calls) and #calls > 0 or is_object(call) and json.len(call) > 0
 end
 
 --- Ids of calls that may still be answered.
@@ -42,79 +42,10 @@ local function remember_calls(message, open)
   if not is_array(calls) then return end
   for i = 1, #calls do
     local call = calls[i]
-    if is_object(call) and type(call.id) == "string" then open[call.id] = true end
+    local id = is_object(call) and call.id
+    if type(id) == "string" and id ~= "" then open[id] = true end
   end
 end
-
---- Text parts in one string. Anything else in the list is left to the check.
-local function flattened(content)
-  local texts = {}
-  for i = 1, #content do
-    local part = content[i]
-    if not is_object(part) or part.type ~= "text" or type(part.text) ~= "string" or is_blank(part.text) then
-      return nil
-    end
-    texts[i] = part.text
-  end
-  return table.concat(texts, "\n")
-end
-
---- One message. gives whether it stays
-local function tidy_one(message, open)
-  local role = message.role
-  local content = json.has_text(message, "content") and "text" or message.content
-  if role == "tool" then
-    local id = message.tool_call_id
-    if type(id) == "string" then
-      if not open[id] then return false end
-      open[id] = nil
-    end
-    if message.name ~= nil then message.name = nil end
-    if not has_content(content) then
-      message.content = messages.empty_result
-      return true
-    end
-  elseif role == "assistant" then
-    local called = has_calls(message)
-    if not has_content(content) then
-      if not called then return false end
-      if content ~= nil and content ~= null then message.content, content = null, nil end
-    end
-    if called then remember_calls(message, open) end
-  end
-  if is_array(content) and #content > 0 then
-    local text = flattened(content)
-    if text then message.content = text end
-  end
-  return true
-end
-
---- Drop answers to nothing and empty turns, flatten text parts, name empty results.
-function messages.tidy(c)
-  local list = c.top.messages
-  if c.has_good_messages or not is_array(list) then return end
-  local open, i, n = {}, 1, #list
-  while i <= n do
-    local message = list[i]
-    if is_object(message) and not tidy_one(message, open) then
-      json.remove(list, i)
-      n = n - 1
-    else
-      i = i + 1
-    end
-  end
-end
-
--- ---- The check ----
-
-local may_not_carry = {
-  developer = { "tool_calls", "tool_call_id", "function_call" },
-  assistant = { "tool_call_id" },
-  tool = { "tool_calls", "function_call" },
-}
-may_not_carry.system = may_not_carry.developer
-may_not_carry.user = may_not_carry.developer
-may_not_carry["function"] = may_not_carry.developer
 
 --- A name that has to be there. gives the sentence, or nil
 local function text_fault(value, field)
@@ -134,6 +65,82 @@ local function part_fault(part, field)
   return text_fault(part.text, field .. ".text")
 end
 
+--- Text parts in one string; nil and what is wrong when they are not all text.
+local function flattened(parts, field)
+  local texts = {}
+  for i = 1, #parts do
+    local part = parts[i]
+    local message, at = part_fault(part, ("%s[%d]"):format(field, i - 1))
+    if message then return nil, message, at end
+    texts[i] = part.text
+  end
+  return table.concat(texts, "\n")
+end
+
+--- One message, which is the `place`-th that stays, from 0. gives whether it stays, and what is wrong with its parts
+local function tidy_one(message, open, place)
+  local role = message.role
+  local content = json.has_text(message, "content") and "text" or message.content
+  if role == "tool" then
+    local id = message.tool_call_id
+    if type(id) == "string" and id ~= "" then
+      if not open[id] then return false end
+      open[id] = nil
+    end
+    if message.name ~= nil then message.name = nil end
+    if not has_content(content) then
+      message.content = messages.empty_result
+      return true
+    end
+  elseif role == "assistant" then
+    local called = has_calls(message)
+    if not has_content(content) then
+      if not called then return false end
+      if content ~= nil and content ~= null then message.content, content = null, nil end
+    end
+    if called then remember_calls(message, open) end
+  end
+  if is_array(content) and #content > 0 then
+    local text, fault, field = flattened(content, ("messages[%d].content"):format(place))
+    if fault then return true, fault, field end
+    message.content = text
+  end
+  return true
+end
+
+--- Drop answers to nothing and empty turns, flatten text parts, name empty results. Parts that are no text are refused
+--- here, before anything else is said about any message.
+function messages.tidy(c)
+  local list = c.top.messages
+  if c.has_good_messages or not is_array(list) then return end
+  local open, i, n = {}, 1, #list
+  while i <= n do
+    local message, stays = list[i], true
+    if is_object(message) then
+      local fault, field
+      stays, fault, field = tidy_one(message, open, i - 1)
+      if fault then return fault, field end
+    end
+    if stays then
+      i = i + 1
+    else
+      json.remove(list, i)
+      n = n - 1
+    end
+  end
+end
+
+-- ---- The check ----
+
+local may_not_carry = {
+  developer = { "tool_calls", "tool_call_id", "function_call" },
+  assistant = { "tool_call_id" },
+  tool = { "tool_calls", "function_call" },
+}
+may_not_carry.system = may_not_carry.developer
+may_not_carry.user = may_not_carry.developer
+may_not_carry["function"] = may_not_carry.developer
+
 local function content_fault(content, field)
   if type(content) == "string" then
     if is_blank(content) then return field .. ": must not be empty", field end
@@ -144,10 +151,8 @@ local function content_fault(content, field)
     return field .. ": must be a string or an array of typed content parts", field
   end
   if #content == 0 then return field .. ": must not be empty", field end
-  for i = 1, #content do
-    local message, at = part_fault(content[i], ("%s[%d]"):format(field, i - 1))
-    if message then return message, at end
-  end
+  local _, message, at = flattened(content, field)
+  return message, at
 end
 
 --- Name and arguments of a call. Absent and null arguments pass, and broken ones too.
@@ -218,9 +223,8 @@ end
 by_role.user, by_role.system, by_role.developer = plain, plain, plain
 
 function by_role.tool(message, field)
-  local at, id = field .. ".tool_call_id", message.tool_call_id
-  if id == nil or id == null then return at .. ": is required", at end
-  if type(id) ~= "string" then return at .. ": must be a string", at end
+  local fault, at = text_fault(message.tool_call_id, field .. ".tool_call_id")
+  if fault then return fault, at end
   return plain(message, field)
 end
 

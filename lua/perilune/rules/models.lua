@@ -5,6 +5,7 @@
 --   enable_thinking     the same for `enable_thinking`
 --   thinking_budget     thinking_token_budget is kept, and set when absent
 --   always_thinks       nothing switches thinking off
+--   told_to_think       newer gateways say so to its template
 --   zero_penalties      frequency_penalty and presence_penalty are always 0
 --   structured_outputs  false: refused, response_format serves
 --   nullable_types      false: its tool parser fails on ["string","null"]
@@ -27,7 +28,7 @@ models.families = {
   },
   glm = {
     name = "glm", output_floor = 1, thinking = "keep", enable_thinking = "kwargs", always_thinks = true,
-    developer_role = false, keeps = {},
+    told_to_think = true, developer_role = false, keeps = {},
   },
   other = { name = "other", output_floor = 1, thinking = "keep", enable_thinking = "kwargs", keeps = {} },
 }
@@ -43,12 +44,14 @@ models.known = {
 local lower = {}
 for id, family in pairs(models.known) do lower[id:lower()] = family end
 
---- What is true for a model; of an unknown one, what is true for most. Brokers spell ids in their own case.
+--- What is true for a model; of an unknown one, what is true for most. Brokers spell ids in their own case, the gateway
+--- itself knows no spelling but its own.
 ---@param id? string
+---@param is_exact? boolean only the gateway's spelling
 ---@return table
-function models.of(id)
+function models.of(id, is_exact)
   if id == nil then return models.families.other end
-  return models.families[models.known[id] or lower[id:lower()] or "other"]
+  return models.families[models.known[id] or not is_exact and lower[id:lower()] or "other"]
 end
 
 return models

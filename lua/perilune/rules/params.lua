@@ -27,7 +27,7 @@ params.groups = { reasoning = "effort", reasoning_effort = "effort", max_tokens 
   skip_special_tokens = "boolean", detokenize = "boolean", enable_thinking = "boolean", logprobs = "boolean" }
 for _, name in ipairs(params.ignored) do params.groups[name] = "ignored" end
 
-params.unknown_text = 'Chat completions parameter "%s" is currently rejected by the Gonka network. Some non-standard '
+params.unknown_text = 'Chat completions parameter %s is currently rejected by the Gonka network. Some non-standard '
   .. "parameters can crash the vLLM engine on Gonka Host MLNodes, so the network rejects parameters that are not "
   .. "explicitly supported (see: https://github.com/gonka-ai/gonka/blob/main/docs/chat-api/README.md). If you do not "
   .. "need this parameter, remove it from the request; if you need it, file a request at "
@@ -54,7 +54,7 @@ function checks.unknown(c)
     if name == "" then return "request body contains a field with an empty name", "$body" end
     if not params.known[name] and (not first or name < first) then first = name end
   end
-  if first then return params.unknown_text:format(first), first end
+  if first then return params.unknown_text:format(words.quote(first)), first end
 end
 
 local function uint_or_null(name)
@@ -72,45 +72,68 @@ local function is_list(value)
   return type(value) == "userdata" and value ~= json.null and json.kind(value) == "array"
 end
 
---- Lists of strings, or of token ids. Anything that is no list passes.
-local function list(name, limit, entry_fault)
-  return function(c)
-    local value = c.top[name]
-    if value == nil or not is_list(value) then return end
-    if #value > limit then return ("%s: array length %d exceeds limit %d"):format(name, #value, limit), name end
-    for i = 1, #value do
-      local fault = entry_fault(value[i])
-      if fault then
-        local field = ("%s[%d]"):format(name, i - 1)
-        return field .. ": " .. fault, field
-      end
+--- The first entry that is not what it must be.
+local function entry_fault(name, list, is_good, must)
+  for i = 1, #list do
+    if not is_good(list[i]) then
+      local field = ("%s[%d]"):format(name, i - 1)
+      return field .. ": " .. must, field
     end
   end
 end
 
-local function text_up_to(limit)
-  return function(entry)
-    if type(entry) ~= "string" then return "must be a string" end
-    if #entry > limit then return ("string length %d exceeds limit %d"):format(#entry, limit) end
+local function count_fault(name, list, limit)
+  if #list > limit then return ("%s: array length %d exceeds limit %d"):format(name, #list, limit), name end
+end
+
+local function length_fault(name, list, limit)
+  for i = 1, #list do
+    local bytes = #list[i]
+    if bytes > limit then
+      local field = ("%s[%d]"):format(name, i - 1)
+      return ("%s: string length %d exceeds limit %d"):format(field, bytes, limit), field
+    end
   end
 end
 
-checks.stop = list("stop", 16, text_up_to(256))
-checks.stop_token_ids = list("stop_token_ids", 64, function(entry)
-  return not words.is_uint(entry) and "must be an integer token id" or nil
-end)
+local function is_text(value)
+  return type(value) == "string"
+end
 
-local check_bad_words = list("bad_words", 64, text_up_to(128))
+-- Lists. Anything that is no list passes, and of several faults the gateway has its own order for each.
+
+function checks.stop(c)
+  local list = c.top.stop
+  if not is_list(list) then return end
+  local message, field = entry_fault("stop", list, is_text, "must be a string")
+  if not message then message, field = count_fault("stop", list, 16) end
+  if not message then message, field = length_fault("stop", list, 256) end
+  return message, field
+end
+
+function checks.stop_token_ids(c)
+  local list = c.top.stop_token_ids
+  if c.release.drops_stop_token_ids then return c:set("stop_token_ids", nil) end
+  if not is_list(list) then return end
+  local message, field = count_fault("stop_token_ids", list, 64)
+  if not message then
+    message, field = entry_fault("stop_token_ids", list, words.is_uint, "must be an integer token id")
+  end
+  return message, field
+end
 
 function checks.bad_words(c)
-  if not is_list(c.top.bad_words) then return end
-  local message, field = check_bad_words(c)
+  local list = c.top.bad_words
+  if not is_list(list) then return end
+  local message, field = entry_fault("bad_words", list, is_text, "must be a string")
   if message then return message, field end
-  local bad_words = c.top.bad_words
-  for i = #bad_words, 1, -1 do
-    if words.is_blank(bad_words[i]) then json.remove(bad_words, i) end
+  for i = #list, 1, -1 do
+    if words.is_blank(list[i]) then json.remove(list, i) end
   end
-  if #bad_words == 0 then c:set("bad_words", nil) end
+  if #list == 0 then return c:set("bad_words", nil) end
+  message, field = count_fault("bad_words", list, 64)
+  if not message then message, field = length_fault("bad_words", list, 128) end
+  return message, field
 end
 
 local function short_text(name)
@@ -211,7 +234,11 @@ end
 
 function clamps.n(c)
   local n = c.top.n
-  if n == nil or n == json.null then return end
+  if c.release.single_choice then
+    if n ~= 1 then c:set("n", 1) end
+    return
+  end
+  if n == json.null then return end
   local most = words.to_float(c.top.temperature) == 0 and 1 or 5
   local kept = math.max(1, math.min(n, most))
   if kept ~= n then c:set("n", kept) end
@@ -276,19 +303,26 @@ function clamps.logit_bias(c)
   if count > 1024 then return ("logit_bias: map size %d exceeds limit 1024"):format(count), "logit_bias" end
   local beyond = {}
   for token, bias in pairs(value) do
-    if type(bias) == "number" and (bias < -100 or bias > 100) then beyond[#beyond + 1] = token end
+    local number = words.parse_number(bias)
+    if number and not (number >= -100 and number <= 100) then beyond[#beyond + 1] = token end
   end
   for _, token in ipairs(beyond) do value[token] = nil end
   if json.len(value) == 0 then c:set("logit_bias", nil) end
 end
 
---- Lowered to max_tokens, and away when stop_token_ids stands beside it.
+--- Lowered to max_tokens, and away when stop_token_ids stands beside it. Newer gateways always send one.
 function clamps.min_tokens(c)
-  local value = c.top.min_tokens
-  if value == nil then return end
-  if c.top.stop_token_ids ~= nil then return c:set("min_tokens", nil) end
+  local value, least = c.top.min_tokens, c.release.output_floor
+  if least > 1 then
+    if not words.is_uint(value) or value < least then value = least end
+  elseif value == nil then
+    return
+  elseif c.top.stop_token_ids ~= nil then
+    return c:set("min_tokens", nil)
+  end
   local most = c.top.max_tokens
-  if math.type(value) == "integer" and math.type(most) == "integer" and value > most then c:set("min_tokens", most) end
+  if math.type(value) == "integer" and math.type(most) == "integer" and value > most then value = most end
+  if value ~= c.top.min_tokens then c:set("min_tokens", value) end
 end
 
 --- Logprobs and token ids, which the network's own checks need.

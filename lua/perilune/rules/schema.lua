@@ -56,21 +56,23 @@ function checks.pattern(value, limits)
 end
 
 function checks.enum(value, limits)
-  if type(value) == "table" and #value > limits.enum then
+  if type(value) == "table" and is_array(value) and #value > limits.enum then
     return ("enum size exceeded: limit %d"):format(limits.enum)
   end
 end
 
 local function check_arms(name, value, limits)
-  if type(value) == "table" and #value > limits.arms then
+  if type(value) == "table" and is_array(value) and #value > limits.arms then
     return ("schema branch arms exceeded: %s limit %d"):format(name, limits.arms)
   end
 end
 
+local references = { "$ref", "$defs", "definitions" }
+
 local function references_fault(node)
-  for name in pairs(schema.references) do
-    if node[name] ~= nil then
-      return ("schema reference keyword is forbidden: %s is not allowed"):format(words.quote(name))
+  for i = 1, 3 do
+    if node[references[i]] ~= nil then
+      return ("schema reference keyword is forbidden: %s is not allowed"):format(words.quote(references[i]))
     end
   end
 end
@@ -79,10 +81,10 @@ end
 local function node_fault(node, limits)
   local fault
   if node["$ref"] ~= nil or node["$defs"] ~= nil or node.definitions ~= nil then fault = references_fault(node) end
-  local kind, pattern, enum = node.type, node.pattern, node.enum
+  local enum, kind, pattern = node.enum, node.type, node.pattern
+  if not fault and enum ~= nil then fault = checks.enum(enum, limits) end
   if not fault and kind ~= nil and not schema.types[kind] then fault = checks.type(kind) end
   if not fault and pattern ~= nil then fault = checks.pattern(pattern, limits) end
-  if not fault and enum ~= nil then fault = checks.enum(enum, limits) end
   if fault then return fault end
   for i = 1, 3 do
     local name = arms[i]
@@ -94,38 +96,28 @@ end
 
 local visit
 
+--- Elements of an array, members of a map: each is one level down, a number too.
+local function visit_each(values, depth, count, limits)
+  for _, child in pairs(values) do
+    local fault = visit(child, depth, count, limits)
+    if fault then return fault end
+  end
+end
+
 local function visit_members(node, depth, count, limits)
   for name, value in pairs(node) do
     if type(value) == "table" and not schema.data[name] then
-      local fault
-      if is_array(value) then
-        for _, element in ipairs(value) do
-          fault = visit(element, depth + 1, count, limits)
-          if fault then return fault end
-        end
-      elseif schema.maps[name] then
-        for _, child in pairs(value) do
-          if type(child) == "table" then fault = visit(child, depth + 1, count, limits) end
-          if fault then return fault end
-        end
-      else
-        fault = visit(value, depth + 1, count, limits)
-      end
+      local visits = (schema.maps[name] or is_array(value)) and visit_each or visit
+      local fault = visits(value, depth + 1, count, limits)
       if fault then return fault end
     end
   end
 end
 
+-- What is no object is looked at no further, and an array in an array is none.
 function visit(node, depth, count, limits)
   if depth > limits.depth then return ("nesting depth exceeded: limit %d"):format(limits.depth) end
-  if type(node) ~= "table" then return nil end
-  if is_array(node) then
-    for _, element in ipairs(node) do
-      local fault = visit(element, depth + 1, count, limits)
-      if fault then return fault end
-    end
-    return nil
-  end
+  if type(node) ~= "table" or is_array(node) then return nil end
   count.nodes = count.nodes + 1
   if count.nodes > limits.nodes then return ("node count exceeded: limit %d"):format(limits.nodes) end
   return node_fault(node, limits) or visit_members(node, depth, count, limits)

@@ -21,35 +21,42 @@ end
 
 local wrong_kwargs = "chat_template_kwargs: invalid wrapper shape: must be an object"
 
---- Put a value into chat_template_kwargs, unless the caller has set it there himself.
-local function put_kwarg(c, name, value)
+--- Put a value into chat_template_kwargs. What the caller has set there himself stays, unless `wins`.
+local function put_kwarg(c, name, value, wins)
   local kwargs = c.top.chat_template_kwargs
   if kwargs == nil then return c:set("chat_template_kwargs", { [name] = value }) end
   if json.kind(kwargs) ~= "object" then return wrong_kwargs, "chat_template_kwargs" end
-  if kwargs[name] == nil then kwargs[name] = value end
+  if kwargs[name] == nil or (wins and kwargs[name] ~= value) then kwargs[name] = value end
 end
 
 --- `reasoning`: its effort is lifted; the rest has no meaning here.
 function thinking.reasoning(c)
   local reasoning = c.top.reasoning
-  if reasoning == nil then return end
-  if json.kind(reasoning) == "object" and reasoning.enabled ~= false and reasoning.effort ~= nil
-    and c.top.reasoning_effort == nil then
-    c.lifted_effort = reasoning.effort
-  end
+  local is_off, effort
+  if json.kind(reasoning) == "object" then is_off, effort = reasoning.enabled == false, reasoning.effort end
   c:set("reasoning", nil)
+  if is_off then
+    if c.release.keeps_effort then c:set("reasoning_effort", "none") end
+  elseif effort ~= nil and c.top.reasoning_effort == nil then
+    c.lifted_effort = effort
+  end
 end
 
---- `reasoning_effort`: checked, then taken away.
+--- `reasoning_effort`: checked, then taken away; newer gateways send it on.
 function thinking.effort(c)
   local effort = c.top.reasoning_effort
   if effort == nil then effort = c.lifted_effort end
   if effort == nil then return end
   if type(effort) ~= "string" then return "reasoning_effort: invalid shape: must be a string", "reasoning_effort" end
-  if not thinking.efforts[effort] then
+  local release = c.release
+  if not thinking.efforts[effort] and not (release.keeps_effort and effort == "max") then
     return "reasoning_effort: unsupported value: got " .. words.quote(effort), "reasoning_effort"
   end
-  if c.top.reasoning_effort ~= nil then c:set("reasoning_effort", nil) end
+  if release.keeps_effort then
+    if c.top.reasoning_effort == nil then c:set("reasoning_effort", effort) end
+  elseif c.top.reasoning_effort ~= nil then
+    c:set("reasoning_effort", nil)
+  end
 end
 
 function thinking.enable(c)
@@ -86,19 +93,22 @@ function thinking.switch(c)
     local message, field = put_kwarg(c, "thinking", wanted ~= "disabled")
     if message then return message, field end
     c:set("thinking", nil)
-  elseif wanted == "adaptive" or wanted == "auto" then
-    value.type, value.display = "enabled", nil
+  else
+    if wanted == "adaptive" or wanted == "auto" then value.type = "enabled" end
+    if value.display ~= nil then value.display = nil end
   end
 end
 
-local function kwargs_fault(node, depth, count)
+-- Everything counts as a level here, a number too.
+local function kwargs_fault(value, depth, count)
   if depth > 16 then return "nesting depth exceeded: limit 16" end
-  if json.kind(node) == "object" then
+  if type(value) ~= "table" then return nil end
+  if json.kind(value) == "object" then
     count.nodes = count.nodes + 1
     if count.nodes > 128 then return "node count exceeded: limit 128" end
   end
-  for _, value in pairs(node) do
-    local fault = type(value) == "table" and kwargs_fault(value, depth + 1, count)
+  for _, member in pairs(value) do
+    local fault = kwargs_fault(member, depth + 1, count)
     if fault then return fault end
   end
 end
@@ -134,11 +144,28 @@ end
 
 --- Kimi's budget. A value of a wrong type passes when there is room to think at all: the gateway does not look.
 function thinking.budget(c)
+  if not c.family.thinking_budget then return end
   local tokens, wanted = c.top.max_tokens, c.top.thinking_token_budget
-  if not c.family.thinking_budget or math.type(tokens) ~= "integer" then return end
-  if tokens >= thinking.no_thinking_below and wanted ~= nil and not words.is_uint(wanted) then return end
+  if math.type(tokens) ~= "integer" then return end
+  if tokens < thinking.no_thinking_below then
+    if c.release.says_no_thinking then
+      local message, field = put_kwarg(c, "thinking", false, true)
+      if message then return message, field end
+    end
+  elseif wanted ~= nil and not words.is_uint(wanted) then
+    return
+  end
   local budget = thinking.budget_for(tokens, words.is_uint(wanted) and wanted or nil)
   if budget ~= wanted or math.type(wanted) ~= "integer" then c:set("thinking_token_budget", budget) end
+end
+
+--- Models that always think are told so by newer gateways, whatever the caller says.
+function thinking.always(c)
+  if not (c.release.says_always_thinks and c.family.told_to_think) then return end
+  local message, field = put_kwarg(c, "enable_thinking", true, true)
+  if message then return message, field end
+  local kwargs = c.top.chat_template_kwargs
+  if kwargs.thinking ~= nil then kwargs.thinking = nil end
 end
 
 return thinking
