@@ -5,9 +5,13 @@ local json = require("perilune").json
 local answers = require "perilune.rules.answers"
 local body = require "perilune.rules.body"
 local gateway = require "perilune.rules.gateway"
+local network = require "perilune.rules.network"
 local repair = require "perilune.rules.repair"
 
-local cases = {}
+local cases = {
+  --- The release of which `expect_next` tells.
+  newer = "v0.2.15",
+}
 
 local expand
 
@@ -86,15 +90,23 @@ function cases.body(line)
   return type(raw) == "string" and raw or expand(json.table(raw))
 end
 
--- What is said about the state of the network, which no request shows.
-local about_network = { ["$runtime"] = true, ["$phase"] = true, ["$path"] = true, ["$race"] = true,
-  ["$stream"] = true, authorization = true }
+-- What only the state of the network decides, and what a case would have to say of it.
+local unsaid = {
+  ["$path"] = "the path", authorization = "the path and its key", ["$limiter"] = "the load",
+  ["$runtime"] = "which shards take work", ["$phase"] = "the chain's phase",
+  ["$race"] = "how the race ended", ["$stream"] = "how the race ended",
+}
 
---- Why a case can not be told from its request; nil when it can.
+--- Why a case can not be told from what it says; nil when it can. `env` of the case, or a state from elsewhere, says
+--- what no request shows.
 ---@param case table
+---@param state? table
 ---@return string?
-function cases.outside(case)
-  if about_network[case.expect.field] then return "it is about the network's state, not about the request" end
+function cases.outside(case, state)
+  local what = unsaid[case.expect.field]
+  if what and not case.env and not state then
+    return ("no member says %s, only its note: %s"):format(what, case.note or "")
+  end
 end
 
 -- The gateway writes a request anew, so the notation of numbers and halves of surrogate pairs count as changes.
@@ -102,7 +114,7 @@ local function is_same(a, b)
   if not json.same(a, b) then return false end
   if type(a) == "number" then return math.type(a) == math.type(b) end
   return type(a) ~= "userdata" or a == json.null or json.text(a) == json.text(b)
-    or not json.text(a):find("\\u[dD][89abAB]")
+    or not json.text(a):find("\\u[dD][89a-fA-F]")
 end
 
 --- Top-level members that differ: set to something else, and taken away.
@@ -127,14 +139,18 @@ end
 local forced = { "logprobs", "top_logprobs", "return_token_ids" }
 
 --- Members the cases leave out unless they are about them.
-local function forget_usual(set, expected, text)
+local function forget_usual(set, expected, text, is_newer)
   for _, name in ipairs(forced) do
     if expected.set == nil or (expected.set.top_logprobs == nil and expected.set[name] == nil) then set[name] = nil end
   end
   local sent = json.document(text)
-  if set.max_tokens == 3072 and (json.kind(sent) ~= "object" or sent.max_completion_tokens == nil)
-    and (expected.set == nil or expected.set.max_tokens == nil) then
+  local is_object = json.kind(sent) == "object"
+  local wanted = expected.set or {}
+  if set.max_tokens == 3072 and not (is_object and sent.max_completion_tokens ~= nil) and wanted.max_tokens == nil then
     set.max_tokens = nil
+  end
+  if is_newer and set.min_tokens == 64 and wanted.min_tokens == nil and not (is_object and sent.min_tokens ~= nil) then
+    set.min_tokens = nil
   end
 end
 
@@ -145,14 +161,18 @@ local function names(t)
   return table.concat(list, ", ")
 end
 
-local function compare_output(case, text, doc)
-  local expected = case.expect.output or {}
-  local set, removed = cases.difference(case.request_raw and text:match("^%s*(.-)%s*trailing$") or text, doc)
-  forget_usual(set, expected, text)
-  local want_removed = {}
-  for _, name in ipairs(expected.removed or {}) do want_removed[name] = true end
-  if names(removed) ~= names(want_removed) then
-    return ("removed {%s}, expected {%s}"):format(names(removed), names(want_removed))
+local function as_set(list)
+  local set = {}
+  for _, name in ipairs(type(list) == "table" and list or { list }) do set[name] = true end
+  return set
+end
+
+local function compare_output(expect, text, doc, is_newer)
+  local expected = expect.output or {}
+  local set, removed = cases.difference(text, doc)
+  forget_usual(set, expected, text, is_newer)
+  if names(removed) ~= names(as_set(expected.removed or {})) then
+    return ("removed {%s}, expected {%s}"):format(names(removed), names(as_set(expected.removed or {})))
   end
   if names(set) ~= names(expected.set or {}) then
     return ("set {%s}, expected {%s}"):format(names(set), names(expected.set or {}))
@@ -162,57 +182,85 @@ local function compare_output(case, text, doc)
       return ("%s is %s, expected %s"):format(name, json.encode(value), json.encode(expected.set[name]))
     end
   end
+  local action = next(set) and "rewrite" or next(removed) and "strip" or "pass"
+  if action ~= expect.action then return ("action %s, expected %s"):format(action, expect.action) end
+  for name in pairs(removed) do set[name] = true end
+  if names(set) ~= names(as_set(expect.field)) then
+    return ("changed {%s}, expected {%s}"):format(names(set), names(as_set(expect.field)))
+  end
 end
 
-local function settings(case)
-  return { default_model = case.model, is_admin = case.admin_key == true }
+local function settings(case, release)
+  return { default_model = case.model, is_admin = case.admin_key == true, is_exact = true, release = release }
 end
 
---- Run a request case as the gateway would.
+--- What the gateway of a release makes of a case. gives the document that goes on, or nil and what the client hears
+local function outcome(case, text, state, release)
+  local status, message, field = network.before(state)
+  if status then return nil, status, message, field end
+  if text == nil then return nil, 400, "request body is required", "$body" end
+  local doc
+  doc, message, field, status = gateway.text(text, settings(case, release))
+  if not doc then return nil, status, message, field end
+  local is_done
+  status, message, field, is_done = network.after(state,
+    { model = doc.model or case.model, stream = doc.stream == true, bytes = #text })
+  if status then return nil, status, message, field, is_done end
+  return doc
+end
+
+local function compare(case, expect, text, state, release)
+  local doc, status, message, field, is_done = outcome(case, text, state, release)
+  if (status or 200) ~= expect.status or (message ~= nil) ~= (expect.message_contains ~= nil) then
+    return ("%d %s, expected %d %s"):format(status or 200, message or "accepted", expect.status,
+      expect.message_contains or "accepted")
+  end
+  if doc then
+    return compare_output(expect, case.request_raw and text:match "^%s*(.-)%s*trailing$" or text, doc, release ~= nil)
+  end
+  local action = status == 200 and "sse_error" or "reject"
+  if field ~= expect.field or action ~= expect.action or not message:find(expect.message_contains, 1, true) then
+    return ("%s about %s, expected %s about %s"):format(message, field, expect.message_contains,
+      json.encode(expect.field))
+  end
+  if is_done ~= expect.done then return "the stream ends otherwise" end
+end
+
+--- Run a request case as the gateway would; where it says what a newer release does, as that one, too.
 ---@param line string
+---@param state? table of rules.network, for what the case says in words only
 ---@return "agree"|"differ"|"outside"
 ---@return string detail
 ---@return table case
-function cases.emulate(line)
+function cases.emulate(line, state)
   local case = assert(json.decode(line, { nulls = true }))
   if case.model == json.null then case.model = nil end
-  local outside = cases.outside(case)
+  local outside = cases.outside(case, state)
   if outside then return "outside", outside, case end
   local text = cases.body(line)
-  local doc, message, field, status
-  if text == nil then
-    message, field, status = "request body is required", "$body", 400
-  else
-    doc, message, field, status = gateway.text(text, settings(case))
+  state = state or case.env or {}
+  local why = compare(case, case.expect, text, state)
+  if not why and case.expect_next then
+    why = compare(case, case.expect_next, text, state, cases.newer)
+    if why then why = cases.newer .. ": " .. why end
   end
-  local expect = case.expect
-  if (status or 200) ~= expect.status then
-    return "differ", ("%d %s, expected %d %s"):format(status or 200, message or "accepted", expect.status,
-      expect.message_contains or "accepted"), case
-  end
-  if message then
-    if field ~= expect.field or not message:find(expect.message_contains or "", 1, true) then
-      return "differ", ("%s about %s, expected %s about %s"):format(message, field, expect.message_contains,
-        json.encode(expect.field)), case
-    end
-    return "agree", message, case
-  end
-  local why = compare_output(case, text, doc)
-  return why and "differ" or "agree", why or "accepted", case
+  return why and "differ" or "agree", why or case.expect.action, case
 end
 
 --- Repair the request of a case, then ask the gateway.
 ---@param line string
----@return "accepted"|"repaired"|"refused"|"broken"|"changed"|"outside" result
+---@param state? table as for emulate
+---@return "accepted"|"repaired"|"refused"|"broken"|"changed"|"beyond"|"outside" result
 ---   accepted, and the network would make the same of it · repaired: it was refused · refused before and after ·
 ---   broken: only the repaired one is refused · changed: the network would make something else of it
 ---@return string detail
 ---@return table case
-function cases.repair(line)
+function cases.repair(line, state)
   local case = assert(json.decode(line))
   if case.model == json.null then case.model = nil end
-  local outside = cases.outside(case)
+  local outside = cases.outside(case, state)
   if outside then return "outside", outside, case end
+  if unsaid[case.expect.field] then return "beyond", case.expect.field, case end
   local text, was_accepted = cases.body(line), case.expect.status == 200
   local doc = text and #text <= body.max_bytes and (body.read(text) or json.document(text)) or nil
   if json.kind(doc) ~= "object" then return "refused", case.expect.message_contains, case end

@@ -17,7 +17,7 @@ const struct peri_command peri_commands[] = {
       peri_cmd_serve },
     { "check", "look at a configuration without running it",
       "perilune check [configuration flags] [--dump[=json] | --schema | --reference | --stub]\n"
-      "       perilune check --cases FILE [--profile emulate|repair]\n"
+      "       perilune check --cases FILE [--profile emulate|repair] [--states FILE]\n"
       "       perilune check --request FILE [--model NAME]\n"
       "\n"
       "Says everything that is wrong with a configuration, each with file and line.\n"
@@ -31,6 +31,7 @@ const struct peri_command peri_commands[] = {
       "What the Gonka network makes of requests, and how the policy gonka_rules repairs them:\n"
       "\n"
       "  --cases FILE    recorded outcomes, one JSON object a line; says where ours differ\n"
+      "  --states FILE   what cases do not say of the network's state: lines of {id, state}\n"
       "  --profile NAME  emulate (the default): as the network does; repair: repair, then ask it\n"
       "  --request FILE  one request as JSON; - for standard input\n"
       "  --model NAME    for a request that names none\n",

@@ -1,4 +1,6 @@
 --- program: `perilune check --cases FILE` and `perilune check --request FILE`.
+-- A case says in `env` what no request shows. For those that say it in words only, `--states FILE` holds lines of
+-- { id, state }, a state as rules/network.lua describes it.
 local json = require("perilune").json
 local body = require "perilune.rules.body"
 local cases = require "perilune.cases"
@@ -25,20 +27,38 @@ end
 
 local agrees = {
   emulate = { agree = true },
-  repair = { accepted = true, changed = true, repaired = true, refused = true },
+  repair = { accepted = true, changed = true, repaired = true, refused = true, beyond = true },
 }
 
-local function run_case(line, profile)
+local function run_case(line, profile, states)
   local doc = json.document(line)
-  if not doc then return "differ", "no JSON", { id = "?" } end
+  if json.kind(doc) ~= "object" then return "differ", "no JSON", { id = "?" } end
   if doc.op then return cases.answer(line) end
-  return cases[profile](line)
+  return cases[profile](line, states[doc.id])
 end
 
-local function check_cases(text, profile)
+local function read_states(path)
+  local states = {}
+  if not path then return states end
+  local text, why = read(path)
+  if not text then return nil, why end
+  local number = 0
+  for line in text:gmatch "[^\n]+" do
+    number = number + 1
+    local entry
+    entry, why = json.decode(line)
+    if type(entry) ~= "table" or type(entry.id) ~= "string" or type(entry.state) ~= "table" then
+      return nil, ("%s:%d: %s"):format(path, number, why or "expected {\"id\":…,\"state\":{…}}")
+    end
+    states[entry.id] = entry.state
+  end
+  return states
+end
+
+local function check_cases(text, profile, states)
   local agree, differ, outside, kinds = 0, 0, 0, {}
   for line in text:gmatch "[^\n]+" do
-    local result, detail, case = run_case(line, profile)
+    local result, detail, case = run_case(line, profile, states)
     kinds[result] = (kinds[result] or 0) + 1
     if result == "outside" then
       outside = outside + 1
@@ -81,7 +101,8 @@ end
 
 -- ---- Arguments ----
 
-local flags = { ["--cases"] = "cases", ["--request"] = "request", ["--profile"] = "profile", ["--model"] = "model" }
+local flags = { ["--cases"] = "cases", ["--states"] = "states",
+  ["--request"] = "request", ["--profile"] = "profile", ["--model"] = "model" }
 
 local function main(...)
   local given, args = {}, { ... }
@@ -98,7 +119,10 @@ local function main(...)
   if not agrees[profile] then return usage("--profile takes emulate or repair, got '%s'", profile) end
   local text, why = read(given.cases or given.request)
   if not text then return usage("%s", why) end
-  if given.cases then return check_cases(text, profile) end
+  local states
+  states, why = read_states(given.states)
+  if not states then return usage("%s", why) end
+  if given.cases then return check_cases(text, profile, states) end
   return check_request(text, given.model)
 end
 
