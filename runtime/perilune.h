@@ -69,7 +69,8 @@ struct peri_str {
     X(ECRYPTO, "a cryptographic operation failed")                                                 \
     X(EDENIED, "not allowed")                                                                      \
     X(ESTOPPING, "the router is stopping")                                                         \
-    X(EEMPTY, "the model spent its tokens and said nothing")
+    X(EEMPTY, "the model spent its tokens and said nothing")                                       \
+    X(EUNFIT, "no provider of the model can take a request like this")
 
 enum peri_err {
 #define PERI_ERR_ENUM(name, text) PERI_##name,
@@ -192,8 +193,9 @@ PERI_API struct peri_str peri_request_header(const struct peri_request *r, struc
 PERI_API struct peri_str peri_request_key_id(const struct peri_request *r);
 PERI_API bool peri_request_is_stream(const struct peri_request *r);
 PERI_API unsigned peri_request_attempts(const struct peri_request *r);
-/* The i-th provider that can serve the request's model, in tier order; an empty view past the last. */
-PERI_API struct peri_str peri_request_candidate(const struct peri_request *r, size_t i);
+/* The i-th provider that can serve the request, in tier order; an empty view past the last. Left out are those that do
+ * not serve its model, and those known to be unable to take it: too long, or with images where none are taken. */
+PERI_API struct peri_str peri_request_candidate(struct peri_request *r, size_t i);
 /* Whether that provider would take a request now. */
 PERI_API bool peri_request_admits(const struct peri_request *r, struct peri_str provider_id);
 PERI_API struct peri_str peri_attempt_provider(const struct peri_attempt *a);

@@ -25,12 +25,14 @@ enum peri_auth { PERI_AUTH_NONE, PERI_AUTH_BEARER, PERI_AUTH_HEADER };
 
 /* One model of one provider: what clients call it here, what the provider calls it. */
 struct peri_config_model {
-    struct peri_str name;                /* public model name */
-    struct peri_str upstream;            /* the provider's name for it; the same when not given */
-    uint64_t context_tokens;             /* 0: unknown */
-    uint64_t max_output_tokens;          /* 0: unknown */
-    const struct peri_str *capabilities; /* "chat", "tools", "vision", "reasoning", … */
+    struct peri_str name;       /* public model name */
+    struct peri_str upstream;   /* the provider's name for it; the same when not given */
+    uint64_t context_tokens;    /* 0: unknown */
+    uint64_t max_output_tokens; /* 0: unknown */
+    const struct peri_str
+        *capabilities; /* "chat", "tools", "vision", "reasoning", …; none: unknown */
     size_t capability_count;
+    unsigned lacks; /* bits of enum peri_ability (core/fit.h): what it is known not to take */
     uint64_t price_input_micros,
         price_output_micros; /* millionths of a currency unit per million tokens */
 };

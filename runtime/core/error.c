@@ -52,6 +52,7 @@ static const struct peri_error_shape shapes[PERI_ERR_COUNT][2] = {
     [PERI_EDENIED] = { { 403, BAD_REQUEST, "permission_denied" },
                        { 502, SERVER, "upstream_denied" } },
     [PERI_EEMPTY] = { { 0 }, { 502, SERVER, "empty_answer" } },
+    [PERI_EUNFIT] = { { 400, BAD_REQUEST, "unsupported_content" }, { 0 } },
     [PERI_ESTOPPING] = { { 503, SERVER, "shutting_down" }, { 503, SERVER, "shutting_down" } },
 };
 

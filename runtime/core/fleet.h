@@ -65,6 +65,7 @@ struct peri_candidates {
     const struct peri_candidate *at; /* ascending rank */
     size_t count;
     struct peri_str model; /* the public name as it is listed; empty when nobody lists it */
+    bool has_limits; /* some are known not to take every request: core/fit.h leaves those out */
 };
 
 struct peri_fleet {

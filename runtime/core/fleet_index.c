@@ -117,7 +117,11 @@ static enum peri_err collect(struct peri_fleet *f, struct peri_candidates **out,
         insert(list, count++, candidate(p, own->model));
     }
     for (size_t i = 0; i < f->any.count; i++) insert(list, count++, f->any.at[i]);
-    *c = (struct peri_candidates){ list, count, name };
+    *c = (struct peri_candidates){ list, count, name, false };
+    for (size_t i = 0; i < count; i++) {
+        const struct peri_config_model *m = list[i].model;
+        if (m != NULL && (m->context_tokens > 0 || m->lacks != 0)) c->has_limits = true;
+    }
     *out = c;
     return PERI_OK;
 }
@@ -148,7 +152,7 @@ static enum peri_err put_any(struct peri_fleet *f) {
     size_t count = 0;
     for (size_t i = 0; i < f->provider_count; i++)
         if (f->providers[i].takes_any) insert(list, count++, candidate(&f->providers[i], NULL));
-    f->any = (struct peri_candidates){ list, count, PERI_STR("") };
+    f->any = (struct peri_candidates){ list, count, PERI_STR(""), false };
     return PERI_OK;
 }
 
@@ -172,7 +176,7 @@ static enum peri_err put_alias(struct peri_fleet *f, const struct peri_config_al
         if (f->any.count == 0) return PERI_OK; /* nobody would answer to either name */
         c = peri_arena_alloc(&f->arena, sizeof *c);
         if (c == NULL) return PERI_ENOMEM;
-        *c = (struct peri_candidates){ f->any.at, f->any.count, alias->model };
+        *c = (struct peri_candidates){ f->any.at, f->any.count, alias->model, false };
     }
     struct peri_str folded = dup_folded(&f->arena, alias->name);
     if (folded.p == NULL) return PERI_ENOMEM;
@@ -203,7 +207,7 @@ enum peri_err peri_fleet_index(struct peri_fleet *f) {
 struct peri_candidates peri_fleet_find(const struct peri_fleet *f, struct peri_str model) {
     const struct peri_candidates *c = find(f, model);
     if (c != NULL) return *c;
-    return (struct peri_candidates){ f->any.at, f->any.count, { NULL, 0 } };
+    return (struct peri_candidates){ f->any.at, f->any.count, { NULL, 0 }, false };
 }
 
 struct peri_candidate peri_fleet_candidate(const struct peri_fleet *f,

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "core/fit.h"
 #include "core/options_reader.h"
 
 #define SHORT_KEY_BYTES 16 /* below it a client key can be guessed: warn */
@@ -36,6 +37,9 @@ static bool read_model(struct peri_reader *r, const struct peri_node *n,
     }
     if (n->member_count == 0) peri_reader_note(r, n, PERI_STR("{}"));
     peri_reader_record(r, &peri_record_model, n, m);
+    if (m->out.capability_count > 0) m->out.lacks = PERI_TAKES_ALL;
+    for (size_t i = 0; i < m->out.capability_count; i++)
+        m->out.lacks &= ~peri_ability_of(m->out.capabilities[i]);
     return true;
 }
 

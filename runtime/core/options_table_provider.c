@@ -35,7 +35,7 @@ static const struct peri_option model_rows[] = {
       .most = 1000000000,
       .unit = "of tokens",
       .is_reloadable = true,
-      .help = "What the model can read and write together." },
+      .help = "What the model can read and write together; longer requests are not sent there." },
     { .name = "max_output_tokens",
       .type = PERI_OPTION_INT,
       PERI_ROW_FIELD(peri_config_model, max_output_tokens),
@@ -47,7 +47,10 @@ static const struct peri_option model_rows[] = {
       .type = PERI_OPTION_STRINGS,
       PERI_ROW_LIST(peri_config_model, capabilities, capability_count),
       .is_reloadable = true,
-      .help = "What it can do: \"chat\", \"tools\", \"vision\", \"reasoning\", …" },
+      .help =
+          "What it can do: \"tools\", \"vision\", \"audio\", \"video\", \"files\", and words for "
+          "policies such as \"reasoning\"; requests with what is not named are not sent "
+          "there. None: they all are." },
     { .name = "price",
       .type = PERI_OPTION_GROUP,
       .record = &price_record,

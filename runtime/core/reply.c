@@ -4,6 +4,7 @@
 
 #include "core/attempt.h"
 #include "core/error.h"
+#include "core/fit.h"
 #include "core/runtime.h"
 #include "core/unfold.h"
 #include "core/upstream_error.h"
@@ -167,7 +168,21 @@ static void fail_with_wait(struct peri_request *r, enum peri_err err, int status
     send_error(r, err, status, type, code, NULL, message, wait, 2);
 }
 
+/* Nothing was sent, and nothing is to be paid. */
+static void fail_unfit(struct peri_request *r) {
+    struct peri_need need;
+    struct peri_misfit why;
+    peri_fit_sift(&need, r->candidates, r->body, r->endpoint, &r->arena);
+    peri_fit_say(&why, r->candidates, &need, r->model);
+    send_error(r, PERI_EUNFIT, 400, "invalid_request_error", why.code, why.param,
+               peri_str_of(why.message), no_retry, 1);
+}
+
 static void fail_unasked(struct peri_request *r, const struct peri_route_report *report) {
+    if (report->candidates == 0) {
+        fail_unfit(r);
+        return;
+    }
     struct peri_str m = r->model;
     struct peri_str text;
     if (report->full > 0) {
@@ -210,7 +225,7 @@ void peri_request_give_up(struct peri_request *r, const struct peri_route_report
     if (a == NULL) {
         struct peri_route_report now;
         if (report == NULL)
-            peri_route_pick(r->candidates, r->tried, true, peri_loop_now_ms(r->worker->loop),
+            peri_route_pick(peri_request_fit(r), r->tried, true, peri_loop_now_ms(r->worker->loop),
                             &r->worker->rand, &now);
         fail_unasked(r, report != NULL ? report : &now);
         return;
@@ -224,7 +239,7 @@ void peri_request_give_up(struct peri_request *r, const struct peri_route_report
     struct peri_error_shape shape = peri_error_shape(a->err, PERI_SIDE_UPSTREAM);
     if (a->err == PERI_ERATELIMIT) {
         struct peri_route_report now;
-        peri_route_pick(r->candidates, NULL, true, peri_loop_now_ms(r->worker->loop),
+        peri_route_pick(peri_request_fit(r), NULL, true, peri_loop_now_ms(r->worker->loop),
                         &r->worker->rand, &now);
         fail_with_wait(r, a->err, 429, now.wait_ms, "rate_limit_error", "rate_limit_exceeded",
                        text);

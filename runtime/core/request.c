@@ -4,8 +4,10 @@
 #include <stdio.h>
 
 #include "base/err.h"
+#include "base/json_edit.h"
 #include "base/mem.h"
 #include "core/attempt.h"
+#include "core/fit.h"
 #include "core/runtime.h"
 
 /* Members whose second occurrence would let us route one request and forward another. */
@@ -373,8 +375,17 @@ struct peri_str peri_request_key_id(const struct peri_request *r) {
 bool peri_request_is_stream(const struct peri_request *r) { return r->is_stream; }
 unsigned peri_request_attempts(const struct peri_request *r) { return r->attempt_count; }
 
-struct peri_str peri_request_candidate(const struct peri_request *r, size_t i) {
-    return i < r->candidates.count ? r->candidates.at[i].provider->id : PERI_STR("");
+struct peri_candidates peri_request_sift(struct peri_request *r) {
+    if (r->has_fit && !peri_json_is_edited(r->body)) return r->fit;
+    struct peri_need need;
+    r->fit = peri_fit_sift(&need, r->candidates, r->body, r->endpoint, &r->arena);
+    r->has_fit = true;
+    return r->fit;
+}
+
+struct peri_str peri_request_candidate(struct peri_request *r, size_t i) {
+    struct peri_candidates c = peri_request_fit(r);
+    return i < c.count ? c.at[i].provider->id : PERI_STR("");
 }
 
 bool peri_provider_admits(const struct peri_provider *p, uint64_t now_ms) {
@@ -397,7 +408,7 @@ int peri_attempt_status(const struct peri_attempt *a) { return a->status; }
 static void on_queue_overdue(void *arg) {
     struct peri_request *r = arg;
     struct peri_route_report report;
-    peri_route_pick(r->candidates, r->tried, r->config->overflow, peri_loop_now_ms(r->worker->loop),
-                    &r->worker->rand, &report);
+    peri_route_pick(peri_request_fit(r), r->tried, r->config->overflow,
+                    peri_loop_now_ms(r->worker->loop), &r->worker->rand, &report);
     peri_request_give_up(r, &report);
 }

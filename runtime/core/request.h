@@ -54,8 +54,11 @@ struct peri_request {
     struct peri_config *config; /* referenced */
     bool is_known;              /* `decide` was called: `forget` is owed */
     void *task;                 /* the policy's own */
-    struct peri_candidates candidates;
-    bool *tried; /* by provider index */
+    struct peri_candidates
+        candidates; /* who serves the model: peri_request_fit says who can serve this */
+    struct peri_candidates fit;
+    bool has_fit; /* it holds as long as the body is not edited */
+    bool *tried;  /* by provider index */
     struct peri_list attempts;
     unsigned attempt_count;
     struct peri_attempt *serving;
@@ -123,6 +126,12 @@ void peri_request_complete(struct peri_request *r, enum peri_err err);
 void peri_request_ended(struct peri_request *r, enum peri_err err);
 void peri_request_wait_begins(struct peri_request *r);
 void peri_request_wait_ends(struct peri_request *r);
+
+/* The candidates that the request, as it now stands, fits (core/fit.h). */
+struct peri_candidates peri_request_sift(struct peri_request *r);
+static inline struct peri_candidates peri_request_fit(struct peri_request *r) {
+    return r->candidates.has_limits ? peri_request_sift(r) : r->candidates;
+}
 
 bool peri_provider_admits(const struct peri_provider *p, uint64_t now_ms);
 /* Put a header on a list in an arena; the newest of a name wins.

@@ -22,8 +22,9 @@ static void on_tried(void *arg, struct peri_attempt *a, enum peri_err err) {
 static bool try_one(struct peri_request *r, struct peri_route_report *report) {
     struct peri_worker *w = r->worker;
     for (;;) {
-        struct peri_candidate pick = peri_route_pick(r->candidates, r->tried, r->config->overflow,
-                                                     peri_loop_now_ms(w->loop), &w->rand, report);
+        struct peri_candidate pick =
+            peri_route_pick(peri_request_fit(r), r->tried, r->config->overflow,
+                            peri_loop_now_ms(w->loop), &w->rand, report);
         if (pick.provider == NULL) return false;
         struct peri_attempt *a;
         enum peri_err err = peri_attempt_start(&a, r, pick, NULL, on_tried, r);

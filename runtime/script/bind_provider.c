@@ -1,5 +1,6 @@
 #include "script/bind_provider.h"
 
+#include "core/fit.h"
 #include "core/request.h"
 
 #define TYPE "perilune.provider"
@@ -82,6 +83,55 @@ FIELD(models) {
     return 1;
 }
 
+static void set_count(lua_State *L, const char *name, uint64_t n) {
+    if (n == 0) return; /* not known */
+    lua_pushinteger(L, (lua_Integer)n);
+    lua_setfield(L, -2, name);
+}
+
+static void push_lacks(lua_State *L, unsigned lacks) {
+    const char *word;
+    unsigned ability;
+    lua_newtable(L);
+    for (size_t i = 0; (word = peri_ability_word(i, &ability)) != NULL; i++) {
+        if (!(lacks & ability)) continue;
+        lua_pushboolean(L, true);
+        lua_setfield(L, -2, word);
+    }
+}
+
+/* provider:model(name) */
+static int provider_model(lua_State *L) {
+    const struct peri_provider *p = check(L);
+    const struct peri_fleet *f = ((struct box *)lua_touserdata(L, 1))->fleet;
+    struct peri_str name;
+    name.p = luaL_checklstring(L, 2, &name.n);
+    struct peri_candidate c = peri_fleet_candidate(f, p, name);
+    if (c.provider == NULL) return 0;
+    static const struct peri_config_model unknown = { .lacks = 0 };
+    const struct peri_config_model *m = c.model != NULL ? c.model : &unknown;
+    lua_createtable(L, 0, 6);
+    push_str(L, c.upstream.n > 0 ? c.upstream : name);
+    lua_setfield(L, -2, "upstream");
+    set_count(L, "context_tokens", m->context_tokens);
+    set_count(L, "max_output_tokens", m->max_output_tokens);
+    push_lacks(L, m->lacks);
+    lua_setfield(L, -2, "lacks");
+    lua_createtable(L, (int)m->capability_count, 0);
+    for (size_t i = 0; i < m->capability_count; i++) {
+        push_str(L, m->capabilities[i]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    lua_setfield(L, -2, "capabilities");
+    return 1;
+}
+
+FIELD(model) {
+    (void)p;
+    lua_pushcfunction(L, provider_model);
+    return 1;
+}
+
 static const struct {
     const char *name;
     int (*get)(lua_State *L, const struct peri_provider *p);
@@ -103,6 +153,7 @@ static const struct {
     { "rate_limited", get_rate_limited },
     { "failures", get_failures },
     { "models", get_models },
+    { "model", get_model },
     { "network", get_network },
     { "address", get_address },
     { "tags", get_tags },

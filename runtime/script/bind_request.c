@@ -144,7 +144,7 @@ static int request_tostring(lua_State *L) {
 
 static int request_providers(lua_State *L) {
     struct peri_lua_request *r = check_request(L);
-    struct peri_candidates c = r->request->candidates;
+    struct peri_candidates c = peri_request_fit(r->request);
     lua_createtable(L, (int)c.count, 0);
     for (size_t i = 0; i < c.count; i++) {
         peri_bind_provider_push(L, r->request->fleet, c.at[i].provider);
@@ -164,8 +164,9 @@ static int request_pick(lua_State *L) {
     }
     struct peri_route_report report;
     struct peri_candidate pick =
-        peri_route_pick(q->candidates, q->tried, overflow, peri_loop_now_ms(q->worker->loop),
+        peri_route_pick(peri_request_fit(q), q->tried, overflow, peri_loop_now_ms(q->worker->loop),
                         &q->worker->rand, &report);
+    if (report.candidates == 0) return peri_push_failure(L, PERI_EUNFIT);
     if (pick.provider == NULL)
         return peri_push_failure(L, report.full > 0 ? PERI_EFULL : PERI_ENOPROVIDER);
     peri_bind_provider_push(L, q->fleet, pick.provider);

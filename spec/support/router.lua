@@ -145,13 +145,13 @@ end
 
 --- The body of a chat request; `fields` are added as JSON has them.
 function router.chat_body(fields)
-  local parts = { '"messages":[{"role":"user","content":"Say hello."}]' }
-  local has_model = false
-  for name, value in pairs(fields or {}) do
-    has_model = has_model or name == "model"
+  fields = fields or {}
+  local parts = {}
+  if fields.model == nil then parts[1] = '"model":"m"' end
+  if fields.messages == nil then parts[#parts + 1] = '"messages":[{"role":"user","content":"Say hello."}]' end
+  for name, value in pairs(fields) do
     parts[#parts + 1] = ("%s:%s"):format(cjson.encode(name), cjson.encode(value))
   end
-  if not has_model then table.insert(parts, 1, '"model":"m"') end
   return "{" .. table.concat(parts, ",") .. "}"
 end
 

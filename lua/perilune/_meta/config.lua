@@ -32,9 +32,9 @@ function include(path) end
 ---@class perilune.config.model
 ---@field upstream? string The provider's own name for the model; the public one when not given.
 ---@field aliases? string|string[] More public names for it, with this provider.
----@field context_tokens? integer What the model can read and write together.
+---@field context_tokens? integer What the model can read and write together; longer requests are not sent there.
 ---@field max_output_tokens? integer What the model can write.
----@field capabilities? string|string[] What it can do: "chat", "tools", "vision", "reasoning", …
+---@field capabilities? string|string[] What it can do: "tools", "vision", "audio", "video", "files", and words for policies such as "reasoning"; requests with what is not named are not sent there. None: they all are.
 ---@field price? perilune.config.price What it costs.
 
 ---@class perilune.config.log

@@ -15,17 +15,19 @@
 ---@field elapsed_ms number since the request began
 local Request = {}
 
---- Providers that serve the model, lowest tier first.
+--- Providers that can serve the request, lowest tier first: those of its model, without those known to be unable to
+--- take it as it now stands (longer than their `context_tokens`, with images or tools where none are taken).
 --- Example: `for _, p in ipairs(req:providers()) do … end`
 ---@return perilune.Provider[]
 function Request:providers() end
 
---- The built-in choice: weighted among those that take requests now and were not tried, lowest tier first.
+--- The built-in choice: weighted among those of `req:providers` that take requests now and were not tried, lowest tier
+--- first. With "EUNFIT" there is nobody for a request like this: without another answer the client is told why.
 --- Example: `local provider = req:pick()`
 ---@param options? { overflow?: boolean } overflow: a lower tier takes what the tiers above have no slot for
 ---@return perilune.Provider? provider
 ---@return string? why
----@return "EFULL"|"ENOPROVIDER"? code
+---@return "EFULL"|"ENOPROVIDER"|"EUNFIT"? code
 function Request:pick(options) end
 
 --- Ask one provider; waits. Gives an answer at its first content token, or once it is whole: return it from `route`.
@@ -87,10 +89,25 @@ function Request:set_header(name, value) end
 ---@field failed integer
 ---@field rate_limited integer
 ---@field failures integer in a row
----@field models string[] empty: every model
+---@field models string[] public names; empty: every model
 ---@field network string "" for a plain provider, "gonka"
 ---@field address string of the host on its network
 ---@field tags string
+local Provider = {}
+
+--- What is configured for one of its models, or was read from it; nil when it does not serve that model.
+--- Example: `local limits = provider:model(req.model)  if limits and not limits.lacks.vision then … end`
+---@param name string public name
+---@return perilune.ProviderModel?
+function Provider:model(name) end
+
+--- A model at one provider. What is not known is nil.
+---@class perilune.ProviderModel
+---@field upstream string the provider's name for it
+---@field context_tokens? integer
+---@field max_output_tokens? integer
+---@field lacks table<"tools"|"vision"|"audio"|"video"|"files", true> what it is known not to take
+---@field capabilities string[] as configured
 
 --- One try before it is sent.
 ---@class perilune.Attempt

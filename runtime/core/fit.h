@@ -1,0 +1,60 @@
+/* Whether a request can succeed at a provider's model: what the request needs, against what the model is declared, or
+ * was read, to have (core/config.h). What is not known about a model is no reason to keep a request from it.
+ *
+ * Tokens are counted from below: a request that would fit is never taken for too long. Counted are the words (runs of
+ * bytes that begin with an ASCII letter behind white space or at the beginning) of the texts that are not the model's own
+ * earlier turns, which templates may cut. No token spans two such words with the tokenizers of today's models: byte-pair
+ * ones split at white space first (the patterns of GPT-2, GPT-4, Llama 3, Qwen, DeepSeek, Kimi, GLM, MiniMax), and so does
+ * SentencePiece unless told otherwise (Llama 2, Mistral, Gemma). Ones trained to cross it (SuperBPE, AI21's Jurassic) are
+ * the exception: give their models no `context_tokens`. English runs at 1.3 tokens a word, code at 2 and more, Chinese
+ * is not counted at all. max_tokens is not added: providers that cut it to size would have served. Requests that allow
+ * the provider to cut their text (`transforms`, `truncate_prompt_tokens`) count nothing.
+ */
+#ifndef PERI_CORE_FIT_H
+#define PERI_CORE_FIT_H
+
+#include "base/json.h"
+#include "core/fleet.h"
+
+/* What a model may be unable to take; bits of peri_config_model.lacks. */
+enum peri_ability {
+    PERI_TAKES_TOOLS = 1,
+    PERI_TAKES_IMAGES = 2,
+    PERI_TAKES_AUDIO = 4,
+    PERI_TAKES_VIDEO = 8,
+    PERI_TAKES_FILES = 16
+};
+#define PERI_TAKES_MEDIA                                                                           \
+    (PERI_TAKES_IMAGES | PERI_TAKES_AUDIO | PERI_TAKES_VIDEO | PERI_TAKES_FILES)
+#define PERI_TAKES_ALL (PERI_TAKES_TOOLS | PERI_TAKES_MEDIA)
+
+/* The ability that a word of `capabilities`, or of a provider's list of modalities, stands for; 0: none of these. */
+unsigned peri_ability_of(struct peri_str word);
+
+/* The word of `capabilities` for the i-th ability, and which it is; NULL behind the last. */
+const char *peri_ability_word(size_t i, unsigned *ability);
+
+struct peri_need {
+    unsigned abilities; /* bits of enum peri_ability */
+    uint64_t tokens;    /* at least so many; 0: not counted, it fits */
+};
+
+/* Of a model with declared limits: whether the request fits. NULL (nothing is known) fits. */
+bool peri_fit(const struct peri_config_model *m, const struct peri_need *need);
+
+/* Those of `from` that the request fits, in the same order: `from` itself when it fits all of them.
+ *   need   out: as much of it as the limits of these candidates ask to look at
+ *   a      for the list; when memory runs out it is `from`, and the providers say it themselves */
+struct peri_candidates peri_fit_sift(struct peri_need *need, struct peri_candidates from,
+                                     struct peri_json *body, enum peri_endpoint endpoint,
+                                     struct peri_arena *a);
+
+/* Why a request fits none of them, for the client. */
+struct peri_misfit {
+    char message[320];
+    const char *code, *param; /* of the error */
+};
+void peri_fit_say(struct peri_misfit *out, struct peri_candidates all, const struct peri_need *need,
+                  struct peri_str model);
+
+#endif
