@@ -1,5 +1,6 @@
 // The official clients, driven by a spec: one call a line of the plan, one JSON line of what the program saw.
 //   node clients.mjs BASE_URL PLAN     PLAN is JSON: [{ client, stream, tools, retries, timeout, abort_after, fields }]
+import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 
@@ -84,7 +85,35 @@ async function with_langchain(call, seen) {
   for await (const chunk of await model.stream("Say hello.")) { seen.chunks++; seen.text += chunk.content; }
 }
 
-const clients = { openai: with_openai, ai: with_ai_sdk, langchain: with_langchain };
+// The Gonka SDK signs with the key in a file; `source` has it look for its endpoints, `endpoints` names them, and with
+// neither it is left to itself. `pick` chooses among them.
+async function with_gonka(call, seen) {
+  const sdk = await load("gonka-openai");
+  if (call.verify) process.env.GONKA_VERIFY_PROOF = "1"; else delete process.env.GONKA_VERIFY_PROOF;
+  const endpoints = call.source ? await sdk.resolveEndpoints({ sourceUrl: call.source }) : call.endpoints;
+  if (call.source) seen.endpoints = endpoints;
+  const client = new sdk.GonkaOpenAI({
+    gonkaPrivateKey: readFileSync(call.key_file, "utf8").trim(), endpoints, maxRetries: 0, timeout: 20000,
+    ...(call.pick !== undefined ? { endpointSelectionStrategy: (list) => list[call.pick] } : {}),
+    ...(call.source_option ? { sourceUrl: call.source_option } : {}),
+  });
+  seen.selected = client.selectedEndpoint.url;
+  if (call.only_select) return;
+  if (call.models) { seen.models = (await client.models.list()).data.map((model) => model.id); return; }
+  const params = { model: "m", messages, ...call.fields };
+  if (!call.stream) {
+    const answer = await client.chat.completions.create(params);
+    Object.assign(seen, { text: answer.choices[0].message.content, finish: answer.choices[0].finish_reason });
+    return;
+  }
+  for await (const chunk of await client.chat.completions.create({ ...params, stream: true })) {
+    seen.chunks++;
+    seen.text += chunk.choices?.[0]?.delta?.content ?? "";
+    if (chunk.choices?.[0]?.finish_reason) seen.finish = chunk.choices[0].finish_reason;
+  }
+}
+
+const clients = { openai: with_openai, ai: with_ai_sdk, langchain: with_langchain, gonka: with_gonka };
 for (const call of JSON.parse(plan)) {
   const seen = { ok: true, text: "", arguments: "", chunks: 0, finish: null };
   try {

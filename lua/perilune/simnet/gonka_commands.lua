@@ -27,7 +27,7 @@ local LIES = {
     document.active_participants.epoch_id = math.tointeger(tonumber(document.active_participants.epoch_id)) + 7
   end,
   block = function(document) -- a block that nobody has signed
-    local block = document.block[1] or document.block
+    local block = document.block[2] or document.block
     block.header.app_hash = ("0"):rep(64)
   end,
   garbage = function() return "<html>not what you asked for</html>" end,

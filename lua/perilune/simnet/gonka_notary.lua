@@ -118,7 +118,7 @@ function notary:prove()
       { type = "ics23:iavl", key = base64(key), data = base64(store_proof) },
       { type = "ics23:simple", key = base64(STORE), data = base64(app_proof) },
     } },
-    block = { header = self:header(heights.created + 1) },
+    block = self:block(heights.created + 1),
   }
 end
 
@@ -178,6 +178,31 @@ function notary:header(height)
   local values = hashes_of(self, height)
   for i, name in ipairs(HASHES) do header[name] = upper(values[i]) end
   return header
+end
+
+-- A header as nodes have written it into documents: CometBFT's own JSON with heights as numbers up to v0.2.14, the
+-- SDK's since, whose heights are strings and whose hashes are base64.
+local function header_in(shape, self, height)
+  local header = self:header(height)
+  if shape == "numbers" or shape == "early" then
+    header.height, header.version.block = height, 11
+    return header
+  end
+  for _, name in ipairs(HASHES) do header[name] = base64(assert(peri.encode.unhex(header[name]))) end
+  local last = header.last_block_id
+  last.hash, last.parts.hash = base64(peri.encode.unhex(last.hash)), base64(peri.encode.unhex(last.parts.hash))
+  return header
+end
+
+--- The block of a participants document in the chain's shape: an object, or the list of blocks of early 2025.
+---@param height integer
+---@return table
+function notary:block(height)
+  local shape = self.chain.shape
+  if shape ~= "early" then return { header = header_in(shape, self, height) } end
+  return json.array {
+    { header = header_in(shape, self, height - 1) }, { header = header_in(shape, self, height) },
+  }
 end
 
 --- What an operator pins: the hash of a block, in hexadecimal.
