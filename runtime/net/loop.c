@@ -1,12 +1,16 @@
 /* One uv loop with one uv timer: the heap's earliest time is handed to it just before each wait. */
 #include "net/loop.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <string.h>
 
 #include "base/err.h"
 #include "base/mem.h"
 #include "net/loop_uv.h"
+
+/* A watcher that is new is told to the kernel by the next step only: one look that finds nothing proves nothing. */
+#define CALM_STEPS 3
 
 struct message {
     struct message *next;
@@ -305,4 +309,23 @@ void peri_loop_advance(struct peri_loop *loop, uint64_t ms) {
         fire_due(loop);
     }
     loop->fake_ms = target;
+}
+
+static bool is_busy(struct peri_loop *loop) {
+    struct pollfd ready = { .fd = uv_backend_fd(&loop->uv), .events = POLLIN };
+    return uv_backend_timeout(&loop->uv) == 0 || poll(&ready, 1, 0) > 0;
+}
+
+void peri_loop_settle(struct peri_loop *loop) {
+    for (int calm = 0; calm < CALM_STEPS;) {
+        peri_loop_advance(loop, 0);
+        peri_loop_step(loop, false);
+        calm = is_busy(loop) || peri_loop_next_ms(loop) == 0 ? 0 : calm + 1;
+    }
+}
+
+uint64_t peri_loop_next_ms(const struct peri_loop *loop) {
+    if (loop->count == 0) return UINT64_MAX;
+    uint64_t due = loop->heap[1]->queued_ms, now = peri_loop_now_ms(loop);
+    return due > now ? due - now : 0;
 }

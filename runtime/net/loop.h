@@ -76,5 +76,9 @@ PERI_MUST_USE enum peri_err peri_loop_on_signal(struct peri_loop *loop, int sign
 /* Tests: time stands still from now on and moves only here; due timers fire in order. */
 void peri_loop_use_fake_time(struct peri_loop *loop);
 void peri_loop_advance(struct peri_loop *loop, uint64_t ms);
+/* With a fake clock: turn until nothing is ready any more, however often that makes something else ready. */
+void peri_loop_settle(struct peri_loop *loop);
+/* Milliseconds until the first timer is looked at, which may find that it is due later; UINT64_MAX: none is armed. */
+uint64_t peri_loop_next_ms(const struct peri_loop *loop);
 
 #endif

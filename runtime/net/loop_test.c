@@ -99,3 +99,45 @@ TEST(a_real_timer_ends_a_real_wait) {
     peri_loop_run(loop);
     peri_loop_free(loop);
 }
+
+struct chain {
+    struct peri_loop *loop;
+    struct peri_timer timer;
+    int left;
+    bool is_posted;
+};
+
+static void on_posted(void *arg) {
+    struct chain *c = arg;
+    c->is_posted = true;
+}
+
+static void on_link(void *arg) {
+    struct chain *c = arg;
+    if (--c->left > 0)
+        peri_timer_start(&c->timer, 0);
+    else
+        CHECK_EQ(peri_loop_post(c->loop, on_posted, c), PERI_OK);
+}
+
+TEST(settling_runs_whatever_becomes_ready_and_no_time_passes) {
+    struct chain c = { .left = 20 };
+    CHECK_EQ(peri_loop_new(&c.loop), PERI_OK);
+    peri_loop_use_fake_time(c.loop);
+    uint64_t before = peri_loop_now_ms(c.loop);
+    CHECK_EQ(peri_loop_next_ms(c.loop), UINT64_MAX);
+    peri_timer_init(&c.timer, c.loop, on_link, &c);
+    peri_timer_start(&c.timer, 0);
+    peri_loop_settle(c.loop);
+    CHECK_EQ(c.left, 0);
+    CHECK(c.is_posted);
+    CHECK_EQ(peri_loop_now_ms(c.loop), before);
+    c.left = 2;
+    peri_timer_start(&c.timer, 30);
+    peri_loop_settle(c.loop);
+    CHECK_EQ(c.left, 2);
+    CHECK_EQ(peri_loop_next_ms(c.loop), 30);
+    peri_loop_advance(c.loop, 30);
+    CHECK_EQ(c.left, 0);
+    peri_loop_free(c.loop);
+}
