@@ -32,6 +32,10 @@ struct peri_client_options {
     /* Said for each address just before a connection is made to it, after name resolution: gives false to
      * refuse (hosts supplied by strangers must not lead into private networks). NULL: everything goes. */
     bool (*may_connect)(void *arg, const struct sockaddr *address, bool is_restricted);
+    /* Leads connections elsewhere, for simulations: gives a new stream socket, which is the client's from then on,
+     * and puts the address that it is to connect to, at once, in the place of the one it got (at most
+     * sizeof(struct sockaddr) bytes); or -1 when nobody answers there. NULL: nothing is led elsewhere. */
+    int (*dial)(void *arg, struct sockaddr *address, socklen_t *length);
     void *arg;
 };
 

@@ -158,6 +158,19 @@ int peri_watch_socket(CURL *easy, curl_socket_t fd, int what, void *multi, void 
     return 0;
 }
 
+static curl_socket_t open_socket(struct peri_client *c, struct curl_sockaddr *address) {
+    if (c->options.dial == NULL)
+        return socket(address->family, address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK,
+                      address->protocol);
+    /* libcurl connects to what stands in `address` after this. That the socket is connected already
+     * (CURL_SOCKOPT_ALREADY_CONNECTED) is something 7.88 does not listen to. */
+    socklen_t length = address->addrlen;
+    curl_socket_t fd = c->options.dial(c->options.arg, &address->addr, &length);
+    address->family = address->addr.sa_family;
+    address->addrlen = length;
+    return fd;
+}
+
 curl_socket_t peri_watch_open(void *easy, curlsocktype purpose, struct curl_sockaddr *address) {
     struct peri_call *call = ((struct peri_easy *)easy)->call;
     struct peri_client *c = call->client;
@@ -167,8 +180,7 @@ curl_socket_t peri_watch_open(void *easy, curlsocktype purpose, struct curl_sock
         call->was_refused = true;
         return CURL_SOCKET_BAD;
     }
-    curl_socket_t fd = socket(address->family, address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK,
-                              address->protocol);
+    curl_socket_t fd = open_socket(c, address);
     if (fd >= 0) call->opened_socket = true;
     if (call->is_connected) peri_call_on_reconnect(call);
     return fd;
