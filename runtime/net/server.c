@@ -47,7 +47,7 @@ void peri_server_limits_fill(struct peri_server_limits *limits) {
 static void on_listener(uv_poll_t *poll, int status, int events);
 
 static void start_accepting(struct peri_server *s) {
-    if (s->is_accepting || s->is_draining || s->is_closing) return;
+    if (s->fd < 0 || s->is_accepting || s->is_draining || s->is_closing) return;
     s->is_accepting = uv_poll_start(&s->listener, UV_READABLE, on_listener) == 0;
 }
 
@@ -157,14 +157,11 @@ static void release(struct peri_server *s) {
     peri_free(s->spare);
 }
 
-enum peri_err peri_server_open(struct peri_server **out, struct peri_loop *loop,
-                               struct peri_str address, bool reuse_port,
-                               const struct peri_server_limits *limits,
-                               const struct peri_server_ops *ops, void *arg,
-                               struct peri_fault *fault) {
-    enum peri_err err;
+enum peri_err peri_server_new(struct peri_server **out, struct peri_loop *loop,
+                              const struct peri_server_limits *limits,
+                              const struct peri_server_ops *ops, void *arg) {
     struct peri_server *s = peri_calloc(1, sizeof *s);
-    if (s == NULL) return peri_fault_set(fault, PERI_ENOMEM, "out of memory");
+    if (s == NULL) return PERI_ENOMEM;
     s->loop = loop;
     s->ops = ops;
     s->arg = arg;
@@ -176,12 +173,28 @@ enum peri_err peri_server_open(struct peri_server **out, struct peri_loop *loop,
     peri_list_init(&s->conns);
     peri_list_init(&s->idle);
     peri_timer_init(&s->pause, loop, on_pause_over, s);
-    if ((err = peri_addr_parse(&s->addr, address, fault)) != PERI_OK) goto fail;
     s->scratch = peri_malloc(PERI_CONN_READ_MAX);
     if (s->scratch == NULL) {
-        err = peri_fault_set(fault, PERI_ENOMEM, "out of memory");
-        goto fail;
+        peri_free(s);
+        return PERI_ENOMEM;
     }
+    *out = s;
+    return PERI_OK;
+}
+
+enum peri_err peri_server_adopt(struct peri_server *s, int fd, const struct peri_addr *peer) {
+    return peri_conn_open(s, fd, peer);
+}
+
+enum peri_err peri_server_open(struct peri_server **out, struct peri_loop *loop,
+                               struct peri_str address, bool reuse_port,
+                               const struct peri_server_limits *limits,
+                               const struct peri_server_ops *ops, void *arg,
+                               struct peri_fault *fault) {
+    struct peri_server *s;
+    enum peri_err err = peri_server_new(&s, loop, limits, ops, arg);
+    if (err != PERI_OK) return peri_fault_set(fault, err, "out of memory");
+    if ((err = peri_addr_parse(&s->addr, address, fault)) != PERI_OK) goto fail;
     s->fd = listen_on(&s->addr, reuse_port);
     if (s->fd < 0 || uv_poll_init(peri_loop_uv(loop), &s->listener, s->fd) != 0) {
         err = peri_fault_set(fault, PERI_EIO, "cannot listen on %.*s: %s", PERI_STR_ARGS(address),
@@ -203,10 +216,10 @@ void peri_server_drain(struct peri_server *s) {
     struct peri_list *at, *spare;
     if (s->is_draining) return;
     /* Who is in the system's queue was let in already; who comes later must be refused, not left waiting. */
-    for (int i = 0; i < BACKLOG && accept_one(s); i++) continue;
+    for (int i = 0; s->fd >= 0 && i < BACKLOG && accept_one(s); i++) continue;
     s->is_draining = true;
     stop_accepting(s);
-    shutdown(s->fd, SHUT_RD);
+    if (s->fd >= 0) shutdown(s->fd, SHUT_RD);
     peri_list_each(at, spare, &s->idle)
         peri_conn_close(peri_list_entry(at, struct peri_conn, idle));
 }
@@ -218,6 +231,11 @@ void peri_server_close(struct peri_server *s) {
     peri_timer_stop(&s->pause);
     while (!peri_list_is_empty(&s->conns))
         peri_conn_gone(peri_list_entry(s->conns.next, struct peri_conn, all));
+    if (s->fd < 0) {
+        release(s);
+        peri_free(s);
+        return;
+    }
     if (s->addr.sa.any.sa_family == AF_UNIX) unlink(s->addr.sa.local.sun_path);
     uv_close((uv_handle_t *)&s->listener, on_listener_closed);
     release(s);

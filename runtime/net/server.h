@@ -18,6 +18,7 @@
 #define PERI_NET_SERVER_H
 
 #include "base/arena.h"
+#include "net/addr.h"
 #include "net/loop.h"
 
 struct peri_server;
@@ -61,6 +62,16 @@ PERI_MUST_USE enum peri_err peri_server_open(struct peri_server **out, struct pe
                                              const struct peri_server_limits *limits,
                                              const struct peri_server_ops *ops, void *arg,
                                              struct peri_fault *fault);
+/* A server that listens nowhere: it has the connections that peri_server_adopt gives it.
+ *   gives   PERI_OK · PERI_ENOMEM */
+PERI_MUST_USE enum peri_err peri_server_new(struct peri_server **out, struct peri_loop *loop,
+                                            const struct peri_server_limits *limits,
+                                            const struct peri_server_ops *ops, void *arg);
+/* A stream socket that is connected becomes a client's connection. The descriptor is taken in any case.
+ *   peer    what peri_exchange_peer says
+ *   gives   PERI_OK · PERI_ENOMEM · PERI_EIO */
+PERI_MUST_USE enum peri_err peri_server_adopt(struct peri_server *s, int fd,
+                                              const struct peri_addr *peer);
 /* Refuse new connections; idle connections close; those busy close after their answer ("connection: close"). */
 void peri_server_drain(struct peri_server *s);
 /* Closes every connection (on_gone runs for open exchanges) and frees. Not from inside one of its callbacks.

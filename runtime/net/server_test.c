@@ -289,3 +289,24 @@ TEST(server_limits_are_its_own) {
         rig_close(&r);
     }
 }
+
+TEST(server_that_listens_nowhere_serves_connections_it_is_given) {
+    struct rig r;
+    int ends[2];
+    struct peri_addr peer;
+    rig_open(&r, ANSWER_AT_ONCE, NULL);
+    peri_server_close(r.server);
+    CHECK_EQ(peri_server_new(&r.server, r.loop, NULL, &ops, &r), PERI_OK);
+    CHECK_EQ(peri_addr_parse(&peer, PERI_STR("10.0.0.1:77"), NULL), PERI_OK);
+    CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+    CHECK_EQ(peri_server_adopt(r.server, ends[1], &peer), PERI_OK);
+    CHECK_EQ(peri_server_connections(r.server), 1);
+    say(&r, ends[0], GET_A);
+    CHECK(has(hear(&r, ends[0]), "200 OK"));
+    peri_server_drain(r.server);
+    hear(&r, ends[0]);
+    CHECK(heard_end);
+    CHECK_EQ(peri_server_connections(r.server), 0);
+    close(ends[0]);
+    rig_close(&r);
+}
