@@ -189,8 +189,8 @@ void peri_runtime_slot_freed(struct peri_runtime *rt) {
 
 static enum peri_err open_log(struct peri_runtime *rt, struct peri_fault *fault) {
     struct peri_str file = rt->config->log_file;
-    rt->log_fd = 2;
-    if (file.n > 0 && !peri_str_eq(file, PERI_STR("-"))) {
+    rt->log_fd = rt->world.log_fd > 0 ? rt->world.log_fd : 2;
+    if (rt->world.log_fd == 0 && file.n > 0 && !peri_str_eq(file, PERI_STR("-"))) {
         rt->log_fd = open(file.p, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
         if (rt->log_fd < 0)
             return peri_fault_set(fault, PERI_EIO, "log file '%s': %s", file.p, strerror(errno));
@@ -208,12 +208,13 @@ static unsigned cores(void) {
 
 enum peri_err peri_runtime_new(struct peri_runtime **out, struct peri_config *config,
                                const struct peri_policy_source *policies, unsigned workers,
-                               struct peri_fault *fault) {
+                               const struct peri_world *world, struct peri_fault *fault) {
     struct peri_runtime *rt = peri_calloc(1, sizeof *rt);
     if (rt == NULL) return peri_fault_set(fault, PERI_ENOMEM, "out of memory");
     pthread_mutex_init(&rt->lock, NULL);
     rt->config = peri_config_ref(config);
-    rt->clock = &peri_clock_real;
+    if (world != NULL) rt->world = *world;
+    rt->clock = rt->world.clock != NULL ? rt->world.clock : &peri_clock_real;
     rt->started_ns = peri_clock_wall_ns(rt->clock);
     rt->log_fd = -1;
     if (policies != NULL) rt->policies = *policies;

@@ -8,8 +8,18 @@
 #include "core/gonka_sign.h"
 #include "core/worker.h"
 
+/* What a runtime stands on beside its configuration: a simulation supplies its own. What is zero is the machine's. */
+struct peri_world {
+    const struct peri_clock *clock;
+    /* As in struct peri_client_options: then nothing opens a socket, and policies do not fetch. */
+    int (*dial)(void *arg, struct sockaddr *address, socklen_t *length);
+    void *arg;
+    int log_fd; /* instead of the configured file; stays the caller's */
+};
+
 struct peri_runtime {
     struct peri_config *config; /* under lock after start */
+    struct peri_world world;
     const struct peri_clock *clock;
     struct peri_vitals_table *vitals;
     struct peri_worker **workers;
@@ -35,10 +45,12 @@ struct peri_runtime {
 
 /*   config    one reference is taken
  *   policies  copied; `load` is called once now when the configuration names policies
+ *   world     copied; NULL: the real one
  *   gives     PERI_OK · PERI_ECONFIG, PERI_EIO, PERI_ENOMEM with the reason */
 PERI_MUST_USE enum peri_err peri_runtime_new(struct peri_runtime **out, struct peri_config *config,
                                              const struct peri_policy_source *policies,
-                                             unsigned workers, struct peri_fault *fault);
+                                             unsigned workers, const struct peri_world *world,
+                                             struct peri_fault *fault);
 /* Threads must have been joined. Takes NULL. */
 void peri_runtime_free(struct peri_runtime *rt);
 

@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "base/mem.h"
@@ -109,6 +110,7 @@ void peri_worker_drain(struct peri_worker *w) {
     if (w->is_draining) return;
     w->is_draining = true;
     for (size_t i = 0; i < w->server_count; i++) peri_server_drain(w->servers[i]);
+    if (w->adopted != NULL) peri_server_drain(w->adopted);
     peri_timer_start(&w->drain, w->config->drain_ms);
 }
 
@@ -142,6 +144,15 @@ enum peri_err peri_worker_listen(struct peri_worker *w, struct peri_fault *fault
         w->server_count++;
     }
     return PERI_OK;
+}
+
+enum peri_err peri_worker_adopt(struct peri_worker *w, int fd, const struct peri_addr *peer) {
+    enum peri_err err = PERI_OK;
+    if (w->adopted == NULL)
+        err = peri_server_new(&w->adopted, w->loop, &w->config->limits, &server_ops, w);
+    if (err == PERI_OK) return peri_server_adopt(w->adopted, fd, peer);
+    close(fd);
+    return err;
 }
 
 /* Hosts whose addresses strangers supply must not lead into somebody's own network; the name has been resolved by now,
@@ -179,7 +190,9 @@ enum peri_err peri_worker_new(struct peri_worker **out, struct peri_runtime *rt,
     enum peri_err err = peri_loop_new(&w->loop);
     if (err == PERI_OK)
         err = peri_client_new(&w->client, w->loop,
-                              &(struct peri_client_options){ .may_connect = may_connect });
+                              &(struct peri_client_options){ .may_connect = may_connect,
+                                                             .dial = rt->world.dial,
+                                                             .arg = rt->world.arg });
     if (err != PERI_OK) {
         peri_worker_free(w);
         return peri_fault_set(fault, err, "a worker could not start: %s", peri_err_text(err));
@@ -196,6 +209,7 @@ void peri_worker_free(struct peri_worker *w) {
     if (w->loop != NULL) peri_loop_drain(w->loop); /* news that came after its last turn */
     struct peri_list *at, *spare;
     for (size_t i = 0; i < w->server_count; i++) peri_server_close(w->servers[i]);
+    peri_server_close(w->adopted);
     if (w->loop != NULL)
         peri_loop_step(w->loop, false); /* messages that came after the last turn */
     peri_list_each(at, spare, &w->requests)

@@ -24,6 +24,7 @@ struct peri_worker {
     struct peri_client *client;
     struct peri_server *servers[PERI_LISTEN_MAX];
     size_t server_count;
+    struct peri_server *adopted; /* connections that came from nowhere; NULL: none did */
     struct peri_log log;
     struct peri_rand rand;
     struct peri_turn turn;      /* end of a loop turn: flush the log, pick up a fleet */
@@ -51,6 +52,10 @@ PERI_MUST_USE enum peri_err peri_worker_new(struct peri_worker **out, struct per
 void peri_worker_free(struct peri_worker *w);
 /* Open every listener of the configuration. */
 PERI_MUST_USE enum peri_err peri_worker_listen(struct peri_worker *w, struct peri_fault *fault);
+/* A connection that somebody made becomes a client's; the descriptor is taken in any case.
+ *   gives   PERI_OK · PERI_ENOMEM · PERI_EIO */
+PERI_MUST_USE enum peri_err peri_worker_adopt(struct peri_worker *w, int fd,
+                                              const struct peri_addr *peer);
 /* Stop accepting; when the last answer has left, or the drain time is over, the loop stops. */
 void peri_worker_drain(struct peri_worker *w);
 /* Pick up a newer fleet and configuration now. */

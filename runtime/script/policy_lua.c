@@ -369,6 +369,12 @@ static int open_bindings(lua_State *L) {
     return 0;
 }
 
+/* In a simulated world there is nobody to fetch from. */
+static enum peri_fetch_right fetch_nowhere(void *host, struct peri_str url_host, unsigned port) {
+    (void)host, (void)url_host, (void)port;
+    return PERI_FETCH_NOWHERE;
+}
+
 static enum peri_err open_set(struct peri_policy_home *home, struct peri_policy **out,
                               struct peri_policy_program *program, struct peri_worker *w,
                               uint64_t generation, struct peri_fault *fault) {
@@ -392,6 +398,9 @@ static enum peri_err open_set(struct peri_policy_home *home, struct peri_policy 
         .shared = home->shared,
         .host = set,
         .search = search,
+        .seed = c->seed == 0 || w == NULL ? 0 : c->seed + w->index,
+        .clock = w == NULL ? NULL : w->runtime->clock,
+        .fetch_right = w != NULL && w->runtime->world.dial != NULL ? fetch_nowhere : NULL,
     };
     enum peri_err err = peri_state_new(&set->state, &options);
     if (err != PERI_OK)

@@ -32,16 +32,17 @@ static void c_drop(void *arg, void *program) { (void)arg, (void)program; }
 
 /* ---- Life ---- */
 
-enum peri_err peri_router_new_with(struct peri_router **out, struct peri_config *config,
-                                   const struct peri_router_options *options,
-                                   struct peri_fault *fault) {
+static enum peri_err make(struct peri_router **out, struct peri_config *config,
+                          const struct peri_router_options *options, const struct peri_world *world,
+                          struct peri_fault *fault) {
     static const struct peri_router_options none = { 0 };
     if (options == NULL) options = &none;
     struct peri_router *r = peri_calloc(1, sizeof *r);
     if (r == NULL) return peri_fault_set(fault, PERI_ENOMEM, "out of memory");
     r->home.config = peri_config_ref(config);
     r->home.lua_dir = options->lua_dir != NULL ? options->lua_dir : PERI_LUA_DIR;
-    enum peri_err err = peri_shared_new(&r->shared, 0, &peri_clock_real);
+    enum peri_err err = peri_shared_new(
+        &r->shared, 0, world != NULL && world->clock != NULL ? world->clock : &peri_clock_real);
     if (err != PERI_OK) {
         peri_router_free(r);
         return peri_fault_set(fault, err, "out of memory");
@@ -55,13 +56,19 @@ enum peri_err peri_router_new_with(struct peri_router **out, struct peri_config 
                                             .name = PERI_STR("c") };
         source = (struct peri_policy_source){ c_load, c_open, c_drop, r };
     }
-    err = peri_runtime_new(&r->runtime, config, &source, options->workers, fault);
+    err = peri_runtime_new(&r->runtime, config, &source, options->workers, world, fault);
     if (err != PERI_OK) {
         peri_router_free(r);
         return err;
     }
     *out = r;
     return PERI_OK;
+}
+
+enum peri_err peri_router_new_with(struct peri_router **out, struct peri_config *config,
+                                   const struct peri_router_options *options,
+                                   struct peri_fault *fault) {
+    return make(out, config, options, NULL, fault);
 }
 
 static enum peri_err load_config(struct peri_config **out, const struct peri_router_options *o,
@@ -86,14 +93,20 @@ static enum peri_err load_config(struct peri_config **out, const struct peri_rou
     return err;
 }
 
-enum peri_err peri_router_new(struct peri_router **out, const struct peri_router_options *options,
-                              struct peri_fault *fault) {
+enum peri_err peri_router_new_in(struct peri_router **out,
+                                 const struct peri_router_options *options,
+                                 const struct peri_world *world, struct peri_fault *fault) {
     struct peri_config *config;
     enum peri_err err = load_config(&config, options, fault);
     if (err != PERI_OK) return err;
-    err = peri_router_new_with(out, config, options, fault);
+    err = make(out, config, options, world, fault);
     peri_config_unref(config);
     return err;
+}
+
+enum peri_err peri_router_new(struct peri_router **out, const struct peri_router_options *options,
+                              struct peri_fault *fault) {
+    return peri_router_new_in(out, options, NULL, fault);
 }
 
 void peri_router_free(struct peri_router *r) {

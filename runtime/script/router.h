@@ -18,6 +18,11 @@ PERI_MUST_USE enum peri_err peri_router_new_with(struct peri_router **out,
                                                  struct peri_config *config,
                                                  const struct peri_router_options *options,
                                                  struct peri_fault *fault);
+/* As peri_router_new, in a world that is not the machine's. `world` is copied; what it points to outlives the router. */
+PERI_MUST_USE enum peri_err peri_router_new_in(struct peri_router **out,
+                                               const struct peri_router_options *options,
+                                               const struct peri_world *world,
+                                               struct peri_fault *fault);
 /* Put another configuration in force: providers, keys, limits of new requests, policies. What it takes a restart for
  * (listen, workers, log) stays as it was. Nothing changes when anything is wrong with it.
  *   generation   out, may be NULL: of the policies */
