@@ -13,11 +13,21 @@ local function is_object(value)
   return type(value) == "userdata" and json.kind(value) == "object"
 end
 
+local function is_array(value)
+  return type(value) == "userdata" and json.kind(value) == "array"
+end
+
 --- A schema that may stand there as text.
 local function parsed(value)
   if type(value) ~= "string" then return value end
   local doc = json.document(value)
   return is_object(doc) and doc or value
+end
+
+--- True is the schema that takes everything.
+local function parsed_schema(value)
+  if value == true then return json.object {} end
+  return parsed(value)
 end
 
 local function json_schema(body, name)
@@ -75,14 +85,14 @@ end
 local function repair_wrapper(c, format)
   local wrapper = format.json_schema
   if not is_object(wrapper) then
-    local body = parsed(format.schema)
-    if not is_object(body) then return false end
+    local body = parsed_schema(format.schema)
+    if json.kind(body) ~= "object" then return false end
     format.json_schema = { name = type(format.name) == "string" and format.name or "answer", schema = body }
     wrapper = format.json_schema
     c:note "rewrote response_format"
   elseif not is_object(wrapper.schema) then
-    local body = parsed(wrapper.schema)
-    if not is_object(body) then
+    local body = parsed_schema(wrapper.schema)
+    if json.kind(body) ~= "object" then
       if wrapper.schema ~= nil then return false end
       if wrapper.type == nil and wrapper.properties == nil then
         format.json_schema = nil
@@ -116,13 +126,20 @@ local function repair_kind(c, format)
   end
 end
 
+--- Does it say no more than that there is a type, and not which?
+local function says_nothing(format)
+  local kind, count = format.type, json.len(format)
+  local is_blank = kind == json.null or type(kind) == "string" and words.is_blank(kind)
+  return count == 0 or count == 1 and is_blank
+end
+
 function formats.response_format(c)
   local format = c.top.response_format
   if type(format) == "string" and kinds[format:lower()] and kinds[format:lower()] ~= "json_schema" then
     c:set("response_format", { type = kinds[format:lower()] })
     return c:note "rewrote response_format"
   end
-  if type(format) == "userdata" and json.len(format) == 0 then
+  if is_object(format) and says_nothing(format) or is_array(format) and #format == 0 then
     c:set("response_format", nil)
     return c:note "dropped an empty response_format"
   end
@@ -144,11 +161,18 @@ end
 local known = { json = true, regex = true, choice = true, grammar = true, json_object = true, structural_tag = true,
   whitespace_pattern = true, disable_any_whitespace = true, disable_additional_properties = true }
 
+--- Blanks between tokens mean nothing; a pattern for them that no engine reads may go.
+local function is_pattern(value)
+  return type(value) == "string" and repair_schema.pattern(value) ~= nil
+end
+
 local function repair_members(c, value)
   local others = {}
   for name, member in pairs(value) do
     local is_flag = name:find "^disable_" ~= nil
-    if not known[name] or (is_flag and type(member) ~= "boolean") or member == json.null then
+    local is_unreadable = is_flag and type(member) ~= "boolean"
+      or name == "whitespace_pattern" and not is_pattern(member)
+    if not known[name] or is_unreadable or member == json.null then
       others[#others + 1] = name
     end
   end
@@ -157,10 +181,11 @@ local function repair_members(c, value)
     if not name:find "^_backend" then c:note("dropped structured_outputs." .. name) end
   end
   for _, name in ipairs { "json", "structural_tag" } do
-    local body = parsed(value[name])
-    if body ~= value[name] then
+    local given = value[name]
+    local body = name == "json" and parsed_schema(given) or parsed(given)
+    if body ~= given then
       value[name] = body
-      c:note("read structured_outputs." .. name .. " from text")
+      c:note("rewrote structured_outputs." .. name)
     end
   end
 end
@@ -170,7 +195,7 @@ local function repair_values(c, value)
   if type(choice) == "string" then
     value.choice = json.array { choice }
     c:note "made structured_outputs.choice a list"
-  elseif type(choice) == "userdata" and json.kind(choice) == "array" then
+  elseif is_array(choice) then
     for i = 1, #choice do
       if type(choice[i]) == "number" then choice[i] = json.encode(choice[i]) end
     end
@@ -200,8 +225,21 @@ local function as_response_format(c, value)
   c:note "structured_outputs became response_format"
 end
 
+--- Does response_format say what structured_outputs does?
+local function is_said_twice(format, value)
+  if not is_object(format) or constraints_of(value) ~= 1 then return false end
+  if format.type == "json_object" then return value.json_object == true end
+  local wrapper = format.json_schema
+  return format.type == "json_schema" and is_object(wrapper) and value.json ~= nil and wrapper.schema ~= nil
+    and json.same(wrapper.schema, value.json)
+end
+
 function formats.structured_outputs(c)
   local value = c.top.structured_outputs
+  if is_array(value) and #value == 0 then
+    c:set("structured_outputs", nil)
+    return c:note "dropped structured_outputs: it constrains nothing"
+  end
   if not is_object(value) then return end
   repair_members(c, value)
   if constraints_of(value) == 0 then
@@ -213,6 +251,9 @@ function formats.structured_outputs(c)
   if is_object(format) and format.type == "text" then
     c:set("response_format", nil)
     c:note "dropped response_format text beside structured_outputs"
+  elseif is_said_twice(format, value) then
+    c:set("structured_outputs", nil)
+    return c:note "dropped structured_outputs: response_format says the same"
   end
   if c.family.structured_outputs == false and c.top.response_format == nil then return as_response_format(c, value) end
   if is_object(value.json) then

@@ -347,6 +347,17 @@ local function repair_one(c, state, message, has_text)
   return act(c, state, message, has_text) and is_clean
 end
 
+--- The only message of a request is the user's when it does not say whose it is.
+local function name_only_role(c, list)
+  local message = #list == 1 and list[1]
+  if not is_object(message) or message.tool_call_id ~= nil then return end
+  local role = message.role
+  if role == nil or role == null or type(role) == "string" and is_blank(role) then
+    message.role = "user"
+    c:note "corrected a role to user"
+  end
+end
+
 function messages.run(c)
   local list = c.top.messages
   if type(list) == "string" and not is_blank(list) then
@@ -359,6 +370,7 @@ function messages.run(c)
     c:note "made messages a list"
   end
   if not is_kind(list, "array") then return end
+  name_only_role(c, list)
   local state, are_good, i = { open = {} }, true, 0
   while i < #list do
     i = i + 1

@@ -215,8 +215,26 @@ local function as_list(c, name, to)
   c:note(only ~= nil and ("made %s a list"):format(name) or "dropped " .. name)
 end
 
+--- Of too many texts, or too long ones, those that begin with another one never end an answer: the other does before.
+local function drop_implied_stops(c, list)
+  local is_too_much = #list > 16
+  for i = 1, #list do is_too_much = is_too_much or #list[i] > 256 end
+  if not is_too_much then return end
+  for i = #list, 1, -1 do
+    for k = 1, #list do
+      local begin = list[k]
+      if k ~= i and begin ~= "" and list[i]:sub(1, #begin) == begin then
+        json.remove(list, i)
+        c:note "dropped texts of stop that others imply"
+        break
+      end
+    end
+  end
+end
+
 function params.stop(c)
   if type(c.top.stop) ~= "string" then as_list(c, "stop", as_text) end
+  if is_kind(c.top.stop, "array") then drop_implied_stops(c, c.top.stop) end
 end
 
 function params.bad_words(c)

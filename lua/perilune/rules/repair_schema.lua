@@ -218,6 +218,46 @@ function repair.collapse_nullable(root)
   collapse(root)
 end
 
+-- ---- The same in fewer levels and nodes ----
+
+--- The types of arms that say nothing but one type each; nil when one says more.
+local function arm_types(arms)
+  local types, seen = json.array {}, {}
+  for i = 1, #arms do
+    local arm = arms[i]
+    local name = is_object(arm) and json.len(arm) == 1 and arm.type
+    if not schema.types[name] then return nil end
+    if not seen[name] then types[#types + 1] = name end
+    seen[name] = true
+  end
+  return types, seen
+end
+
+--- One list of arms. A single one stands for the node; those that are types only are a list of types.
+local function merge_arms(node, name)
+  local arms = node[name]
+  if not is_kind(arms, "array") then return end
+  if #arms == 1 and json.len(node) == 1 and is_object(arms[1]) then
+    local only = json.document(json.text(arms[1]))
+    node[name] = nil
+    for key, value in pairs(only) do node[key] = value end
+    return
+  end
+  local types, seen = arm_types(arms)
+  -- An integer is a number: of one of both it would have to be neither.
+  if types and name == "oneOf" and (#types < #arms or seen.integer and seen.number) then types = nil end
+  if types and #types > 0 and name ~= "allOf" and node.type == nil then
+    node.type = #types == 1 and types[1] or types
+    node[name] = nil
+  end
+end
+
+--- Say the same with fewer nodes.
+local function merge(node)
+  each_child(node, function(_, _, child) merge(child) end)
+  for _, name in ipairs { "anyOf", "oneOf", "allOf" } do merge_arms(node, name) end
+end
+
 -- ---- Pruning ----
 
 --- What is below `depth` becomes an open schema of the same type, and long lists of alternatives are dropped.
@@ -297,10 +337,15 @@ function repair.run(root, limits, levels, may_prune)
   repair.inline(root)
   repair_keywords(root, limits)
   local fault = fault_of(root, limits, levels)
-  if not fault or not may_prune then return "rewrote", fault == too_deep, not fault end
+  if not fault then return "rewrote", false, true end
+  merge(root)
   for _, most in ipairs { 1000, 200, 0 } do
     if not schema.size_fault(json.text(root), limits.bytes) then break end
     shorten(root, most)
+  end
+  if not may_prune then
+    fault = fault_of(root, limits, levels)
+    return "rewrote", fault == too_deep, not fault
   end
   for depth = limits.depth, 1, -1 do
     if not fault_of(root, limits, levels) then return "simplified", false, true end

@@ -43,11 +43,23 @@ function tools.functions(c)
   c:note "functions became tools"
 end
 
+--- Is there nothing that could be called? A name that is missing or blank, and nothing beside it.
+local function declares_nothing(func)
+  local name = func.name
+  local is_nameless = name == nil or name == json.null or type(name) == "string" and words.is_blank(name)
+  return is_nameless and json.len(func) == (name ~= nil and 1 or 0)
+end
+
 --- One declaration in the shape that is wanted; false when there is no tool in it, or one that the network has not.
 local function reshape(tool)
   if tool == json.null then return false end
   if not is_object(tool) then return nil end
-  if is_object(tool["function"]) then
+  local func = tool["function"]
+  if (func == nil or func == json.null) and tool.type == "function" and json.len(tool) == (func ~= nil and 2 or 1) then
+    return false
+  end
+  if is_object(func) then
+    if declares_nothing(func) then return false end
     if tool.type ~= "function" then tool.type = "function" end
     return nil
   end
