@@ -1,8 +1,8 @@
 # Sourced by run.sh: the gateways, their configurations and how each is started. Needs $work (a directory), $build,
 # $upstream_port. `port_of` and `start_gateway` take one of the names in $gateways.
 
-gateways=(nginx nginx-lua haproxy perilune)
-declare -A port_of=([nginx]=18081 [nginx-lua]=18082 [haproxy]=18083 [perilune]=18084)
+gateways=(nginx nginx-lua haproxy perilune perilune-signed)
+declare -A port_of=([nginx]=18081 [nginx-lua]=18082 [haproxy]=18083 [perilune]=18084 [perilune-signed]=18085)
 
 nginx_common() {
   cat <<CONF
@@ -115,6 +115,31 @@ return {
 CONF
 }
 
+# The same work towards three Gonka hosts: each request is signed by a key of this run.
+write_perilune-signed() {
+  local host=http://127.0.0.1:$upstream_port
+  cat <<CONF
+return {
+  listen = "127.0.0.1:${port_of[perilune-signed]}",
+  workers = 1,
+  providers = {
+    { id = "gonka", network = "gonka", private_key = secret "file:$(signing_key)", endpoints = {
+      "$host/v1;gonka1y2a9p56kv044327uycmqdexl7zs82fs5ryv5le",
+      "$host/b/v1;gonka1dkl4mah5erqggvhqkpc8j3qs5tyuetgdy552cp",
+      "$host/c/v1;gonka1v8gk5z7gcv72447yfcd2y8g78qk05yc4f3nk4w",
+    } },
+  },
+  policies = { "$root/policies/weighted.lua" },
+}
+CONF
+}
+
+# A key nobody has used, in a file; made when it is first asked for.
+signing_key() {
+  [ -e "$work/key" ] || "$build/perilune" keygen --out "$work/key" >/dev/null
+  echo "$work/key"
+}
+
 # launch NAME COMMAND…: on core 0, output to a log, its process id in $pid.
 launch() {
   local name=$1
@@ -125,11 +150,11 @@ launch() {
 
 start_gateway() {
   local name=$1 config=$work/$1.conf
-  [ "$name" != perilune ] || config=$work/perilune.lua
+  [[ "$name" != perilune* ]] || config=$work/$name.lua
   "write_$name" >"$config"
   case "$name" in
     nginx | nginx-lua) launch "$name" nginx -p "$work" -e "$work/$name.log" -c "$config" ;;
     haproxy) launch "$name" haproxy -db -f "$config" ;;
-    perilune) launch "$name" "$build/perilune" serve --config "$config" ;;
+    perilune | perilune-signed) launch "$name" "$build/perilune" serve --config "$config" ;;
   esac
 }

@@ -112,9 +112,20 @@ local function print_open()
   end
 end
 
+local function print_signatures()
+  for _, bytes in ipairs { "1024", "65536" } do
+    local plain = figure("signature", "perilune-signed", bytes)
+    if plain then
+      print(("\nsignature over %s bytes: %.1f us CPU, verified %.1f us"):format(bytes, plain,
+        figure("signature", "perilune-signed", bytes, 2)))
+    end
+  end
+end
+
 local function compare()
   print_proxied()
   print_open()
+  print_signatures()
   local out = { gateways = {}, instructions = instructions() }
   for _, gateway in ipairs(gateways) do
     local all = child(out.gateways, gateway)
@@ -122,7 +133,7 @@ local function compare()
       for kind, columns in pairs(by_gateway[gateway] or {}) do
         local place = child(child(all, what), kind)
         local names = what == "rss" and { "kib" } or what == "start" and { "ms" }
-          or { "cpu_ns", "per_second", "p50_us", "p99_us", "errors" }
+          or what == "signature" and { "plain_us", "verified_us" } or { "cpu_ns", "per_second", "p50_us", "p99_us", "errors" }
         for i, name in ipairs(names) do place[name] = columns[i] and median(columns[i]) end
       end
     end

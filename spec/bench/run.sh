@@ -7,7 +7,7 @@
 #   spec/bench/run.sh --record                       writes that baseline anew
 #
 # The figure that decides is CPU time per request: what the scheduler gave the gateway's threads, divided by the
-# answers. The gateway has core 0, provider and load share core 1; so requests per second are what the load could
+# answers. perilune-signed sends to Gonka hosts: every request hashed and signed. The gateway has core 0, provider and load share core 1; so requests per second are what the load could
 # ask for, not always the gateway's own limit. Medians over the rounds; neighbours move absolute values by 10-20 %,
 # ratios within one run hold. nginx and HAProxy write no access log, perilune writes its line per request.
 #
@@ -158,7 +158,7 @@ all_instructions() {
 mkdir -p "$build/bench"
 if [ ! -x "$build/perilune" ]; then
   echo "skipped: perilune has no rows, $build/perilune is not built"
-  gateways=("${gateways[@]/perilune/}")
+  gateways=(nginx nginx-lua haproxy)
 fi
 if [ "$mode" != compare ]; then
   all_instructions
@@ -225,6 +225,18 @@ for name in "${chosen[@]}"; do
   done
   stop "$pid"
 done
+
+# Signatures alone, beside what the rows of perilune-signed show.
+measure_signatures() {
+  local needs=(lua5.4 libuv libcurl libcrypto libsecp256k1)
+  cc -O2 -std=c11 -D_GNU_SOURCE -Iruntime -o "$work/sign" spec/bench/sign.c "$build/libperilune.a" \
+    $(pkg-config --libs "${needs[@]}") -lhttp_parser -lpthread -lm
+  "${on_gateway_core[@]}" "$work/sign" >"$work/signatures"
+  while read -r _ bytes plain verified; do
+    note signature perilune-signed "$bytes" "$plain" "$verified"
+  done <"$work/signatures"
+}
+if [[ " ${chosen[*]} " == *" perilune-signed "* ]]; then measure_signatures; fi
 
 if [[ " ${chosen[*]} " == *" perilune "* ]]; then
   echo "perilune: instructions per request" >&2
