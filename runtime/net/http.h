@@ -15,6 +15,7 @@
 #ifndef PERI_NET_HTTP_H
 #define PERI_NET_HTTP_H
 
+#include "net/chunked.h"
 #include "net/server.h"
 
 #define PERI_HTTP_PADDING 32
@@ -50,11 +51,12 @@ struct peri_http {
     size_t line;      /* where the line being gathered starts */
     size_t fields_at; /* the table of headers */
     size_t body_at;
-    uint64_t left; /* bytes missing of the body or of this chunk */
-    uint32_t head_n, chunk_overhead;
+    uint64_t left; /* bytes missing of the body */
+    struct peri_chunked chunked;
+    uint32_t head_n, trailer_bytes;
     struct peri_http_span method, path, query, authority;
     uint16_t lines, field_count, status;
-    uint8_t state, chunk_state, chunk_digits, blank_lines;
+    uint8_t state, blank_lines;
     uint8_t minor; /* HTTP/1.minor */
     bool keeps_alive, is_head, expects_continue;
     const char *why; /* static text */
