@@ -29,6 +29,7 @@ static enum peri_err take_status(struct peri_answer_head *h, struct peri_str lin
         return refuse(h, PERI_EPROTO, "the answer has no three-digit status");
     peri_buf_clear(&h->lines);
     h->line_count = 0;
+    h->length = 0;
     h->has_length = h->is_chunked = h->is_closing = false;
     h->is_http1_0 = is_http1 && version.p[7] == '0';
     h->is_http1_1 = is_http1 && !h->is_http1_0;
@@ -45,6 +46,7 @@ static enum peri_err take_framing(struct peri_answer_head *h, struct peri_str na
         if (peri_str_to_u64(&length, value) != PERI_OK || length > INT64_MAX)
             return refuse(h, PERI_EPROTO, "the answer's content-length is not a number");
         h->has_length = true;
+        h->length = length;
     } else if (peri_str_eq_nocase(name, PERI_STR("transfer-encoding"))) {
         if (h->is_chunked || !peri_str_eq_nocase(value, PERI_STR("chunked")))
             return refuse(h, PERI_EPROTO, "the answer's transfer-encoding is not just 'chunked'");

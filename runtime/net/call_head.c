@@ -1,4 +1,4 @@
-/* The head of a request, in one of two forms.
+/* The head of a request, in one of three forms. For a wire it is the plain text.
  *
  * libcurl 7.88 formats a head byte by byte, 125 instructions each: for a 150-byte head a sixth of all that
  * proxying a request costs, and keys of 160 bytes are common. Only the request target is copied whole. So for
@@ -7,7 +7,7 @@
  * has been checked (names are tokens, values hold no control characters, URLs neither), and the lines that
  * libcurl would add are suppressed.
  *
- * The second form, a list of lines, is for HTTP/2, for callers with a user-agent of their own, and for other
+ * The third form, a list of lines, is for HTTP/2, for callers with a user-agent of their own, and for other
  * versions of libcurl, which may look into the target. */
 #include "base/buf.h"
 #include "base/mem.h"
@@ -57,26 +57,47 @@ static char *put_number(char *at, uint64_t n) {
     return put(at, (struct peri_str){ digits + i, sizeof digits - i });
 }
 
-/* One piece: the target, and behind it all of the head. */
-static struct peri_call *alloc_with_target(const struct peri_call_spec *spec) {
-    static const struct peri_str version = PERI_STR_INIT(" HTTP/1.1"),
-                                 host = PERI_STR_INIT("\r\nhost: "),
-                                 length = PERI_STR_INIT("\r\ncontent-length: "),
-                                 agent = PERI_STR_INIT("\r\nuser-agent: perilune");
-    struct peri_str target = peri_url_target(spec->url), authority = peri_url_authority(spec->url);
-    struct peri_call *call = alloc(target.n + version.n + host.n + authority.n + text_bytes(spec) +
-                                   length.n + 20 + agent.n + 1);
-    if (call == NULL) return NULL;
-    char *at = call->target = (char *)(call + 1);
-    at = put(put(at, target), version);
-    if (!has_header(spec, PERI_STR("host"))) at = put(put(at, host), authority);
+/* All but what stands before the target and behind the last value: " HTTP/1.1" and the lines. */
+static size_t rest_bytes(const struct peri_call_spec *spec) {
+    return sizeof " HTTP/1.1\r\nhost: " + peri_url_authority(spec->url).n + text_bytes(spec) +
+           sizeof "\r\ncontent-length: " + 20 + sizeof "\r\nuser-agent: perilune";
+}
+
+static char *put_rest(char *at, const struct peri_call_spec *spec) {
+    at = put(at, PERI_STR(" HTTP/1.1"));
+    if (!has_header(spec, PERI_STR("host")))
+        at = put(put(at, PERI_STR("\r\nhost: ")), peri_url_authority(spec->url));
     for (size_t i = 0; i < spec->header_count; i++) {
         at = put(put(at, PERI_STR("\r\n")), spec->headers[i].name);
         at = put(put(at, PERI_STR(": ")), peri_str_trim(spec->headers[i].value));
     }
-    if (peri_call_sends_body(spec)) at = put_number(put(at, length), spec->body.n);
-    *put(at, agent) = '\0';
+    if (peri_call_sends_body(spec))
+        at = put_number(put(at, PERI_STR("\r\ncontent-length: ")), spec->body.n);
+    if (!has_header(spec, PERI_STR("user-agent")))
+        at = put(at, PERI_STR("\r\nuser-agent: perilune"));
+    return at;
+}
+
+/* One piece: the target, and behind it all of the head. */
+static struct peri_call *alloc_with_target(const struct peri_call_spec *spec) {
+    struct peri_str target = peri_url_target(spec->url);
+    struct peri_call *call = alloc(target.n + rest_bytes(spec) + 1);
+    if (call == NULL) return NULL;
+    call->target = (char *)(call + 1);
+    *put_rest(put(call->target, target), spec) = '\0';
     call->lines = (struct curl_slist *)&quiet[spec->body.n < EXPECT_BYTES ? 1 : 0];
+    return call;
+}
+
+static struct peri_call *alloc_with_text(const struct peri_call_spec *spec) {
+    struct peri_str target = peri_url_target(spec->url);
+    struct peri_call *call =
+        alloc(spec->method.n + 1 + target.n + rest_bytes(spec) + sizeof "\r\n\r\n");
+    if (call == NULL) return NULL;
+    char *text = (char *)(call + 1);
+    char *at = put(put(put(text, spec->method), PERI_STR(" ")), target);
+    at = put(put_rest(at, spec), PERI_STR("\r\n\r\n"));
+    call->text = (struct peri_str){ text, (size_t)(at - text) };
     return call;
 }
 
@@ -113,7 +134,9 @@ bool peri_call_target_is_safe(void) {
     return curl_version_info(CURLVERSION_NOW)->version_num >> 8 == 0x0758; /* 7.88 */
 }
 
-struct peri_call *peri_call_alloc(const struct peri_client *c, const struct peri_call_spec *spec) {
+struct peri_call *peri_call_alloc(const struct peri_client *c, const struct peri_call_spec *spec,
+                                  bool is_plain) {
+    if (is_plain) return alloc_with_text(spec);
     bool is_http2 = spec->use_http2 && peri_url_is_tls(spec->url);
     if (is_http2 || has_header(spec, PERI_STR("user-agent")) || !c->may_use_target)
         return alloc_with_lines(spec);

@@ -1,9 +1,11 @@
-/* Calls: their life from start to report. What happens inside libcurl is in multi.c and watch.c. */
+/* Calls: their life from start to report. What happens on the way is told by wire.c, or by curl_call.c with multi.c and
+ * watch.c. */
 #include "net/client.h"
 
 #include "base/err.h"
 #include "base/mem.h"
 #include "net/client_parts.h"
+#include "net/wire.h"
 
 #define CONNECT_MS 5000
 #define HEAD_BYTES 65536
@@ -69,13 +71,7 @@ static void return_buffer(struct peri_client *c, struct peri_buf *b) {
     peri_buf_init(b, BODY_MAX);
 }
 
-/* Inside libcurl: take notes */
-
-static size_t refuse(struct peri_call *call, enum peri_err err, const char *why) {
-    call->verdict = err;
-    call->why = why;
-    return 0; /* fewer bytes than were given: libcurl ends the transfer and closes its connection */
-}
+/* Notes: what a transport tells of a call */
 
 /* Until the connection stands: what comes first, its time or that of the whole head. */
 static enum peri_err await_connection(struct peri_call *call) {
@@ -86,108 +82,40 @@ static enum peri_err await_connection(struct peri_call *call) {
     return peri_timer_start(&call->phase, due > now ? due - now : 0);
 }
 
-void peri_call_on_reconnect(struct peri_call *call) {
+bool peri_call_disconnected(struct peri_call *call) {
     call->is_connected = false;
-    call->fd = CURL_SOCKET_BAD;
-    if (await_connection(call) != PERI_OK) peri_call_out_of_memory(call);
+    return await_connection(call) == PERI_OK;
 }
 
-int peri_call_on_connected(void *easy, char *peer, char *own, int peer_port, int own_port) {
-    struct peri_call *call = ((struct peri_easy *)easy)->call;
-    (void)peer;
-    (void)own;
-    (void)peer_port;
-    (void)own_port;
-    if (call->is_connected) return CURL_PREREQFUNC_OK;
+bool peri_call_connected(struct peri_call *call) {
     call->is_connected = true;
-    peri_watch_keep(call);
     call->connect_us = since_us(call);
-    uint64_t now = peri_loop_now_ms(call->client->loop);
-    if (call->first_byte_due_ms == 0)
+    if (call->first_byte_due_ms == 0) {
         peri_timer_stop(&call->phase);
-    else if (peri_timer_start(&call->phase,
-                              call->first_byte_due_ms > now ? call->first_byte_due_ms - now : 0) !=
-             PERI_OK)
-        return CURL_PREREQFUNC_ABORT;
-    return CURL_PREREQFUNC_OK;
+        return true;
+    }
+    uint64_t now = peri_loop_now_ms(call->client->loop), due = call->first_byte_due_ms;
+    return peri_timer_start(&call->phase, due > now ? due - now : 0) == PERI_OK;
 }
 
-/* The head is whole: from here on silence is a stall. */
-static bool begin_body(struct peri_call *call) {
-    struct peri_client *c = call->client;
-    struct peri_easy *e = call->easy;
+bool peri_call_begin_body(struct peri_call *call) {
     call->has_head = true;
     call->first_byte_us = since_us(call);
     if (call->idle_ms == 0)
         peri_timer_stop(&call->phase);
     else if (peri_timer_start(&call->phase, call->idle_ms) != PERI_OK)
         return false;
-    /* An answer that has no body may be followed by one all the same, and libcurl would not tell. */
-    int status = call->head.status;
-    bool forbid = status == 204 || status == 304 || e->shape == PERI_EASY_HEAD ||
-                  c->sockets > c->open_calls + c->options.idle_connections;
-    if (forbid != e->forbids_reuse) {
-        curl_easy_setopt(e->easy, CURLOPT_FORBID_REUSE, (long)forbid);
-        e->forbids_reuse = forbid;
-    }
     peri_call_ready(call);
     return true;
 }
 
-size_t peri_call_on_line(char *p, size_t size, size_t n, void *easy) {
-    struct peri_call *call = ((struct peri_easy *)easy)->call;
-    n *= size;
-    enum peri_err err =
-        peri_answer_head_line(&call->head, (struct peri_str){ p, n }, call->head_max);
-    if (err != PERI_OK) return refuse(call, err, call->head.why);
-    if (call->head.is_complete && !call->has_head && !begin_body(call))
-        return refuse(call, PERI_ENOMEM, NULL);
-    return n;
-}
-
-size_t peri_call_on_bytes(char *p, size_t size, size_t n, void *easy) {
-    struct peri_call *call = ((struct peri_easy *)easy)->call;
-    n *= size;
-    if (call->is_paused) return CURL_WRITEFUNC_PAUSE;
+enum peri_err peri_call_take(struct peri_call *call, struct peri_str bytes) {
     if (call->body.cap == 0) borrow_buffer(call->client, &call->body);
-    enum peri_err err = peri_buf_add(&call->body, (struct peri_str){ p, n });
-    if (err != PERI_OK) return refuse(call, err, "too much came at once");
-    call->received_bytes += n;
+    enum peri_err err = peri_buf_add(&call->body, bytes);
+    if (err != PERI_OK) return err;
+    call->received_bytes += bytes.n;
     peri_call_ready(call);
-    return n;
-}
-
-/* libcurl tells nobody when a provider sent more than it announced: it drops the rest and closes a connection
- * that was to be kept. So that is what we look for. An answer that came before the whole request was sent also
- * ends its connection, and rightly. */
-static bool came_with_more(const struct peri_call *call) {
-    const struct peri_answer_head *head = &call->head;
-    curl_off_t sent = 0;
-    if (!head->is_http1_1 || head->is_closing || call->easy->forbids_reuse ||
-        !peri_watch_is_closed(call))
-        return false;
-    if (!head->has_length && !head->is_chunked) return false;
-    curl_easy_getinfo(call->easy->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
-    return (uint64_t)sent >= call->body_bytes;
-}
-
-/* libcurl 7.88 gives up on a line of more than 100 KB as if memory had run out. */
-static bool is_in_head(const struct peri_call *call) {
-    curl_off_t first_byte_us = 0;
-    curl_easy_getinfo(call->easy->easy, CURLINFO_STARTTRANSFER_TIME_T, &first_byte_us);
-    return !call->has_head && first_byte_us > 0;
-}
-
-void peri_call_on_finished(struct peri_call *call, CURLcode code) {
-    call->is_over = true;
-    call->code = code;
-    if (code == CURLE_OK && !call->has_head)
-        refuse(call, PERI_ECLOSED, "the connection ended before the answer's head");
-    else if (code == CURLE_OUT_OF_MEMORY && is_in_head(call))
-        refuse(call, PERI_ETOOBIG, "a line of the answer's head is larger than 100 KB");
-    else if (code == CURLE_OK && came_with_more(call))
-        refuse(call, PERI_EPROTO, "the provider sent more than it announced");
-    peri_call_ready(call);
+    return PERI_OK;
 }
 
 /* An owner's callback may free the client: then it goes when nobody stands on it any more. */
@@ -199,68 +127,35 @@ static void leave(struct peri_client *c) {
 
 /* The end of a call */
 
-static enum peri_err err_of(const struct peri_call *call) {
-    bool has_begun = call->has_head;
-    switch (call->code) {
-    case CURLE_OK: return PERI_OK;
-    case CURLE_COULDNT_RESOLVE_HOST: return PERI_EDNS;
-    case CURLE_COULDNT_CONNECT: return call->was_refused ? PERI_EDENIED : PERI_ECONNECT;
-    case CURLE_SSL_CONNECT_ERROR:
-    case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CACERT_BADFILE:
-    case CURLE_SSL_CERTPROBLEM:
-    case CURLE_SSL_CIPHER:
-    case CURLE_SSL_ISSUER_ERROR:
-    case CURLE_SSL_INVALIDCERTSTATUS:
-    case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
-    case CURLE_SSL_SHUTDOWN_FAILED:
-    case CURLE_SSL_CRL_BADFILE:
-    case CURLE_SSL_CLIENTCERT:
-    case CURLE_USE_SSL_FAILED: return PERI_ETLS;
-    case CURLE_OPERATION_TIMEDOUT: return PERI_ETIMEOUT;
-    case CURLE_PARTIAL_FILE: return PERI_ETRUNCATED;
-    case CURLE_HTTP2_STREAM:
-    case CURLE_GOT_NOTHING:
-    case CURLE_SEND_ERROR: return has_begun ? PERI_ETRUNCATED : PERI_ECLOSED;
-    case CURLE_RECV_ERROR: /* of the socket, and of the chunk reader */
-        if (strstr(call->easy->why, "chunked-encoding") != NULL) return PERI_EPROTO;
-        return has_begun ? PERI_ETRUNCATED : PERI_ECLOSED;
-    case CURLE_OUT_OF_MEMORY: return PERI_ENOMEM;
-    default: return PERI_EPROTO;
-    }
-}
-
-static void fill_report(struct peri_call_report *report, const struct peri_call *call) {
-    long request_bytes = 0;
-    curl_off_t sent = 0;
-    CURL *h = call->easy->easy;
-    enum peri_err err = call->verdict != PERI_OK ? call->verdict : err_of(call);
-    curl_easy_getinfo(h, CURLINFO_REQUEST_SIZE, &request_bytes);
-    curl_easy_getinfo(h, CURLINFO_SIZE_UPLOAD_T, &sent);
+static void fill_report(struct peri_call_report *report, struct peri_call *call) {
+    enum peri_err err = call->easy != NULL ? peri_call_curl_report(call) : call->verdict;
     *report = (struct peri_call_report){ .err = err,
                                          .status = call->has_head ? call->head.status : 0,
                                          .connect_us = call->connect_us,
                                          .first_byte_us = call->first_byte_us,
                                          .total_us = since_us(call),
-                                         .sent_bytes = (uint64_t)sent,
+                                         .sent_bytes = call->sent_bytes,
                                          .received_bytes = call->received_bytes,
                                          .is_reused = call->is_connected && !call->opened_socket,
-                                         .was_sent = request_bytes > 0 };
+                                         .was_sent = call->was_sent };
     if (err == PERI_OK) return;
-    const char *why = call->why;
-    if (why == NULL && call->was_refused) why = "the address is not allowed";
-    if (why == NULL && call->easy->why[0] != '\0') why = call->easy->why;
+    const char *why = call->was_refused ? "the address is not allowed" : call->why;
     if (why == NULL) why = peri_err_text(err);
-    long os_error = 0;
-    if (err == PERI_ECONNECT) curl_easy_getinfo(h, CURLINFO_OS_ERRNO, &os_error);
-    const char *reason = os_error != 0 ? strerrordesc_np((int)os_error) : NULL;
+    const char *reason = call->os_error != 0 ? strerrordesc_np(call->os_error) : NULL;
     snprintf(report->detail, sizeof report->detail, "%.120s%s%.30s", why,
              reason != NULL ? ": " : "", reason != NULL ? reason : "");
 }
 
+/* The call's connection is kept for others or closed. */
+static void leave_transport(struct peri_call *call) {
+    if (call->multi != NULL) peri_multi_remove(call);
+    peri_wire_leave(call);
+}
+
 static void free_call(struct peri_call *call) {
     struct peri_client *c = call->client;
-    if (call->multi != NULL) peri_multi_remove(call);
+    leave_transport(call);
+    if (call->origin != NULL) peri_origin_leave(c, call->origin);
     if (call->easy != NULL) peri_easy_give(c, call->easy);
     peri_timer_stop(&call->phase);
     peri_timer_stop(&call->total);
@@ -278,7 +173,7 @@ static void finish(struct peri_call *call) {
     enter(c);
     fill_report(&report, call);
     c->open_calls--;
-    peri_multi_remove(
+    leave_transport(
         call); /* the socket of a call that failed is closed before its owner hears of it */
     peri_list_remove(&call->ready);
     peri_timer_stop(&call->phase);
@@ -407,13 +302,15 @@ void peri_client_act(struct peri_multi *m, curl_socket_t fd, int flags) {
 
 /* The start of a call */
 
-static struct peri_call *new_call(struct peri_client *c, const struct peri_call_spec *spec) {
-    struct peri_call *call = peri_call_alloc(c, spec);
+static struct peri_call *new_call(struct peri_client *c, const struct peri_call_spec *spec,
+                                  bool is_plain) {
+    struct peri_call *call = peri_call_alloc(c, spec, is_plain);
     if (call == NULL) return NULL;
     call->client = c;
     call->fd = CURL_SOCKET_BAD;
     call->url = peri_url_ref(spec->url);
-    call->body_bytes = spec->body.n;
+    call->request_body = spec->body;
+    call->is_head = peri_str_eq(spec->method, PERI_STR("HEAD"));
     call->is_restricted = spec->is_restricted;
     call->connect_ms = spec->connect_ms == 0 ? CONNECT_MS : spec->connect_ms;
     if (spec->first_byte_ms > 0)
@@ -430,30 +327,49 @@ static struct peri_call *new_call(struct peri_client *c, const struct peri_call_
     return call;
 }
 
+static enum peri_err start_on_curl(struct peri_call *call, const struct peri_call_spec *spec) {
+    enum peri_err err;
+    struct peri_multi *m = peri_multi_with_room(&err, call->client, spec->is_restricted);
+    if (m == NULL) return err;
+    if ((err = peri_call_prepare(call, spec)) != PERI_OK) return err;
+    if ((err = peri_multi_add(m, call)) != PERI_OK) return err;
+    peri_multi_act(m, CURL_SOCKET_TIMEOUT, 0);
+    return PERI_OK;
+}
+
+static bool may_be_plain(const struct peri_client *c, const struct peri_call_spec *spec) {
+    return !peri_url_is_tls(spec->url) && spec->unix_path.n == 0 && !c->options.is_all_libcurl;
+}
+
 enum peri_err peri_call_start(struct peri_call **out, struct peri_client *c,
                               const struct peri_call_spec *spec, const struct peri_call_ops *ops,
                               void *arg) {
     if (!peri_call_spec_is_valid(spec)) return PERI_EINVAL;
-    enum peri_err err = PERI_ENOMEM;
-    struct peri_call *call = new_call(c, spec);
-    if (call == NULL) return PERI_ENOMEM;
+    if (c->open_calls >= c->options.transfers_per_multi * c->options.multis) return PERI_EFULL;
+    struct peri_origin *origin = NULL;
+    if (may_be_plain(c, spec) &&
+        (origin = peri_origin_of(c, spec->url, spec->is_restricted)) == NULL)
+        return PERI_ENOMEM;
+    bool is_plain = origin != NULL && peri_origin_is_known(c, origin);
+    struct peri_call *call = new_call(c, spec, is_plain);
+    if (call == NULL) {
+        if (origin != NULL) peri_origin_leave(c, origin);
+        return PERI_ENOMEM;
+    }
+    call->origin = origin;
     call->ops = ops;
     call->arg = arg;
-    struct peri_multi *m = peri_multi_with_room(&err, c, spec->is_restricted);
-    if (m == NULL) goto fail;
-    if ((err = peri_call_prepare(call, spec)) != PERI_OK) goto fail;
-    if ((err = await_connection(call)) != PERI_OK) goto fail;
-    if (spec->total_ms > 0 && (err = peri_timer_start(&call->total, spec->total_ms)) != PERI_OK)
-        goto fail;
-    if ((err = peri_multi_add(m, call)) != PERI_OK) goto fail;
+    enum peri_err err = await_connection(call);
+    if (err == PERI_OK && spec->total_ms > 0) err = peri_timer_start(&call->total, spec->total_ms);
+    if (err == PERI_OK) err = is_plain ? peri_wire_start(call) : start_on_curl(call, spec);
+    if (err != PERI_OK) {
+        free_call(call);
+        return err;
+    }
     c->open_calls++;
-    peri_multi_act(m, CURL_SOCKET_TIMEOUT, 0);
     stay_calm(c);
     *out = call;
     return PERI_OK;
-fail:
-    free_call(call);
-    return err;
 }
 
 void peri_call_cancel(struct peri_call *call) {
@@ -467,7 +383,11 @@ void peri_call_pause(struct peri_call *call) {
     if (call->is_paused) return;
     call->is_paused = true;
     /* Before the head the pause would hold that back, too; later the first bytes that come pause it. */
-    if (!call->is_over && call->has_head) curl_easy_pause(call->easy->easy, CURLPAUSE_RECV);
+    if (call->is_over) return;
+    if (call->easy == NULL)
+        peri_wire_settle(call);
+    else if (call->has_head)
+        curl_easy_pause(call->easy->easy, CURLPAUSE_RECV);
 }
 
 void peri_call_resume(struct peri_call *call) {
@@ -476,7 +396,10 @@ void peri_call_resume(struct peri_call *call) {
     if (call->body.n > 0 || call->is_over) peri_call_ready(call);
     if (call->is_over) return;
     if (call->has_head && call->idle_ms > 0) peri_timer_start(&call->phase, call->idle_ms);
-    curl_easy_pause(call->easy->easy, CURLPAUSE_CONT);
+    if (call->easy == NULL)
+        peri_wire_settle(call);
+    else
+        curl_easy_pause(call->easy->easy, CURLPAUSE_CONT);
 }
 
 /* The client */
@@ -499,6 +422,7 @@ enum peri_err peri_client_new(struct peri_client **out, struct peri_loop *loop,
     c->may_use_target = peri_call_target_is_safe();
     peri_list_init(&c->ready);
     peri_list_init(&c->due);
+    peri_list_init(&c->aged);
     c->header_room = HEADER_ROOM;
     c->headers = peri_calloc(c->header_room, sizeof *c->headers);
     c->multis = peri_calloc(c->options.multis, sizeof(struct peri_multi *));
@@ -523,6 +447,7 @@ void peri_client_free(struct peri_client *c) {
     if (c->open_calls > 0) peri_bug("every call has ended before its client goes");
     c->is_doomed = true;
     if (c->depth > 0) return;
+    peri_wires_free(c);
     for (size_t i = 0; i < c->multi_count; i++) peri_multi_free(c->multis[i]);
     while (c->pool != NULL) {
         struct peri_easy *next = c->pool->next;
@@ -535,9 +460,11 @@ void peri_client_free(struct peri_client *c) {
     peri_free(c->headers);
     peri_free(c->multis);
     peri_free(c->watchers);
+    peri_free(c->scratch);
     peri_free(c);
     curl_global_cleanup();
 }
 
 size_t peri_client_open_calls(const struct peri_client *c) { return c->open_calls; }
 size_t peri_client_multis(const struct peri_client *c) { return c->multi_count; }
+size_t peri_client_origins(const struct peri_client *c) { return c->origin_count; }

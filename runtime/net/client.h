@@ -1,4 +1,5 @@
-/* The upstream HTTP client: libcurl's multi_socket interface on our loop.
+/* The upstream HTTP client: plain HTTP/1.1 over connections of our own (net/wire.h says why), and all else through
+ * libcurl's multi_socket interface on our loop.
  *
  * libcurl's cost grows with the transfers open on one multi handle (23 µs a request with none open, 250 µs with
  * 5,000), so a client owns many small multis, filled first to last with at most 32 busy transfers each, every one
@@ -28,7 +29,9 @@ struct peri_call;
 struct peri_client_options {
     size_t transfers_per_multi; /* 0: 32 */
     size_t multis;              /* 0: 512 */
-    size_t idle_connections;    /* kept open per client when unused, 0: 256 */
+    size_t
+        idle_connections; /* kept open per client when unused, 0: 256; by libcurl and by wires each */
+    bool is_all_libcurl; /* plain http, too */
     /* Said for each address just before a connection is made to it, after name resolution: gives false to
      * refuse (hosts supplied by strangers must not lead into private networks). NULL: everything goes. */
     bool (*may_connect)(void *arg, const struct sockaddr *address, bool is_restricted);
@@ -44,14 +47,15 @@ PERI_MUST_USE enum peri_err peri_client_new(struct peri_client **out, struct per
 /* Every call must have ended or been cancelled (the one whose on_done runs has). May be called from inside any
  * callback. Takes NULL. */
 void peri_client_free(struct peri_client *c);
-/* Calls open now, and multis made so far. */
+/* Calls open now; multis made so far; origins of plain calls that are remembered. */
 size_t peri_client_open_calls(const struct peri_client *c);
 size_t peri_client_multis(const struct peri_client *c);
+size_t peri_client_origins(const struct peri_client *c);
 
 /* Headers are copied. PERI_EINVAL: names that are no tokens, control characters in values, and the names that
  * belong to framing, which is libcurl's: content-length transfer-encoding connection expect te trailer upgrade
- * keep-alive. No accept or content-type is sent unless it is here; user-agent is "perilune HTTP/1.1" (over
- * HTTP/2 none) unless it is. */
+ * keep-alive. No accept or content-type is sent unless it is here; user-agent is "perilune" (through libcurl
+ * "perilune HTTP/1.1", over HTTP/2 none) unless it is. */
 struct peri_call_spec {
     const struct peri_url *url; /* referenced by the call */
     struct peri_str method;     /* "GET", "POST", … */

@@ -50,7 +50,7 @@ static void expect(const char *what, const char *answer, size_t n, bool hang_up,
 #define EXPECT(answer, hang_up, want, body)                                                        \
     expect(answer, answer, sizeof(answer) - 1, hang_up, want, body)
 
-TEST(an_answer_that_ends_early_is_truncated) {
+TEST_BOTH_WAYS(an_answer_that_ends_early_is_truncated) {
     EXPECT(HTTP "Content-Length: 9\r\n\r\nhello", true, PERI_ETRUNCATED, "hello");
     EXPECT(HTTP "Content-Length: 9\r\n\r\n", true, PERI_ETRUNCATED, "");
     EXPECT(CHUNKED "5\r\nhello\r\n", true, PERI_ETRUNCATED, "hello");
@@ -59,18 +59,18 @@ TEST(an_answer_that_ends_early_is_truncated) {
     EXPECT(CHUNKED, true, PERI_ETRUNCATED, "");
 }
 
-TEST(an_answer_whose_head_ends_early_is_a_closed_connection) {
+TEST_BOTH_WAYS(an_answer_whose_head_ends_early_is_a_closed_connection) {
     EXPECT("", true, PERI_ECLOSED, "");
     EXPECT(HTTP, true, PERI_ECLOSED, "");
     EXPECT("HTTP/1.1 100 Continue\r\n\r\n", true, PERI_ECLOSED, "");
 }
 
-TEST(a_body_that_ends_with_the_connection_is_whole) {
+TEST_BOTH_WAYS(a_body_that_ends_with_the_connection_is_whole) {
     EXPECT(HTTP "\r\nhello", true, PERI_OK, "hello");
     EXPECT("HTTP/1.0 200 OK\r\n\r\nhello", true, PERI_OK, "hello");
 }
 
-TEST(a_length_nobody_can_rely_on_breaks_the_protocol) {
+TEST_BOTH_WAYS(a_length_nobody_can_rely_on_breaks_the_protocol) {
     EXPECT(HTTP "Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello", false, PERI_EPROTO, "");
     EXPECT(HTTP "Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello", false, PERI_EPROTO, "");
     EXPECT(HTTP "Content-Length: 5, 5\r\n\r\nhello", false, PERI_EPROTO, "");
@@ -82,7 +82,7 @@ TEST(a_length_nobody_can_rely_on_breaks_the_protocol) {
     EXPECT(HTTP "Content-Length: 99999999999999999999\r\n\r\nhello", false, PERI_EPROTO, "");
 }
 
-TEST(an_encoding_nobody_can_rely_on_breaks_the_protocol) {
+TEST_BOTH_WAYS(an_encoding_nobody_can_rely_on_breaks_the_protocol) {
     EXPECT(HTTP "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", false,
            PERI_EPROTO, "");
     EXPECT(HTTP "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n", false,
@@ -95,14 +95,14 @@ TEST(an_encoding_nobody_can_rely_on_breaks_the_protocol) {
            "");
 }
 
-TEST(a_chunk_nobody_can_read_breaks_the_protocol) {
+TEST_BOTH_WAYS(a_chunk_nobody_can_read_breaks_the_protocol) {
     EXPECT(CHUNKED "5\r\nhello\r\nxyz\r\n", false, PERI_EPROTO, "hello");
     EXPECT(CHUNKED "5\r\nhello!!\r\n", false, PERI_EPROTO, "hello");
     EXPECT(CHUNKED "-5\r\nhello\r\n", false, PERI_EPROTO, "");
     EXPECT(CHUNKED "fffffffffffffffff\r\nhello\r\n", false, PERI_EPROTO, "");
 }
 
-TEST(a_head_nobody_can_read_breaks_the_protocol) {
+TEST_BOTH_WAYS(a_head_nobody_can_read_breaks_the_protocol) {
     EXPECT("hello\r\n\r\n", false, PERI_EPROTO, "");
     EXPECT("ICY 200 OK\r\n\r\n", false, PERI_EPROTO, "");
     EXPECT("HTTP/1.1 OK\r\n\r\n", false, PERI_EPROTO, "");
@@ -119,17 +119,17 @@ TEST(a_head_nobody_can_read_breaks_the_protocol) {
     EXPECT(HTTP "a: b\rc\r\n\r\n", false, PERI_EPROTO, "");
 }
 
-TEST(more_than_the_announced_length_is_not_delivered_and_breaks_the_protocol) {
+TEST_BOTH_WAYS(more_than_the_announced_length_is_not_delivered_and_breaks_the_protocol) {
     EXPECT(HTTP "Content-Length: 5\r\n\r\nhello, world", false, PERI_EPROTO, "hello");
 }
 
-TEST(a_body_where_none_may_be_is_dropped_with_its_connection) {
+TEST_BOTH_WAYS(a_body_where_none_may_be_is_dropped_with_its_connection) {
     EXPECT("HTTP/1.1 204 No Content\r\n\r\nhello", false, PERI_OK, "");
     EXPECT("HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\nhello", false, PERI_OK, "");
 }
 
 /* libcurl drops what follows the last chunk in the same read; what comes later closes the connection. */
-TEST(bytes_behind_the_last_chunk_go_nowhere) {
+TEST_BOTH_WAYS(bytes_behind_the_last_chunk_go_nowhere) {
     EXPECT(CHUNKED "5\r\nhello\r\n0\r\n\r\nHTTP/1.1 200 OK\r\n\r\npoison", false, PERI_OK, "hello");
 }
 
@@ -137,7 +137,7 @@ static const char error_413[] = "HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n
 
 static void answer_early(struct line *l) { line_send(l, error_413); }
 
-TEST(an_answer_that_comes_before_the_request_is_sent_is_an_answer) {
+TEST_BOTH_WAYS(an_answer_that_comes_before_the_request_is_sent_is_an_answer) {
     struct bench b;
     char *body = peri_calloc(1, 16u << 20);
     bench_open(&b, OK_5);
@@ -162,7 +162,7 @@ static char *flood(const char *before, const char *line, int times, const char *
     return b.p;
 }
 
-TEST(floods_in_the_head_are_cut_off) {
+TEST_BOTH_WAYS(floods_in_the_head_are_cut_off) {
     static const struct {
         const char *what, *before, *line, *after;
         int times;
@@ -191,14 +191,14 @@ TEST(floods_in_the_head_are_cut_off) {
     }
 }
 
-TEST(thirty_two_interim_answers_are_borne) {
+TEST_BOTH_WAYS(thirty_two_interim_answers_are_borne) {
     size_t n;
     char *answer = flood("", "HTTP/1.1 102 Processing\r\n\r\n", 32, OK_5, &n);
     expect("32 interim answers", answer, n, false, PERI_OK, "hello");
     peri_free(answer);
 }
 
-TEST(a_refused_connection_says_so) {
+TEST_BOTH_WAYS(a_refused_connection_says_so) {
     struct bench b;
     bench_open(&b, OK_5);
     struct peri_url *closed = NULL;
@@ -222,7 +222,7 @@ static void reset_at_once(struct line *l, int request) {
     line_reset(l);
 }
 
-TEST(a_reset_before_the_head_is_a_closed_connection_that_had_the_request) {
+TEST_BOTH_WAYS(a_reset_before_the_head_is_a_closed_connection_that_had_the_request) {
     struct bench b;
     bench_open(&b, OK_5);
     b.up.answer = reset_at_once;
@@ -233,7 +233,7 @@ TEST(a_reset_before_the_head_is_a_closed_connection_that_had_the_request) {
     bench_close(&b);
 }
 
-TEST(a_reset_in_the_body_truncates) {
+TEST_BOTH_WAYS(a_reset_in_the_body_truncates) {
     struct bench b;
     bench_open(&b, HALF);
     CHECK_EQ(seen_start(&b.seen, b.client, &b.spec), PERI_OK);
@@ -245,7 +245,7 @@ TEST(a_reset_in_the_body_truncates) {
     bench_close(&b);
 }
 
-TEST(no_connection_in_time_is_a_timeout_to_the_millisecond) {
+TEST_BOTH_WAYS(no_connection_in_time_is_a_timeout_to_the_millisecond) {
     struct bench b;
     bench_open(&b, OK_5);
     b.spec.connect_ms = 200;
@@ -260,7 +260,7 @@ TEST(no_connection_in_time_is_a_timeout_to_the_millisecond) {
     bench_close(&b);
 }
 
-TEST(no_head_in_time_is_a_timeout_and_interim_answers_do_not_help) {
+TEST_BOTH_WAYS(no_head_in_time_is_a_timeout_and_interim_answers_do_not_help) {
     struct bench b;
     bench_open(&b, "HTTP/1.1 102 Processing\r\n\r\n");
     b.spec.first_byte_ms = 1000;
@@ -280,7 +280,7 @@ TEST(no_head_in_time_is_a_timeout_and_interim_answers_do_not_help) {
     bench_close(&b);
 }
 
-TEST(silence_in_the_body_is_a_stall_and_every_byte_puts_it_off) {
+TEST_BOTH_WAYS(silence_in_the_body_is_a_stall_and_every_byte_puts_it_off) {
     struct bench b;
     bench_open(&b, HALF);
     b.spec.idle_ms = 100;
@@ -301,7 +301,7 @@ TEST(silence_in_the_body_is_a_stall_and_every_byte_puts_it_off) {
     bench_close(&b);
 }
 
-TEST(a_pause_of_ours_is_no_stall) {
+TEST_BOTH_WAYS(a_pause_of_ours_is_no_stall) {
     struct bench b;
     bench_open(&b, HALF);
     b.spec.idle_ms = 100;
@@ -318,7 +318,7 @@ TEST(a_pause_of_ours_is_no_stall) {
     bench_close(&b);
 }
 
-TEST(a_trickle_ends_at_the_total_time_even_when_paused) {
+TEST_BOTH_WAYS(a_trickle_ends_at_the_total_time_even_when_paused) {
     for (int paused = 0; paused < 2; paused++) {
         struct bench b;
         bench_open(&b, HALF);
@@ -348,13 +348,13 @@ static bool not_when_restricted(void *arg, const struct sockaddr *address, bool 
     return !is_restricted;
 }
 
-TEST(an_address_that_is_not_allowed_is_never_connected_to) {
+TEST_BOTH_WAYS(an_address_that_is_not_allowed_is_never_connected_to) {
     struct bench b;
     int asked = 0;
     struct peri_client_options options = { .may_connect = not_when_restricted, .arg = &asked };
     bench_open(&b, OK_5);
     peri_client_free(b.client);
-    CHECK_EQ(peri_client_new(&b.client, b.loop, &options), PERI_OK);
+    b.client = client_with(b.loop, options);
     b.spec.is_restricted = true;
     bench_run(&b);
     CHECK_EQ(b.seen.report.err, PERI_EDENIED);
@@ -403,7 +403,7 @@ static struct peri_url *url_of(const struct upstream *up, const char *host) {
     return u;
 }
 
-TEST(a_name_that_does_not_resolve_says_so) {
+TEST_BOTH_WAYS(a_name_that_does_not_resolve_says_so) {
     struct bench b;
     bench_open(&b, OK_5);
     struct peri_url *u = url_of(&b.up, "nowhere.test");
@@ -415,7 +415,7 @@ TEST(a_name_that_does_not_resolve_says_so) {
     bench_close(&b);
 }
 
-TEST(a_slow_lookup_holds_nobody_up) {
+TEST_BOTH_WAYS(a_slow_lookup_holds_nobody_up) {
     struct bench b;
     struct seen cancelled = { .loop = NULL };
     bench_open(&b, OK_5);

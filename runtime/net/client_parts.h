@@ -1,5 +1,5 @@
-/* For the client's own files only: what client.c (calls), call_request.c (what they ask), multi.c (libcurl's
- * handles) and watch.c (sockets) share.
+/* For the client's own files only: what client.c (calls), call_head.c and call_request.c (what they ask), wire.c and
+ * origin.c (plain connections), curl_call.c, multi.c and watch.c (libcurl, its handles, its sockets) share.
  *
  * The one idea: no callback of ours runs inside libcurl. libcurl's callbacks only note what came (in the call's
  * `head` and `body`) and put the call on the client's `ready` list; peri_client_pump, always entered from the
@@ -16,9 +16,12 @@
 #include "net/loop_uv.h"
 #include "net/url_curl.h"
 
+#define PERI_CLIENT_ORIGINS 64
 #define PERI_CLIENT_BUFFERS 4 /* body buffers kept for the next call that needs one */
 
 struct peri_watcher;
+struct peri_wire;
+struct peri_origin;
 
 /* Where the system's certificate authorities are: a directory that is looked into when one is needed, or else
  * one file that is read for every connection. */
@@ -74,6 +77,12 @@ struct peri_client {
     size_t buffer_count;
     struct peri_header *headers; /* the views of one on_head */
     size_t header_room;
+    /* wire.c, origin.c */
+    struct peri_origin *origins[PERI_CLIENT_ORIGINS]; /* by hash of the authority */
+    size_t origin_count;
+    struct peri_list aged; /* kept wires, idle longest first */
+    size_t aged_count;
+    char *scratch; /* what every wire reads into; made when first needed */
 };
 
 struct peri_call {
@@ -92,16 +101,20 @@ struct peri_call {
     enum peri_err verdict; /* ours, before libcurl's */
     const char *why;
     CURLcode code;
-    curl_socket_t fd;    /* it last waited for */
-    uint64_t body_bytes; /* of the request */
-    bool is_restricted;
-    bool has_head, gave_head, is_paused, is_over; /* is_over: libcurl has finished the transfer */
-    bool opened_socket, is_connected, was_refused;
-    uint64_t connect_us, first_byte_us, received_bytes;
-    /* The request's head, behind the call in the same piece of memory: call_head.c tells of the two forms. */
-    struct curl_slist *lines;
-    char *target;       /* NULL: `lines` hold all */
-    size_t extra_bytes; /* of that memory */
+    int os_error;               /* of a connection that was not made; 0: not known */
+    curl_socket_t fd;           /* libcurl last waited for */
+    struct peri_origin *origin; /* NULL: only libcurl goes there */
+    struct peri_wire *wire;     /* NULL: by libcurl, or not connected */
+    struct peri_str request_body;
+    bool is_restricted, is_head;
+    bool has_head, gave_head, is_paused, is_over; /* is_over: nothing more will come */
+    bool opened_socket, is_connected, was_refused, was_sent;
+    uint64_t connect_us, first_byte_us, sent_bytes, received_bytes;
+    /* The request's head, behind the call in the same piece of memory: call_head.c tells of the three forms. */
+    struct peri_str text;     /* for a wire: all of it */
+    struct curl_slist *lines; /* for libcurl */
+    char *target;             /* NULL: `lines` hold all */
+    size_t extra_bytes;       /* of that memory */
 };
 
 /* multi.c */
@@ -124,7 +137,8 @@ struct peri_authorities peri_authorities_find(void);
 
 /* call_head.c */
 /* Cleared, with the request's head; NULL when memory ran out. */
-struct peri_call *peri_call_alloc(const struct peri_client *c, const struct peri_call_spec *spec);
+struct peri_call *peri_call_alloc(const struct peri_client *c, const struct peri_call_spec *spec,
+                                  bool is_plain);
 /* Whether this libcurl passes a request target on as it is. Costs a little. */
 bool peri_call_target_is_safe(void);
 
@@ -145,20 +159,32 @@ void peri_watch_release(struct peri_call *call);
 bool peri_watch_is_closed(const struct peri_call *call);
 int peri_watch_close(void *client, curl_socket_t fd);
 
-/* client.c */
-void peri_call_ready(struct peri_call *call);
-/* libcurl has finished the call's transfer. */
-void peri_call_on_finished(struct peri_call *call, CURLcode code);
-/* The call ends with PERI_ENOMEM in the next turn. */
-void peri_call_out_of_memory(struct peri_call *call);
-void peri_client_soon(struct peri_client *c);
-/* From the loop: let libcurl act, then hand over what that brought. */
-void peri_client_act(struct peri_multi *m, curl_socket_t fd, int flags);
-void peri_client_pump(struct peri_client *c);
+/* curl_call.c */
 size_t peri_call_on_line(char *p, size_t size, size_t n, void *easy);
 size_t peri_call_on_bytes(char *p, size_t size, size_t n, void *easy);
 /* A kept connection was dead: libcurl makes another one. */
 void peri_call_on_reconnect(struct peri_call *call);
 int peri_call_on_connected(void *easy, char *peer, char *own, int peer_port, int own_port);
+/* libcurl has finished the call's transfer. */
+void peri_call_on_finished(struct peri_call *call, CURLcode code);
+/* How it ended; what libcurl knows about it goes into the call. */
+enum peri_err peri_call_curl_report(struct peri_call *call);
+
+/* client.c: notes of a transport. Each that gives a bool gives false when memory ran out. */
+void peri_call_ready(struct peri_call *call);
+/* The call ends with PERI_ENOMEM in the next turn. */
+void peri_call_out_of_memory(struct peri_call *call);
+bool peri_call_connected(struct peri_call *call);
+/* A kept connection was dead; another one is being made. */
+bool peri_call_disconnected(struct peri_call *call);
+/* The head is whole: from here on silence is a stall. */
+bool peri_call_begin_body(struct peri_call *call);
+/* Bytes of the body.
+ *   gives   PERI_OK · PERI_ENOMEM · PERI_ETOOBIG the owner has not seen the last 8 MiB */
+enum peri_err peri_call_take(struct peri_call *call, struct peri_str bytes);
+void peri_client_soon(struct peri_client *c);
+/* From the loop: let libcurl act, then hand over what that brought. */
+void peri_client_act(struct peri_multi *m, curl_socket_t fd, int flags);
+void peri_client_pump(struct peri_client *c);
 
 #endif

@@ -295,6 +295,31 @@ __attribute__((unused)) static void say_nothing(struct line *l, int request) {
     (void)request;
 }
 
+/* A test that holds for both ways a plain call can go: over a wire of ours, and through libcurl. */
+static bool is_through_libcurl;
+
+#define TEST_BOTH_WAYS(id)                                                                         \
+    static void both_##id(void);                                                                   \
+    TEST(id) {                                                                                     \
+        is_through_libcurl = false;                                                                \
+        both_##id();                                                                               \
+    }                                                                                              \
+    TEST(id##_through_libcurl) {                                                                   \
+        is_through_libcurl = true;                                                                 \
+        both_##id();                                                                               \
+        is_through_libcurl = false;                                                                \
+    }                                                                                              \
+    static void both_##id(void)
+
+/* The present way's, with the caller's wishes. */
+__attribute__((unused)) static struct peri_client *client_with(struct peri_loop *loop,
+                                                               struct peri_client_options options) {
+    struct peri_client *c;
+    options.is_all_libcurl = is_through_libcurl;
+    if (peri_client_new(&c, loop, &options) != PERI_OK) abort();
+    return c;
+}
+
 /* One loop, one provider, one client, one owner. */
 struct bench {
     struct peri_loop *loop;
@@ -309,7 +334,7 @@ __attribute__((unused)) static void bench_open(struct bench *b, const char *scri
     if (peri_loop_new(&b->loop) != PERI_OK) abort();
     peri_loop_use_fake_time(b->loop);
     upstream_open(&b->up, b->loop, script);
-    if (peri_client_new(&b->client, b->loop, NULL) != PERI_OK) abort();
+    b->client = client_with(b->loop, (struct peri_client_options){ .arg = NULL });
     b->seen.loop = b->loop;
     b->spec = (struct peri_call_spec){ .url = b->up.parsed,
                                        .method = PERI_STR("POST"),

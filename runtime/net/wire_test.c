@@ -1,0 +1,210 @@
+/* What only the wires do: addresses learnt from libcurl, sizes padded by old servers, ends of kept connections. What
+ * holds for both ways a call can go is in client_test.c and client_faults_test.c. */
+#include <netdb.h>
+
+#include "net/upstream_test.h"
+
+static int lookups;
+static struct sockaddr_in lookup_answer;
+
+/* libcurl's resolver calls this one instead of the C library's. */
+__attribute__((visibility("default"))) int getaddrinfo(const char *node, const char *service,
+                                                       const struct addrinfo *hints,
+                                                       struct addrinfo **result) {
+    (void)node;
+    lookups++;
+    uv_ip4_addr("127.0.0.1", (int)strtoul(service, NULL, 10), &lookup_answer);
+    struct addrinfo *a = calloc(1, sizeof *a);
+    if (a == NULL) return EAI_MEMORY;
+    a->ai_family = AF_INET;
+    a->ai_socktype = hints != NULL ? hints->ai_socktype : SOCK_STREAM;
+    a->ai_protocol = IPPROTO_TCP;
+    a->ai_addrlen = sizeof lookup_answer;
+    a->ai_addr = (struct sockaddr *)&lookup_answer;
+    *result = a;
+    return 0;
+}
+
+__attribute__((visibility("default"))) void freeaddrinfo(struct addrinfo *a) { free(a); }
+
+static struct peri_url *name_of(const struct upstream *up) {
+    char text[128];
+    struct peri_url *u = NULL;
+    snprintf(text, sizeof text, "http://host.test:%u/v1", up->port);
+    CHECK_EQ(peri_url_parse(&u, peri_str_of(text), NULL), PERI_OK);
+    return u;
+}
+
+/* Only libcurl's heads end with its version. */
+static bool went_through_libcurl(const struct bench *b) {
+    return strstr(b->up.head, "user-agent: perilune HTTP/1.1\r\n") != NULL;
+}
+
+TEST(a_name_goes_through_libcurl_once_and_then_straight_to_its_address) {
+    struct bench b;
+    bench_open(&b, OK_5);
+    struct peri_url *u = name_of(&b.up);
+    b.spec.url = u;
+    lookups = 0;
+    bench_run(&b);
+    CHECK(went_through_libcurl(&b));
+    for (int i = 0; i < 3; i++) {
+        bench_run(&b);
+        CHECK_EQ(b.seen.report.err, PERI_OK);
+        CHECK_STR(peri_buf_str(&b.seen.body), "hello");
+        CHECK(!went_through_libcurl(&b));
+    }
+    CHECK_EQ(lookups, 1);
+    CHECK_EQ(b.up.accepts, 2); /* libcurl's and ours, which is kept */
+    peri_url_unref(u);
+    bench_close(&b);
+}
+
+TEST(an_address_is_believed_for_a_minute_and_a_kept_connection_longer) {
+    struct bench b;
+    bench_open(&b, OK_5);
+    struct peri_url *u = name_of(&b.up);
+    b.spec.url = u;
+    bench_run(&b);
+    bench_run(&b);
+    peri_loop_advance(b.loop, 60001);
+    bench_run(&b);
+    CHECK(!went_through_libcurl(&b));
+    CHECK(b.seen.report.is_reused);
+    line_close(b.up.last);
+    TURNS(b.loop, 3);
+    bench_run(&b);
+    CHECK(went_through_libcurl(&b));
+    peri_url_unref(u);
+    bench_close(&b);
+}
+
+TEST(an_address_that_does_not_answer_is_forgotten) {
+    struct bench b;
+    struct upstream other;
+    bench_open(&b, OK_5);
+    upstream_open(&other, b.loop, OK_5);
+    struct peri_url *u = name_of(&other);
+    b.spec.url = u;
+    lookups = 0;
+    bench_run(&b);
+    upstream_close(&other);
+    TURNS(b.loop, 3);
+    bench_run(&b); /* over a wire, to the address that is known */
+    CHECK_EQ(b.seen.report.err, PERI_ECONNECT);
+    CHECK(strstr(b.seen.report.detail, "refused") != NULL);
+    CHECK_EQ(peri_client_origins(b.client), 0);
+    bench_run(&b); /* through libcurl, which may find another */
+    CHECK_EQ(b.seen.report.err, PERI_ECONNECT);
+    peri_url_unref(u);
+    bench_close(&b);
+}
+
+TEST(a_connection_that_was_idle_too_long_is_not_used) {
+    struct bench b;
+    bench_open(&b, OK_5);
+    bench_run(&b);
+    peri_loop_advance(b.loop, 109999);
+    bench_run(&b);
+    CHECK(b.seen.report.is_reused);
+    peri_loop_advance(b.loop, 110000);
+    bench_run(&b);
+    CHECK(!b.seen.report.is_reused);
+    CHECK_EQ(b.up.accepts, 2);
+    bench_close(&b);
+}
+
+TEST(a_dead_connection_is_replaced_once_only) {
+    struct bench b;
+    bench_open(&b, OK_5);
+    bench_run(&b);
+    b.up.script = "";
+    seen_clear(&b.seen);
+    CHECK_EQ(seen_start(&b.seen, b.client, &b.spec), PERI_OK);
+    UNTIL(b.loop, b.up.requests == 2);
+    line_reset(b.up.last);
+    UNTIL(b.loop, b.up.requests == 3);
+    CHECK_EQ(b.up.accepts, 2);
+    line_reset(b.up.last);
+    UNTIL(b.loop, b.seen.dones == 1);
+    CHECK_EQ(b.seen.report.err, PERI_ECLOSED);
+    CHECK(b.seen.report.was_sent);
+    CHECK_EQ(b.up.accepts, 2);
+    bench_close(&b);
+}
+
+TEST(the_end_of_a_used_connection_is_no_reason_to_ask_twice) {
+    struct bench b;
+    bench_open(&b, OK_5);
+    bench_run(&b);
+    b.up.script = "HTTP/1.1 2";
+    seen_clear(&b.seen);
+    CHECK_EQ(seen_start(&b.seen, b.client, &b.spec), PERI_OK);
+    UNTIL(b.loop, b.up.requests == 2);
+    TURNS(b.loop, 3);
+    line_reset(b.up.last);
+    UNTIL(b.loop, b.seen.dones == 1);
+    CHECK_EQ(b.seen.report.err, PERI_ECLOSED);
+    CHECK_EQ(b.up.requests, 2);
+    bench_close(&b);
+}
+
+TEST(sizes_of_chunks_may_be_padded_and_extended) {
+    struct bench b;
+    bench_open(&b, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                   "5   \r\nhello\r\n7;a=\"b\"\r\n, world\r\n0 \r\nx-after: all\r\n\r\n");
+    for (size_t piece = 0; piece < 12; piece++) {
+        b.up.piece = piece;
+        bench_run(&b);
+        CHECK_EQ(b.seen.report.err, PERI_OK);
+        CHECK_STR(peri_buf_str(&b.seen.body), "hello, world");
+    }
+    CHECK_EQ(b.up.accepts, 1);
+    bench_close(&b);
+}
+
+TEST(a_flood_of_trailers_or_paddings_is_cut_off) {
+    static char answer[200000];
+    for (int kind = 0; kind < 2; kind++) {
+        struct bench b;
+        char *at = answer;
+        at += sprintf(at, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%s",
+                      kind == 0 ? "0\r\n" : "5");
+        for (int i = 0; i < 15000; i++) at += sprintf(at, "%s", kind == 0 ? "a: b\r\n" : "     ");
+        bench_open(&b, answer);
+        bench_run(&b);
+        CHECK_EQ(b.seen.report.err, kind == 0 ? PERI_ETOOBIG : PERI_EPROTO);
+        bench_close(&b);
+    }
+}
+
+TEST(an_answer_to_a_head_request_has_no_body_whatever_it_says) {
+    struct bench b;
+    bench_open(&b, "HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n");
+    b.spec.method = PERI_STR("HEAD");
+    b.spec.body = PERI_STR("");
+    for (int i = 0; i < 2; i++) {
+        bench_run(&b);
+        CHECK_EQ(b.seen.report.err, PERI_OK);
+        CHECK_EQ(b.seen.report.received_bytes, 0);
+    }
+    bench_close(&b);
+}
+
+TEST(names_nobody_uses_are_not_remembered_without_end) {
+    struct bench b;
+    bench_open(&b, OK_5);
+    for (int i = 0; i < 600; i++) {
+        char text[64];
+        struct peri_url *u;
+        snprintf(text, sizeof text, "http://h%d.test:%u/v1", i, b.up.port);
+        CHECK_EQ(peri_url_parse(&u, peri_str_of(text), NULL), PERI_OK);
+        b.spec.url = u;
+        bench_run(&b);
+        CHECK_EQ(b.seen.report.err, PERI_OK);
+        peri_url_unref(u);
+    }
+    CHECK(peri_client_origins(b.client) <= 257);
+    b.spec.url = b.up.parsed;
+    bench_close(&b);
+}
