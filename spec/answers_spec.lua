@@ -107,6 +107,27 @@ describe("the policy gonka_answers", function()
     assert.truthy(told_usage.body:find('"total_tokens"', 1, true), told_usage.body)
   end))
 
+  it("sees a whole completion where a stream should be as it sees the stream", router.test(function(start)
+    local whole = '{"object":"chat.completion","choices":[{"index":0,"finish_reason":"tool_calls","logprobs":{"a":1},'
+      .. '"message":{"role":"assistant","content":null,"reasoning_content":"hm","tool_calls":[{"id":"c","type":'
+      .. '"function","function":{"name":"f","arguments":"{}"}}]}}],"usage":{"prompt_tokens":1,"completion_tokens":2}}'
+    local p = provider.start()
+    p:next(provider.stream { "data: " .. whole .. "\n\n", provider.frames.done }, provider.reply(200, whole),
+      provider.stream { provider.frames.token "x", "data: " .. whole .. "\n\n", provider.frames.done })
+    local r = start_with(start, p)
+    for turn = 1, 3 do
+      local answer = r:stream { model = "other" }
+      assert.is_nil(answer.body:find("logprobs", 1, true), answer.body)
+      assert.is_true(answer.body:find('"usage":{', 1, true) == nil, answer.body)
+      assert.is_true(answer.stream.done)
+      local delta = answer.stream.events[turn == 3 and 2 or 1].choices[1].delta
+      assert.equal("hm", delta.reasoning_content)
+      assert.same({ index = 0, id = "c", type = "function", ["function"] = { name = "f", arguments = "{}" } },
+        delta.tool_calls[1])
+      assert.equal(2, r:await_requests(turn)[turn].out_tokens)
+    end
+  end))
+
   -- A provider that has to be asked for usage, and then says null in every other chunk, as OpenAI's do.
   local function telling(c, request)
     local options = request.json.stream_options

@@ -9,7 +9,6 @@
 #include "core/health.h"
 #include "core/retry_after.h"
 #include "core/runtime.h"
-#include "core/unfold.h"
 #include "core/upstream_error.h"
 
 #define HELD_MAX         262144 /* bytes of life-cycle frames before the first token */
@@ -316,9 +315,7 @@ static void end_whole_answer(struct peri_attempt *a) {
         return;
     }
     if (err == PERI_OK && a->request->is_stream) {
-        a->held.max = a->in.max;
-        err = peri_unfold(&a->held, peri_buf_str(&a->in));
-        if (err == PERI_OK) err = peri_buf_add(&a->held, PERI_STR("data: [DONE]\n\n"));
+        err = peri_relay_hold_whole(a, peri_buf_str(&a->in));
         a->stream.saw_done = true;
         peri_buf_clear(&a->in);
         a->is_sse = a->is_cut = true; /* as a stream that has ended, before it was decided */

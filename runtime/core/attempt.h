@@ -90,6 +90,11 @@ void peri_relay_start(struct peri_attempt *a);
 bool peri_relay_feed(struct peri_attempt *a, struct peri_str bytes); /* false: pause */
 void peri_relay_ended(struct peri_attempt *a, enum peri_err err);
 void peri_relay_resume(struct peri_attempt *a);
+/* A whole completion where a stream was asked for: its frames, [DONE] included, wait with those held; the `event`
+ * hooks see them like any other.
+ *   gives   as peri_unfold */
+PERI_MUST_USE enum peri_err peri_relay_hold_whole(struct peri_attempt *a,
+                                                  struct peri_str completion);
 
 /* For relay.c: the two ways out of ASKING. */
 void peri_attempt_fail(struct peri_attempt *a, enum peri_err err, const char *format, ...)

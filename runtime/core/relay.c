@@ -152,17 +152,41 @@ static bool break_off(struct peri_attempt *a, enum peri_stream_kind kind,
     }
 }
 
+/* Whole frames of our own making. */
+static void send_frames(struct peri_attempt *a, struct peri_str frames) {
+    struct peri_sse sse;
+    struct peri_sse_event event;
+    struct run run = { frames.p, 0 };
+    ptrdiff_t n;
+    peri_sse_init(&sse, frames.n, &a->scratch);
+    while ((n = peri_sse_next(&sse, &event, frames)) > 0) {
+        send_event(a, &run, &event);
+        frames = peri_str_from(frames, (size_t)n);
+    }
+    flush_run(a, &run);
+}
+
+static enum peri_err send_unfolded(struct peri_attempt *a, struct peri_str completion,
+                                   struct peri_str end) {
+    struct peri_buf frames;
+    peri_buf_init(&frames, 0);
+    enum peri_err err = peri_unfold(&frames, completion);
+    if (err == PERI_OK) err = peri_buf_add(&frames, end);
+    if (err == PERI_OK) send_frames(a, peri_buf_str(&frames));
+    if (err == PERI_OK) err = a->held.err;
+    peri_buf_done(&frames);
+    return err;
+}
+
+enum peri_err peri_relay_hold_whole(struct peri_attempt *a, struct peri_str completion) {
+    a->held.max = a->in.max;
+    return send_unfolded(a, completion, PERI_STR("data: [DONE]\n\n"));
+}
+
 /* A whole completion where a chunk should stand: told as chunks.
  *   gives   false when it can not be, and the attempt has failed */
 static bool put_unfolded(struct peri_attempt *a, struct peri_str completion) {
-    struct peri_buf frames;
-    peri_buf_init(&frames, PERI_SSE_MAX);
-    enum peri_err err = peri_unfold(&frames, completion);
-    if (err == PERI_OK && a->state == PERI_ATTEMPT_SERVING)
-        put(a, peri_buf_str(&frames));
-    else if (err == PERI_OK)
-        err = peri_buf_add(&a->held, peri_buf_str(&frames));
-    peri_buf_done(&frames);
+    enum peri_err err = send_unfolded(a, completion, PERI_STR(""));
     if (err != PERI_OK)
         peri_attempt_fail(a, err, "sent a whole completion in its stream that is none");
     return err == PERI_OK;
