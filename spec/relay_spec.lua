@@ -292,6 +292,40 @@ describe("the relay", function()
     assert.equal(#frames.role + sent + #frames.finish() + #frames.done, #body)
   end, 120))
 
+  -- Hooks make more of one read than the queue to a client who does not look can take.
+  local function grow_beyond(start, kib, times)
+    local p = provider.start(provider.stream {
+      frames.role .. frames.token "a" .. frames.token("x"):rep(48) .. frames.finish() .. frames.done })
+    local r = start({ providers = { router.provider("a", p) }, policies = { "./grow.lua" }, policy = { budget = "10s" } },
+      { ["grow.lua"] = ([[
+        local text = '{"choices":[{"index":0,"delta":{"content":"' .. ("y"):rep(%d) .. '"}}]}'
+        return { event = function(_, event)
+          if event.data:find('"x"', 1, true) then for _ = 1, %d do event:replace(text) end end
+        end }
+      ]]):format(kib * 1024, times) })
+    local c = r:open_chat { stream = true }
+    local head = c:take_head()
+    local line = r:await_requests(1)[1]
+    return line, c:take_body(head)
+  end
+
+  it("breaks a stream off, visibly, that policies made too much of", router.test(function(start)
+    local line, body, is_whole = grow_beyond(start, 300, 1)
+    assert.equal("ETOOBIG", line.error)
+    assert.is_true(is_whole)
+    local seen = router.read_stream(body)
+    assert.is_false(seen.done)
+    assert.equal("upstream_oversize", seen.error.code)
+    assert.equal(0, (#seen.text - 1) % (300 * 1024)) -- what came before the error is whole
+  end, 120))
+
+  it("cuts the connection when there is no room to say so", router.test(function(start)
+    local line, body, is_whole = grow_beyond(start, 1000, 7)
+    assert.equal("ETOOBIG", line.error)
+    assert.is_false(is_whole)
+    assert.is_nil(body:find("[DONE]", 1, true))
+  end, 120))
+
   it("sends each frame on at once", router.test(function(start)
     local release = {}
     local r = start { providers = { router.provider("a", provider.start(provider.stream {

@@ -39,9 +39,12 @@ struct peri_attempt {
     bool is_sse, is_json, has_slot, is_probe, is_paused, is_feeding, is_ending;
     bool is_refused;      /* by a hook of ours: nothing was sent */
     bool expects_content; /* an empty answer is a failure */
+    bool is_full;         /* the client's queue is; `overlooked` bytes were put on top of it */
+    bool is_lossy;        /* bytes of the answer found no room: it must not seem whole */
     bool is_cut;     /* the answer ended before it was decided, or its error frame is already out */
     size_t wallet;   /* that signed it */
     bool is_excused; /* its failure says nothing about the provider's health */
+    size_t overlooked;
     uint64_t hint_ms; /* what retry-after and its kin asked for */
     uint64_t started_ns, first_token_ns;
     struct peri_buf in;      /* bytes not consumed yet: a frame's beginning, or a whole answer */

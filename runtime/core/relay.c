@@ -19,21 +19,34 @@
 /* For the provider to end its answer after [DONE], so that the connection can be reused. */
 #define AFTER_DONE_MS 250
 
+/* More than this on top of a full queue is not kept. The queue takes 1 MiB (server.h): what is left of that has room for
+ * saying that the stream broke off. */
+#define OVERLOOKED_MAX ((size_t)768 << 10)
+
 struct run {
     const char *from; /* untouched frames that were not sent yet */
     size_t n;
 };
 
-static enum peri_err put(struct peri_attempt *a, struct peri_str bytes) {
-    if (bytes.n == 0) return PERI_OK;
+/* One read of the provider's bytes is small, but hooks may make much of it. What is refused, `feed` tells. */
+static void put(struct peri_attempt *a, struct peri_str bytes) {
+    if (bytes.n == 0 || a->is_lossy) return;
     struct peri_request *r = a->request;
-    r->outcome.body_bytes += bytes.n;
-    enum peri_err err = r->sink.ops->write(r->sink.self, bytes);
-    if (err == PERI_EFULL) {
-        a->is_paused = true;
-        return PERI_OK;
+    if (a->is_full) {
+        a->is_lossy = bytes.n > OVERLOOKED_MAX - a->overlooked;
+        if (a->is_lossy) return;
+        a->overlooked += bytes.n;
     }
-    return err;
+    r->outcome.body_bytes += bytes.n;
+    switch (r->sink.ops->write(r->sink.self, bytes)) {
+    case PERI_EFULL: a->is_paused = a->is_full = true; break;
+    case PERI_ETOOBIG: a->is_lossy = true; break;
+    default: break; /* PERI_OK, or the client is gone and the request will hear of it */
+    }
+}
+
+static void fail_lossy(struct peri_attempt *a) {
+    peri_attempt_fail(a, PERI_ETOOBIG, "was made more of by policies than the client takes");
 }
 
 static void flush_run(struct peri_attempt *a, struct run *run) {
@@ -111,10 +124,10 @@ static void expect_event(struct peri_attempt *a) {
  * does not see an error takes half an answer for a whole one. */
 static void put_error(struct peri_attempt *a, const struct peri_sse_event *event,
                       const struct peri_upstream_error *e) {
-    a->is_cut = true;
     if (event->name.n == 0 &&
         peri_upstream_error_is_presentable(event->data, a->candidate.provider->credential)) {
         put(a, event->raw);
+        a->is_cut = !a->is_lossy;
         return;
     }
     struct peri_buf frame;
@@ -124,6 +137,7 @@ static void put_error(struct peri_attempt *a, const struct peri_sse_event *event
                      peri_str_of(e->param[0] != '\0' ? e->param : NULL),
                      e->code[0] != '\0' ? peri_str_of(e->code) : PERI_STR("upstream_error"));
     put(a, peri_buf_str(&frame));
+    a->is_cut = !a->is_lossy;
     peri_buf_done(&frame);
 }
 
@@ -231,7 +245,7 @@ static size_t take_frames(struct peri_attempt *a, struct peri_str in) {
     size_t used = 0;
     bool has_event = false;
     struct run run = { in.p, 0 };
-    while (used < in.n && a->state != PERI_OVER) {
+    while (used < in.n && a->state != PERI_OVER && !a->is_lossy) {
         struct peri_sse_event event;
         ptrdiff_t n = peri_sse_next(&a->sse, &event, peri_str_from(in, used));
         if (n == 0) break;
@@ -281,6 +295,7 @@ static size_t feed(struct peri_attempt *a, struct peri_str bytes) {
     a->is_feeding = true;
     size_t used = take_frames(a, bytes);
     a->is_feeding = false;
+    if (a->is_lossy && a->state == PERI_ATTEMPT_SERVING) fail_lossy(a);
     return used;
 }
 
@@ -324,6 +339,10 @@ too_much:
 static void finish(struct peri_attempt *a) {
     struct peri_request *r = a->request;
     if (!a->stream.saw_done) put(a, PERI_STR("data: [DONE]\n\n"));
+    if (a->is_lossy) {
+        fail_lossy(a);
+        return;
+    }
     struct peri_call *call = a->call;
     a->call = NULL;
     if (call != NULL) peri_call_cancel(call);
@@ -378,12 +397,13 @@ void peri_relay_start(struct peri_attempt *a) {
     }
     if (had_ended)
         peri_relay_ended(a, ended_with);
-    else
+    else if (!a->is_full)
         peri_relay_resume(a);
 }
 
 void peri_relay_resume(struct peri_attempt *a) {
     if (!a->is_paused || a->state != PERI_ATTEMPT_SERVING) return;
-    a->is_paused = false;
+    a->is_paused = a->is_full = false;
+    a->overlooked = 0;
     if (a->call != NULL) peri_call_resume(a->call);
 }

@@ -124,7 +124,8 @@ static void send_error(struct peri_request *r, enum peri_err err, int status, co
     if (r->has_head) {
         peri_error_frame(&body, message, peri_str_of(type), params, codes);
         r->outcome.body_bytes += body.n;
-        r->sink.ops->write(r->sink.self, peri_buf_str(&body));
+        enum peri_err written = r->sink.ops->write(r->sink.self, peri_buf_str(&body));
+        r->is_torn = written == PERI_ETOOBIG;
     } else {
         peri_error_body(&body, message, peri_str_of(type), params, codes);
         peri_request_answer(r, status, headers, count, peri_buf_str(&body));

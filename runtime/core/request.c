@@ -328,7 +328,10 @@ void peri_request_ended(struct peri_request *r, enum peri_err err) {
     sink.ops->flush(sink.self);
     leave(r, err);
     r->exchange = NULL;
-    sink.ops->end(sink.self);
+    if (r->is_torn)
+        sink.ops->abort(sink.self);
+    else
+        sink.ops->end(sink.self);
 }
 
 void peri_request_abandon(struct peri_request *r, enum peri_err why) {

@@ -69,6 +69,8 @@ struct peri_request {
     struct peri_timer deadline, keepalive, queue_timer;
     struct peri_list queue_link; /* in worker->queue */
     bool is_queued, has_head, is_draining;
+    bool
+        is_torn; /* the client's queue has no room for the error that ends the stream: cut it instead */
     struct peri_header *extra_headers; /* set by policies for the answer; in the arena */
     size_t extra_header_count;
     struct peri_outcome outcome;
