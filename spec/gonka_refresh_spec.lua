@@ -250,6 +250,59 @@ describe("the refresh of a Gonka network", function()
   end))
 end)
 
+describe("a machine whose clock is minutes off", function()
+  teardown(process.stop_all)
+
+  it("signs with the network's time, and says so once", router.test(function(start)
+    for _, offset in ipairs { 600, -600 } do
+      local net = network.start {}
+      net:steer("chain", { clock_offset = offset })
+      local r = behind(start, { net:provider { refresh_interval = "1s" } })
+      net:await(r, "the hosts", some)
+      for _ = 1, 5 do assert.equal(200, r:chat().status) end
+      local reads = net:look().reads
+      loop.await("more looks", function() return net:look().reads > reads + 1 end)
+      assert.equal(200, r:chat().status)
+      for name in pairs(net.ports) do assert.equal(0, net:answered(name, 400)) end
+      local said = 0
+      for _, line in ipairs(r:log()) do
+        if line.msg:find("this machine's clock is", 1, true) then
+          said = said + 1
+          assert.matches(offset > 0 and "is 60%d s behind" or "is [56]%d%d s ahead of", line.msg)
+        end
+      end
+      assert.equal(1, said)
+      net:steer("chain", { clock_offset = 0 })
+      await_log(r, "agrees with the network's again")
+      assert.equal(200, r:chat().status)
+    end
+  end, 60))
+
+  it("believes the chain rather than one node's clock", router.test(function(start)
+    local net = network.start {}
+    net:steer("node", { date = "Sat, 01 Jan 2022 00:00:00 GMT" })
+    local r = behind(start, { net:provider() })
+    net:await(r, "the hosts", some)
+    await_log(r, "nothing is corrected")
+    for _ = 1, 5 do assert.equal(200, r:chat().status) end
+  end))
+
+  it("is told what a host's refusal means", router.test(function(start)
+    local net = network.start { hosts = 1 }
+    local r = behind(start, { net:provider() })
+    net:await(r, "the hosts", some)
+    net:steer("chain", { clock_offset = 600 })
+    assert(r:chat().status >= 500)
+    local line = r:log("gonka node refused")[1]
+    assert.equal("gonka_stamp_too_old", line.code)
+    assert.equal("resync_clock", line.action)
+    assert.matches("clock is behind", line.remedy)
+    net:steer("chain", { clock_offset = -600 })
+    r:chat()
+    assert.equal("gonka_stamp_in_future", r:log("gonka node refused")[2].code)
+  end))
+end)
+
 describe("several Gonka networks", function()
   teardown(process.stop_all)
 

@@ -4,12 +4,14 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "core/retry_after.h"
 
 struct peri_fetch {
     struct peri_call *call;
     struct peri_url *url;
     struct peri_buf body;
     int status;
+    int64_t date_s;
     void (*done)(void *arg, const struct peri_fetched *got);
     void *arg;
 };
@@ -21,7 +23,9 @@ static void free_fetch(struct peri_fetch *f) {
 }
 
 static void finish(struct peri_fetch *f, enum peri_err err, const char *detail) {
-    struct peri_fetched got = { .err = err, .status = f->status, .body = peri_buf_str(&f->body) };
+    struct peri_fetched got = {
+        .err = err, .status = f->status, .body = peri_buf_str(&f->body), .date_s = f->date_s
+    };
     snprintf(got.detail, sizeof got.detail, "%s", detail);
     f->done(f->arg, &got);
     free_fetch(f);
@@ -30,8 +34,18 @@ static void finish(struct peri_fetch *f, enum peri_err err, const char *detail) 
 static void on_head(void *arg, struct peri_call *call, int status,
                     const struct peri_header *headers, size_t count) {
     struct peri_fetch *f = arg;
-    (void)call, (void)headers, (void)count;
+    bool is_cached = false;
+    (void)call;
     f->status = status;
+    for (size_t i = 0; i < count; i++) {
+        struct peri_str name = headers[i].name, value = peri_str_trim(headers[i].value);
+        if (peri_str_eq_nocase(name, PERI_STR("age")))
+            is_cached |= !peri_str_eq(value, PERI_STR("0"));
+        else if (peri_str_eq_nocase(name, PERI_STR("date")) &&
+                 peri_http_date(&f->date_s, value) != PERI_OK)
+            f->date_s = 0;
+    }
+    if (is_cached) f->date_s = 0;
 }
 
 static bool on_body(void *arg, struct peri_call *call, struct peri_str bytes) {

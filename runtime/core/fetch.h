@@ -10,6 +10,8 @@ struct peri_fetched {
     enum peri_err err; /* PERI_OK: the body is complete, whatever the status */
     int status;
     struct peri_str body; /* good until the callback returns */
+    int64_t
+        date_s; /* when it was made, by the other side's clock; 0: not told, or out of a cache */
     char detail[160];
 };
 

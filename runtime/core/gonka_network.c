@@ -39,7 +39,8 @@ enum peri_err peri_gonka_network_sign(struct peri_gonka_signed *out, size_t *wal
         size_t at = (first + i) % n->wallet_count;
         if (atomic_load_explicit(&n->wallets[at].rests_until_ms, memory_order_relaxed) > now_ms)
             continue;
-        uint64_t stamp = peri_gonka_stamp(n->env.stamps, n->env.clock);
+        uint64_t stamp =
+            peri_gonka_stamp(n->env.stamps, peri_gonka_skew_now_ns(&n->skew, n->env.clock));
         *wallet = at;
         *by = &n->wallets[at].wallet;
         return peri_gonka_sign(out, pen->hasher, pen->signer, &n->wallets[at].wallet,
@@ -107,6 +108,7 @@ enum peri_err peri_gonka_network_new(struct peri_gonka_network **out, struct per
     peri_timer_init(&n->timer, env->loop, peri_gonka_refresh_due, n);
     peri_arena_init(&n->arena, 0);
     peri_rand_seed_os(&n->rand);
+    n->safe_ns = PERI_GONKA_SKEW_SAFE_NS;
     enum peri_err err = make_wallets(n, fault);
     if (err == PERI_OK && provider->endpoint_count > 0)
         err = peri_gonka_set_of_endpoints(&n->fixed, provider->endpoints, provider->endpoint_count,
@@ -157,4 +159,5 @@ const struct peri_config_gonka *peri_gonka_network_options(const struct peri_gon
 void peri_gonka_network_status(const struct peri_gonka_network *n, struct peri_gonka_status *out) {
     *out = n->status;
     out->epoch = n->set != NULL ? n->set->epoch : 0;
+    out->clock_offset_ms = peri_gonka_skew_applied(&n->skew, n->env.clock) / 1000000;
 }

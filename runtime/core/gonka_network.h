@@ -6,7 +6,8 @@
  * the last good set in force, on disk too when there is a place for it. Workers read only what a provider of the fleet
  * points to: the wallets, and the host's address.
  *
- * States of a refresh: idle → phase (…/epochs/latest) → participants (…/epochs/current/participants) →
+ * States of a refresh: idle → phase (…/epochs/latest) → clock (only when the answer's time is far from ours: the newest
+ * block's time must bear it out before signatures follow it, gonka_skew.h) → participants (…/epochs/current/participants) →
  * commit (only with proofs) → params (the chain's allow-list) → preserved (only while proofs are computed: who goes on
  * serving) → idle. The participants are left out while the epoch is the one in force, except now and then. A failure on
  * the way ends it, and the next source's turn comes after a pause that doubles up to the refresh interval; params and
@@ -72,6 +73,7 @@ const struct peri_config_gonka *peri_gonka_network_options(const struct peri_gon
 struct peri_gonka_status {
     uint64_t epoch, refreshes, failures;
     uint64_t last_ok_ms, next_ms; /* monotonic; 0: never, none planned */
+    int64_t clock_offset_ms;      /* what is added to this machine's clock in signatures */
     char last_error[200];
 };
 void peri_gonka_network_status(const struct peri_gonka_network *n, struct peri_gonka_status *out);

@@ -6,6 +6,7 @@
 #include "core/fetch.h"
 #include "core/gonka_follow.h"
 #include "core/gonka_network.h"
+#include "core/gonka_skew.h"
 
 struct peri_gonka_purse {
     struct peri_gonka_wallet wallet;
@@ -24,6 +25,7 @@ struct peri_gonka_network {
     struct peri_gonka_purse *wallets;
     size_t wallet_count;
     atomic_size_t turn; /* whose turn it is to sign */
+    struct peri_gonka_skew skew;
 
     /* The control thread's. */
     struct peri_timer timer;
@@ -31,10 +33,14 @@ struct peri_gonka_network {
     struct peri_fetch *fetch; /* the step under way */
     size_t source;            /* which one is asked */
     unsigned failures;        /* in a row */
-    bool is_running, has_epoch;
+    bool is_running, has_epoch, is_phase_known;
     uint64_t checked; /* epoch checks since the participants were fetched last */
     struct peri_gonka_epoch epoch;
-    int64_t preserved; /* the window whose snapshot the set in force was marked by; 0: none */
+    int64_t sent_ns;      /* wall clock when the step under way began */
+    int64_t disputed_ns;  /* a difference that the chain did not bear out */
+    int64_t suspected_ns; /* how far the clock seems to be off: the chain is asked */
+    int64_t safe_ns;      /* how far it may be off */
+    int64_t preserved;    /* the window whose snapshot the set in force was marked by; 0: none */
     struct peri_gonka_set *set;         /* in force */
     struct peri_gonka_set *fixed;       /* of the configured endpoints, not judged yet */
     struct peri_gonka_set *next;        /* fetched, waiting for the rest of the refresh */

@@ -1,5 +1,6 @@
 /* One refresh, step by step; see gonka_network.h for the states. Every step is one GET whose callback starts the next. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/err.h"
 #include "base/file.h"
@@ -11,8 +12,10 @@
 #define STEP_MS 30000
 #define CHECKS_MAX                                                                                 \
     10 /* epoch checks between two looks at the whole set: weights change inside an epoch, too */
-#define BACKOFF_MS 2000 /* after the first failure; doubles */
-#define SMALL_MAX  (1u << 20)
+#define BACKOFF_MS   2000 /* after the first failure; doubles */
+#define SMALL_MAX    (1u << 20)
+#define BLOCK_LAG_NS INT64_C(30000000000) /* of an honest node, at worst */
+#define CORRECTED_NS INT64_C(2000000000)  /* a correction as good as that stands */
 
 static void ask_participants(struct peri_gonka_network *n);
 static void ask_params(struct peri_gonka_network *n);
@@ -52,6 +55,25 @@ static void succeed(struct peri_gonka_network *n) {
     plan(n, n->options->refresh_ms);
 }
 
+/* ---- The clock ---- */
+
+static int64_t wall_ns(const struct peri_gonka_network *n) {
+    return (int64_t)peri_clock_wall_ns(n->env.clock);
+}
+
+static void correct(struct peri_gonka_network *n, int64_t offset_ns) {
+    peri_gonka_skew_set(&n->skew, n->env.clock, offset_ns);
+    if (offset_ns == 0)
+        peri_log_say(n->env.log, PERI_LOG_INFO,
+                     "gonka: this machine's clock agrees with the network's again");
+    else
+        peri_log_say(n->env.log, PERI_LOG_WARN,
+                     "gonka: this machine's clock is %.0f s %s the network's: signatures carry the "
+                     "network's time; synchronise the clock (NTP)",
+                     (double)llabs(offset_ns) / 1e9, offset_ns > 0 ? "behind" : "ahead of");
+    peri_log_flush(n->env.log);
+}
+
 /* ---- Steps ---- */
 
 /* The present source without what stands behind its host. */
@@ -68,6 +90,7 @@ static void get(struct peri_gonka_network *n, const char *path, size_t max,
     char url[2048];
     snprintf(url, sizeof url, "%s%s", n->base, path);
     struct peri_fault fault = { .text = "" };
+    n->sent_ns = wall_ns(n);
     enum peri_err err =
         peri_fetch_start(&n->fetch, n->env.client, peri_str_of(url), STEP_MS, max, done, n, &fault);
     if (err == PERI_OK) return;
@@ -152,6 +175,7 @@ static void on_params(void *arg, const struct peri_fetched *got) {
         n->arena = fresh;
         n->agents = (struct peri_str *)params.agents;
         n->agent_count = params.agent_count;
+        n->safe_ns = peri_gonka_skew_safe_ns(params.stamp_expiration_s, params.stamp_advance_s);
     } else {
         /* What was known of the allow-list still holds; a node without the endpoint has no list. */
         peri_arena_done(&fresh);
@@ -273,36 +297,87 @@ static void ask_participants(struct peri_gonka_network *n) {
     get(n, "/v1/epochs/current/participants", PERI_GONKA_DOCUMENT_MAX, on_participants);
 }
 
+/* The hosts of that epoch, or the ones in force when they are still those. */
+static void go_on(struct peri_gonka_network *n, const struct peri_gonka_epoch *e) {
+    /* Until its validators are set the newest epoch is not the one that serves. */
+    bool is_pending =
+        e->stages.set_new_validators != 0 && e->height <= e->stages.set_new_validators;
+    bool is_same = n->set != NULL && (n->set->epoch == e->index || is_pending);
+    if (!is_same || n->failures > 0 || n->checked++ >= CHECKS_MAX)
+        ask_participants(n);
+    else if (n->preserved != peri_gonka_window(e))
+        ask_preserved(n);
+    else
+        succeed(n);
+}
+
+/* Nodes without the cheap check are asked for everything. */
+static void after_phase(struct peri_gonka_network *n) {
+    if (n->is_phase_known)
+        go_on(n, &n->epoch);
+    else
+        ask_participants(n);
+}
+
+/* Said once, though the node may say it in every refresh. */
+static void dispute(struct peri_gonka_network *n) {
+    if (llabs(n->disputed_ns - n->suspected_ns) <= CORRECTED_NS) return;
+    n->disputed_ns = n->suspected_ns;
+    peri_log_say(n->env.log, PERI_LOG_WARN,
+                 "gonka: by its clock %s is %+.0f s from this machine, by its newest block it is "
+                 "not: nothing is corrected",
+                 n->base, (double)n->suspected_ns / 1e9);
+}
+
+/* The node's own clock may be what is off: the time that validators agreed on decides, where it is told. Blocks lag
+ * behind the clock by seconds. */
+static void on_chain_status(void *arg, const struct peri_fetched *got) {
+    struct peri_gonka_network *n = arg;
+    char why[200];
+    int64_t block_ns;
+    if (is_good(n, got, why) && peri_gonka_block_time(&block_ns, got->body) &&
+        llabs(block_ns - wall_ns(n) - n->suspected_ns) > BLOCK_LAG_NS)
+        dispute(n);
+    else
+        correct(n, n->suspected_ns);
+    after_phase(n);
+}
+
+/* gives true: it is another than what signatures carry, and the chain must be asked. */
+static bool is_clock_doubted(struct peri_gonka_network *n, int64_t date_s) {
+    if (date_s <= 0 || date_s > PERI_GONKA_TIME_MAX_S) return false;
+    int64_t applied = peri_gonka_skew_applied(&n->skew, n->env.clock);
+    n->suspected_ns =
+        peri_gonka_skew_of(date_s * INT64_C(1000000000), n->sent_ns, wall_ns(n), n->safe_ns);
+    if (n->suspected_ns == 0) {
+        if (applied != 0) correct(n, 0);
+        return false;
+    }
+    return llabs(n->suspected_ns - applied) > CORRECTED_NS;
+}
+
+static void take_epoch(struct peri_gonka_network *n, const struct peri_gonka_epoch *e) {
+    bool is_other = !n->has_epoch || peri_gonka_service(e) != peri_gonka_service(&n->epoch);
+    n->epoch = *e;
+    n->has_epoch = true;
+    if (n->set != NULL && n->preserved != 0 && n->preserved != peri_gonka_window(e)) {
+        peri_gonka_preserved_forget(n->set);
+        n->preserved = 0;
+    }
+    if (is_other && n->set != NULL) publish_again(n);
+}
+
 static void on_phase(void *arg, const struct peri_fetched *got) {
     struct peri_gonka_network *n = arg;
     char why[200];
     struct peri_gonka_epoch epoch;
-    bool is_known =
+    n->is_phase_known =
         is_good(n, got, why) && peri_gonka_epoch_read(&epoch, got->body, NULL) == PERI_OK;
-    if (is_known) {
-        bool is_other =
-            !n->has_epoch || peri_gonka_service(&epoch) != peri_gonka_service(&n->epoch);
-        n->epoch = epoch;
-        n->has_epoch = true;
-        int64_t window = peri_gonka_window(&epoch);
-        if (n->set != NULL && n->preserved != 0 && n->preserved != window) {
-            peri_gonka_preserved_forget(n->set);
-            n->preserved = 0;
-        }
-        if (is_other && n->set != NULL) publish_again(n);
-        /* Until its validators are set the newest epoch is not the one that serves. */
-        bool is_pending =
-            epoch.stages.set_new_validators != 0 && epoch.height <= epoch.stages.set_new_validators;
-        bool is_same = n->set != NULL && (n->set->epoch == epoch.index || is_pending);
-        if (is_same && n->failures == 0 && n->checked++ < CHECKS_MAX) {
-            if (n->preserved != window)
-                ask_preserved(n);
-            else
-                succeed(n);
-            return;
-        }
-    }
-    ask_participants(n); /* nodes without the cheap check are asked for everything */
+    if (n->is_phase_known) take_epoch(n, &epoch);
+    if (is_clock_doubted(n, got->date_s))
+        get(n, PERI_GONKA_CHAIN_STATUS_PATH, SMALL_MAX, on_chain_status);
+    else
+        after_phase(n);
 }
 
 static void ask_phase(struct peri_gonka_network *n) {

@@ -39,10 +39,9 @@ static uint64_t stamp_after(uint64_t last, uint64_t wall_ns) {
     return now | ((era + 1) & ERA_MASK);
 }
 
-uint64_t peri_gonka_stamp(struct peri_gonka_stamps *stamps, const struct peri_clock *clock) {
+uint64_t peri_gonka_stamp(struct peri_gonka_stamps *stamps, uint64_t now_ns) {
     uint64_t last = atomic_load_explicit(&stamps->last, memory_order_relaxed), next;
-    uint64_t wall_ns = peri_clock_wall_ns(clock);
-    do next = stamp_after(last, wall_ns);
+    do next = stamp_after(last, now_ns);
     while (!atomic_compare_exchange_weak_explicit(&stamps->last, &last, next, memory_order_relaxed,
                                                   memory_order_relaxed));
     return next;

@@ -56,8 +56,9 @@ struct peri_gonka_stamps {
 #define PERI_GONKA_STAMP_LEAD_NS UINT64_C(20000000000)
 
 void peri_gonka_stamps_init(struct peri_gonka_stamps *stamps, uint64_t last_or_random);
-/* Any thread. */
-uint64_t peri_gonka_stamp(struct peri_gonka_stamps *stamps, const struct peri_clock *clock);
+/* Any thread.
+ *   now_ns   the time it is to tell, since 1970: the wall clock, or what a network says it should be (gonka_skew.h) */
+uint64_t peri_gonka_stamp(struct peri_gonka_stamps *stamps, uint64_t now_ns);
 /* The last one given: what to keep over a restart. Any thread. */
 uint64_t peri_gonka_stamps_last(const struct peri_gonka_stamps *stamps);
 

@@ -217,7 +217,7 @@ TEST(gonka_stamps_rise_while_the_clock_stands) {
     struct peri_clock clock = { fake_wall, fake_wall, &now };
     peri_gonka_stamps_init(&stamps, 0);
     for (int i = 0; i < 10000; i++) {
-        uint64_t stamp = peri_gonka_stamp(&stamps, &clock);
+        uint64_t stamp = peri_gonka_stamp(&stamps, peri_clock_wall_ns(&clock));
         CHECK(stamp > last);
         last = stamp;
     }
@@ -230,9 +230,9 @@ TEST(gonka_stamps_rise_over_small_steps_back) {
     uint64_t now = 1765000000000000000;
     struct peri_clock clock = { fake_wall, fake_wall, &now };
     peri_gonka_stamps_init(&stamps, 77);
-    uint64_t first = peri_gonka_stamp(&stamps, &clock);
+    uint64_t first = peri_gonka_stamp(&stamps, peri_clock_wall_ns(&clock));
     now -= 19000000000;
-    uint64_t second = peri_gonka_stamp(&stamps, &clock);
+    uint64_t second = peri_gonka_stamp(&stamps, peri_clock_wall_ns(&clock));
     CHECK(second > first);
     CHECK_EQ(first % 1024, second % 1024);
 }
@@ -243,12 +243,12 @@ TEST(gonka_stamps_follow_a_large_step_back_in_a_new_era) {
     uint64_t now = 1765000000000000000, seen[5];
     struct peri_clock clock = { fake_wall, fake_wall, &now };
     peri_gonka_stamps_init(&stamps, 1022);
-    seen[0] = peri_gonka_stamp(&stamps, &clock);
+    seen[0] = peri_gonka_stamp(&stamps, peri_clock_wall_ns(&clock));
     for (int i = 1; i < 5; i++) {
         now -= 3600000000000;
-        uint64_t before = peri_gonka_stamp(&stamps, &clock);
+        uint64_t before = peri_gonka_stamp(&stamps, peri_clock_wall_ns(&clock));
         now += 3600000000000;
-        seen[i] = peri_gonka_stamp(&stamps, &clock);
+        seen[i] = peri_gonka_stamp(&stamps, peri_clock_wall_ns(&clock));
         CHECK(before < seen[0]);
         for (int k = 0; k < i; k++) CHECK(seen[k] != seen[i]);
     }
@@ -260,10 +260,10 @@ TEST(gonka_stamps_of_a_restart_at_the_same_moment_differ) {
     struct peri_clock clock = { fake_wall, fake_wall, &now };
     peri_gonka_stamps_init(&before, 5);
     uint64_t first[100];
-    for (int i = 0; i < 100; i++) first[i] = peri_gonka_stamp(&before, &clock);
+    for (int i = 0; i < 100; i++) first[i] = peri_gonka_stamp(&before, peri_clock_wall_ns(&clock));
     peri_gonka_stamps_init(&after, peri_gonka_stamps_last(&before));
     for (int i = 0; i < 100; i++) {
-        uint64_t stamp = peri_gonka_stamp(&after, &clock);
+        uint64_t stamp = peri_gonka_stamp(&after, peri_clock_wall_ns(&clock));
         for (int k = 0; k < 100; k++) CHECK(first[k] != stamp);
     }
 }
@@ -278,7 +278,8 @@ struct taker {
 
 static void *take_stamps(void *arg) {
     struct taker *t = arg;
-    for (int i = 0; i < EACH; i++) t->taken[i] = peri_gonka_stamp(t->stamps, &peri_clock_real);
+    for (int i = 0; i < EACH; i++)
+        t->taken[i] = peri_gonka_stamp(t->stamps, peri_clock_wall_ns(&peri_clock_real));
     return NULL;
 }
 

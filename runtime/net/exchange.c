@@ -140,6 +140,14 @@ static struct peri_str date_of(struct peri_server *s) {
     return (struct peri_str){ s->date, 29 };
 }
 
+/* The given one, else the time. */
+static struct peri_str date_for(struct peri_server *s, const struct peri_header *headers,
+                                size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (peri_str_eq_nocase(headers[i].name, PERI_STR("date"))) return headers[i].value;
+    return date_of(s);
+}
+
 /* Headers that are ours to write. */
 static bool is_ours(struct peri_conn *c, const struct peri_header *header) {
     struct peri_str name = header->name;
@@ -210,7 +218,7 @@ void peri_exchange_start(struct peri_exchange *x, int status, const struct peri_
     *at++ = ' ';
     at = put(at, peri_str_of(peri_http_reason(status)));
     at = put(at, PERI_STR("\r\n"));
-    at = put_header(at, PERI_STR("date"), date_of(c->server));
+    at = put_header(at, PERI_STR("date"), date_for(c->server, headers, header_count));
     for (size_t i = 0; i < header_count; i++)
         if (!is_ours(c, &headers[i])) at = put_header(at, headers[i].name, headers[i].value);
     at = put_framing(at, c, status);

@@ -104,7 +104,8 @@ void *peri_exchange_user(const struct peri_exchange *x);
 
 /* Status line and head. With a length the body is that long; with PERI_LENGTH_UNKNOWN it is chunked (or ends
  * with the connection for an HTTP/1.0 client). date, connection, content-length and transfer-encoding are
- * added here (given ones are dropped, but "connection: close" is obeyed); header names and values are checked:
+ * added here (given ones are dropped, but "connection: close" is obeyed, and a given date stands: simulations
+ * have clocks of their own); header names and values are checked:
  * a control character in one is a bug of ours.
  * The bytes are held until the first write or the end, so that head and first bytes leave together;
  * peri_exchange_flush sends them now. */

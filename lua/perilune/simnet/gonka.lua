@@ -20,8 +20,8 @@
 --     preserved: true, or the models it goes on serving while it computes proofs;
 --     down: true closes it, false opens it again at the same port
 --     machine: { count = 0 }, or { status = 400, message = } as its model server answers
---   POST /sim/node { status=, delay_ms= }                 what the node itself fails with, and how slow it is; none:
---                                                         nothing, and not at all
+--   POST /sim/node { status=, delay_ms=, date= }          what the node itself fails with, how slow it is, and what its
+--                                                         clock says; none: nothing, not at all, the right thing
 --   POST /sim/quit
 -- Hosts have what every simulated provider has besides: /sim/ledger, /sim/script and so on.
 local peri = require "perilune"
@@ -92,7 +92,8 @@ local function answer(self, x)
   if self.node_delay_ms and not x:wait(self.node_delay_ms) then return end
   if self.node_status then return x:reply(self.node_status, JSON, json.encode { error = "simulated failure" }) end
   local document = host.read(self.chain, self, x)
-  if document then return x:reply(200, JSON, type(document) == "string" and document or json.encode(document)) end
+  local head = { ["content-type"] = "application/json", date = self.date or self.chain:date() }
+  if document then return x:reply(200, head, type(document) == "string" and document or json.encode(document)) end
   x:reply(404, JSON, json.encode { error = "Not Found" })
 end
 

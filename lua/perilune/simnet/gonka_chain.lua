@@ -57,6 +57,9 @@ end
 --- Seconds of the newest block: nodes lag behind the clock, and a chain may be off altogether.
 function chain:block_time() return self.wall_ns() / 1e9 - self.params.lag + self.clock_offset end
 
+--- The same as a node's clock has it, for a Date header: nodes agree with their chain.
+function chain:date() return os.date("!%a, %d %b %Y %H:%M:%S GMT", self.wall_ns() // 1000000000 + self.clock_offset) end
+
 function chain:phase()
   local phase
   for _, stage in ipairs(STAGES) do

@@ -220,9 +220,9 @@ commands.host = {
 }
 
 commands.node = {
-  members = { status = number(200, 599), delay_ms = COUNT },
+  members = { status = number(200, 599), delay_ms = COUNT, date = TEXT },
   run = function(network, wanted)
-    network.node_status, network.node_delay_ms = wanted.status, wanted.delay_ms
+    network.node_status, network.node_delay_ms, network.date = wanted.status, wanted.delay_ms, wanted.date
     return true
   end,
 }
