@@ -296,7 +296,8 @@ describe("the relay", function()
   local function grow_beyond(start, kib, times)
     local p = provider.start(provider.stream {
       frames.role .. frames.token "a" .. frames.token("x"):rep(48) .. frames.finish() .. frames.done })
-    local r = start({ providers = { router.provider("a", p) }, policies = { "./grow.lua" }, policy = { budget = "10s" } },
+    local r = start(
+      { providers = { router.provider("a", p) }, policies = { "./grow.lua" }, policy = { budget = "10s" } },
       { ["grow.lua"] = ([[
         local text = '{"choices":[{"index":0,"delta":{"content":"' .. ("y"):rep(%d) .. '"}}]}'
         return { event = function(_, event)

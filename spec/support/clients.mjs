@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
+import * as conversations from "./conversations.mjs";
 
 const require = createRequire(process.cwd() + "/");
 const load = (name) => import(pathToFileURL(require.resolve(name)).href);
@@ -113,7 +114,11 @@ async function with_gonka(call, seen) {
   }
 }
 
-const clients = { openai: with_openai, ai: with_ai_sdk, langchain: with_langchain, gonka: with_gonka };
+const clients = {
+  openai: with_openai, ai: with_ai_sdk, langchain: with_langchain, gonka: with_gonka,
+  "openai tools": (call, seen) => conversations.with_openai(load, base_url, call, seen),
+  "ai tools": (call, seen) => conversations.with_ai_sdk(load, base_url, call, seen),
+};
 for (const call of JSON.parse(plan)) {
   const seen = { ok: true, text: "", arguments: "", chunks: 0, finish: null };
   try {
