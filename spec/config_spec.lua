@@ -215,6 +215,11 @@ local refused = {
   { "a network that is not built yet",
     "return { providers = { { id = \"z\", source = \"https://rpc\", key = \"WALLET\",\n  network = \"0g\" } } }",
     "2: 'providers[1].network' is \"0g\", which is not supported by this version, expected \"gonka\"" },
+  { "a list of models asked of a network",
+    "return { providers = { { id = \"g\", network = \"gonka\", source = \"http://n\", key = \"WALLET\",\n" ..
+    "  discover_models = true } } }",
+    "2: 'providers[1]' has 'discover_models', but a network says itself what its hosts serve: " ..
+    "expected it only with a 'url'" },
   { "an option of another network",
     "return { providers = {\n" ..
     "  { id = \"a\", url = \"http://h\", verify_proofs = true } } }",
@@ -485,7 +490,9 @@ describe("examples/perilune.lua", function()
   it("is a configuration that passes", function()
     write("key", wallet, "600")
     local text = support.read "examples/perilune.lua"
-    local code, _, err = check(text, { OPENAI_API_KEY = canary, GONKA_PRIVATE_KEY = wallet, ROUTER_KEY = canary })
+    local code, _, err = check(text, {
+      OPENAI_API_KEY = canary, GONKA_BROKER_KEY = canary, GONKA_PRIVATE_KEY = wallet, ROUTER_KEY = canary,
+    })
     assert.equal("", table.concat(faults(err), "\n"))
     assert.equal(0, code)
   end)

@@ -61,8 +61,27 @@ static bool admit(struct peri_worker *w, struct peri_exchange *x,
 
 /* ---- Models ---- */
 
-static void put_model(struct peri_buf *b, const struct peri_fleet *f, struct peri_str id,
-                      struct peri_str owner) {
+static void put_known(struct peri_buf *b, const char *name, uint64_t tokens) {
+    if (tokens == 0) return;
+    peri_json_put_name(b, name);
+    peri_json_put_int(b, (int64_t)tokens);
+}
+
+/* The limits are those of the provider with the largest: a request that only that one can take goes there. */
+static void put_limits(struct peri_buf *b, struct peri_candidates c) {
+    uint64_t context = 0, output = 0;
+    for (size_t i = 0; i < c.count; i++) {
+        const struct peri_config_model *m = c.at[i].model;
+        if (m == NULL) continue;
+        if (m->context_tokens > context) context = m->context_tokens;
+        if (m->max_output_tokens > output) output = m->max_output_tokens;
+    }
+    put_known(b, "context_length", context);
+    put_known(b, "max_output_tokens", output);
+}
+
+static void put_model(struct peri_buf *b, const struct peri_fleet *f, struct peri_str id) {
+    struct peri_candidates c = peri_fleet_find(f, id);
     peri_json_put_open(b, '{');
     peri_json_put_name(b, "id");
     peri_json_put_string(b, id);
@@ -71,13 +90,9 @@ static void put_model(struct peri_buf *b, const struct peri_fleet *f, struct per
     peri_json_put_name(b, "created");
     peri_json_put_int(b, (int64_t)f->created);
     peri_json_put_name(b, "owned_by");
-    peri_json_put_string(b, owner);
+    peri_json_put_string(b, c.count > 0 ? c.at[0].provider->id : PERI_STR("perilune"));
+    put_limits(b, c);
     peri_json_put_close(b, '}');
-}
-
-static struct peri_str owner_of(const struct peri_fleet *f, struct peri_str model) {
-    struct peri_candidates c = peri_fleet_find(f, model);
-    return c.count > 0 ? c.at[0].provider->id : PERI_STR("perilune");
 }
 
 static void list_models(struct peri_worker *w, struct peri_exchange *x) {
@@ -88,8 +103,7 @@ static void list_models(struct peri_worker *w, struct peri_exchange *x) {
     peri_json_put_string(&b, PERI_STR("list"));
     peri_json_put_name(&b, "data");
     peri_json_put_open(&b, '[');
-    for (size_t i = 0; i < w->fleet->model_count; i++)
-        put_model(&b, w->fleet, w->fleet->models[i], owner_of(w->fleet, w->fleet->models[i]));
+    for (size_t i = 0; i < w->fleet->model_count; i++) put_model(&b, w->fleet, w->fleet->models[i]);
     peri_json_put_close(&b, ']');
     peri_json_put_close(&b, '}');
     answer(w, x, 200, NULL, &b);
@@ -107,7 +121,7 @@ static void show_model(struct peri_worker *w, struct peri_exchange *x, struct pe
     }
     struct peri_buf b;
     peri_buf_init(&b, 0);
-    put_model(&b, w->fleet, c.model, owner_of(w->fleet, c.model));
+    put_model(&b, w->fleet, c.model);
     answer(w, x, 200, NULL, &b);
 }
 

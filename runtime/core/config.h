@@ -96,6 +96,8 @@ struct peri_config_provider {
     size_t header_count;
     const struct peri_config_model *models; /* none: every model goes */
     size_t model_count;
+    bool discovers_models;                /* its list of models is read, from time to time anew */
+    uint64_t discover_ms;                 /* 600000 */
     uint32_t tier;                        /* 1 is tried first */
     uint32_t weight;                      /* share among equals, positive, 100 */
     uint32_t max_concurrent;              /* 0: no limit */

@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "core/catalog.h"
 #include "core/runtime.h"
 #include "crypto/selftest.h"
 
@@ -19,6 +20,8 @@ struct peri_control {
     struct peri_log log;
     struct peri_gonka_network *networks[NETWORKS_MAX];
     size_t count;
+    struct peri_catalog **catalogs; /* by provider of the configuration; NULL: it is not asked */
+    size_t catalog_count;           /* of those that are */
     pthread_t thread;
     atomic_bool is_running;
 };
@@ -120,8 +123,14 @@ enum peri_err peri_control_fleet(struct peri_control *c, struct peri_fleet **out
             err = add_set(&h, c->networks[i], peri_gonka_network_fixed(c->networks[i]), true);
     }
     uint64_t generation = atomic_load(&c->runtime->fleet_version) + 1;
+    struct peri_model_list **lists =
+        peri_arena_zalloc(&h.arena, (c->config->provider_count + 1) * sizeof *lists);
+    if (lists == NULL) err = PERI_ENOMEM;
+    for (size_t i = 0; err == PERI_OK && i < c->config->provider_count; i++)
+        if (c->catalogs[i] != NULL) lists[i] = peri_catalog_list(c->catalogs[i]);
     if (err == PERI_OK)
-        err = peri_fleet_new(out, c->config, h.at, h.count, c->runtime->vitals, generation, fault);
+        err = peri_fleet_new(out, c->config, h.at, h.count, lists, c->runtime->vitals, generation,
+                             fault);
     if (err == PERI_ENOMEM) peri_fault_set(fault, err, "out of memory");
     for (size_t i = 0; err == PERI_OK && i < c->count && (*out)->epoch == 0; i++) {
         const struct peri_gonka_set *set = peri_gonka_network_set(c->networks[i]);
@@ -136,23 +145,59 @@ enum peri_err peri_control_fleet(struct peri_control *c, struct peri_fleet **out
 
 /* ---- Changes ---- */
 
-static void on_changed(void *arg, struct peri_gonka_network *n, const struct peri_gonka_diff *diff,
-                       const struct peri_gonka_set *before, const struct peri_gonka_set *after) {
-    struct peri_control *c = arg;
-    if (!c->is_running) return; /* the first fleet is about to be built anyway */
+/* gives false when what is in force stays */
+static bool renew(struct peri_control *c) {
     struct peri_fleet *fleet;
     struct peri_fault fault;
     if (peri_control_fleet(c, &fleet, &fault) != PERI_OK) {
         peri_log_say(&c->log, PERI_LOG_ERROR, "the fleet could not be renewed: %s", fault.text);
-        return;
+        return false;
     }
     peri_runtime_publish(c->runtime, fleet);
-    if (diff->count > 0)
+    return true;
+}
+
+static void on_changed(void *arg, struct peri_gonka_network *n, const struct peri_gonka_diff *diff,
+                       const struct peri_gonka_set *before, const struct peri_gonka_set *after) {
+    struct peri_control *c = arg;
+    if (!c->is_running) return; /* the first fleet is about to be built anyway */
+    if (renew(c) && diff->count > 0)
         peri_runtime_tell_epoch(c->runtime, peri_gonka_network_provider(n)->id, diff, before,
                                 after);
 }
 
+static void on_models(void *arg) { renew(arg); }
+
+static struct peri_fleet *fleet_of(void *arg) {
+    return peri_runtime_fleet(((struct peri_control *)arg)->runtime);
+}
+
 /* ---- Life ---- */
+
+/* What the providers that stay said before this configuration holds until they are asked again. */
+static enum peri_err make_catalogs(struct peri_control *c) {
+    struct peri_catalog_env env = { .loop = c->loop,
+                                    .client = c->client,
+                                    .log = &c->log,
+                                    .fleet = fleet_of,
+                                    .changed = on_models,
+                                    .arg = c };
+    c->catalogs = peri_calloc(c->config->provider_count + 1, sizeof *c->catalogs);
+    if (c->catalogs == NULL) return PERI_ENOMEM;
+    struct peri_fleet *before = peri_runtime_fleet(c->runtime);
+    enum peri_err err = PERI_OK;
+    for (size_t i = 0; i < c->config->provider_count && err == PERI_OK; i++) {
+        const struct peri_config_provider *p = &c->config->providers[i];
+        if (!p->discovers_models) continue;
+        const struct peri_provider *old =
+            before == NULL ? NULL : peri_fleet_provider(before, p->id);
+        bool is_same = old != NULL && peri_str_eq(old->url, p->url);
+        err = peri_catalog_new(&c->catalogs[i], p, is_same ? old->list : NULL, &env);
+        c->catalog_count++;
+    }
+    peri_fleet_unref(before);
+    return err;
+}
 
 static enum peri_err make_networks(struct peri_control *c, struct peri_fault *fault) {
     struct peri_gonka_env env = { .loop = c->loop,
@@ -192,6 +237,7 @@ enum peri_err peri_control_new(struct peri_control **out, struct peri_runtime *r
     if (err == PERI_OK) err = peri_loop_new(&c->loop);
     if (err == PERI_OK) err = peri_client_new(&c->client, c->loop, NULL);
     if (err == PERI_OK) err = make_networks(c, &own);
+    if (err == PERI_OK) err = make_catalogs(c);
     if (err != PERI_OK) {
         peri_fault_set(fault, err, "%s", own.text[0] != '\0' ? own.text : peri_err_text(err));
         peri_control_free(c);
@@ -214,6 +260,9 @@ void peri_control_free(struct peri_control *c) {
         peri_gonka_network_close(c->networks[i]);
         peri_gonka_network_unref(c->networks[i]);
     }
+    for (size_t i = 0; c->catalogs != NULL && i < c->config->provider_count; i++)
+        peri_catalog_free(c->catalogs[i]);
+    peri_free(c->catalogs);
     peri_client_free(c->client);
     peri_loop_free(c->loop);
     peri_log_done(&c->log);
@@ -224,13 +273,15 @@ void peri_control_free(struct peri_control *c) {
 static void *run(void *arg) {
     struct peri_control *c = arg;
     for (size_t i = 0; i < c->count; i++) peri_gonka_network_start(c->networks[i]);
+    for (size_t i = 0; i < c->config->provider_count; i++)
+        if (c->catalogs[i] != NULL) peri_catalog_start(c->catalogs[i]);
     peri_log_flush(&c->log);
     peri_loop_run(c->loop);
     return NULL;
 }
 
 enum peri_err peri_control_start(struct peri_control *c, struct peri_fault *fault) {
-    if (c->count == 0) return PERI_OK; /* nothing to follow: no thread */
+    if (c->count + c->catalog_count == 0) return PERI_OK; /* nothing to follow: no thread */
     c->is_running = true;
     if (pthread_create(&c->thread, NULL, run, c) == 0) return PERI_OK;
     c->is_running = false;

@@ -1,5 +1,6 @@
-/* The control thread: what is slow and not part of any request. It follows the networks, and publishes a new
- * snapshot of the fleet when one of them changed.
+/* The control thread: what is slow and not part of any request. It follows the networks, reads the lists of
+ * models of providers that are to be asked for them (core/catalog.h), and publishes a new snapshot of the fleet when one
+ * of them changed.
  */
 #ifndef PERI_CORE_CONTROL_H
 #define PERI_CORE_CONTROL_H
@@ -16,13 +17,13 @@ PERI_MUST_USE enum peri_err peri_control_new(struct peri_control **out, struct p
 /* Stops its thread first. Takes NULL. */
 void peri_control_free(struct peri_control *c);
 
-/* Start the thread: from now on networks are refreshed. */
+/* Start the thread: from now on networks and lists are refreshed. */
 PERI_MUST_USE enum peri_err peri_control_start(struct peri_control *c, struct peri_fault *fault);
 /* Any thread that can not lose c meanwhile (peri_runtime_refresh_networks): refresh every network now.
  *   gives   PERI_OK · PERI_ENOMEM */
 enum peri_err peri_control_refresh(struct peri_control *c);
 
-/* A fleet of that configuration's plain providers and of the hosts known now. On the control thread, or before it runs.
+/* A fleet of that configuration's plain providers, with what they said they serve, and of the hosts known now. On the control thread, or before it runs.
  */
 PERI_MUST_USE enum peri_err peri_control_fleet(struct peri_control *c, struct peri_fleet **out,
                                                struct peri_fault *fault);

@@ -8,7 +8,6 @@
 
 struct peri_fetch {
     struct peri_call *call;
-    struct peri_url *url;
     struct peri_buf body;
     int status;
     int64_t date_s;
@@ -17,7 +16,6 @@ struct peri_fetch {
 };
 
 static void free_fetch(struct peri_fetch *f) {
-    peri_url_unref(f->url);
     peri_buf_done(&f->body);
     peri_free(f);
 }
@@ -64,28 +62,35 @@ static void on_done(void *arg, struct peri_call *call, const struct peri_call_re
 
 static const struct peri_call_ops ops = { on_head, on_body, on_done };
 
-enum peri_err peri_fetch_start(struct peri_fetch **out, struct peri_client *client,
-                               struct peri_str url, uint64_t timeout_ms, size_t max_bytes,
-                               void (*done)(void *arg, const struct peri_fetched *got), void *arg,
-                               struct peri_fault *fault) {
+enum peri_err peri_fetch_call(struct peri_fetch **out, struct peri_client *client,
+                              const struct peri_call_spec *spec, size_t max_bytes,
+                              void (*done)(void *arg, const struct peri_fetched *got), void *arg) {
     struct peri_fetch *f = peri_calloc(1, sizeof *f);
     if (f == NULL) return PERI_ENOMEM;
     peri_buf_init(&f->body, max_bytes);
     f->done = done;
     f->arg = arg;
-    enum peri_err err = peri_url_parse(&f->url, url, fault);
-    if (err == PERI_OK) {
-        struct peri_call_spec spec = { .url = f->url,
-                                       .method = PERI_STR("GET"),
-                                       .total_ms = timeout_ms };
-        err = peri_call_start(&f->call, client, &spec, &ops, f);
-    }
+    enum peri_err err = peri_call_start(&f->call, client, spec, &ops, f);
     if (err != PERI_OK) {
         free_fetch(f);
         return err;
     }
     *out = f;
     return PERI_OK;
+}
+
+enum peri_err peri_fetch_start(struct peri_fetch **out, struct peri_client *client,
+                               struct peri_str url, uint64_t timeout_ms, size_t max_bytes,
+                               void (*done)(void *arg, const struct peri_fetched *got), void *arg,
+                               struct peri_fault *fault) {
+    struct peri_url *parsed = NULL;
+    enum peri_err err = peri_url_parse(&parsed, url, fault);
+    struct peri_call_spec spec = { .url = parsed,
+                                   .method = PERI_STR("GET"),
+                                   .total_ms = timeout_ms };
+    if (err == PERI_OK) err = peri_fetch_call(out, client, &spec, max_bytes, done, arg);
+    peri_url_unref(parsed);
+    return err;
 }
 
 void peri_fetch_cancel(struct peri_fetch *f) {

@@ -24,6 +24,12 @@ peri_fetch_start(struct peri_fetch **out, struct peri_client *client, struct per
                  uint64_t timeout_ms, size_t max_bytes,
                  void (*done)(void *arg, const struct peri_fetched *got), void *arg,
                  struct peri_fault *fault);
+/* The same for a GET that is made as `spec` says, with headers, certificates and the rest.
+ *   gives   PERI_OK · PERI_EINVAL · PERI_ENOMEM · PERI_EFULL */
+PERI_MUST_USE enum peri_err peri_fetch_call(struct peri_fetch **out, struct peri_client *client,
+                                            const struct peri_call_spec *spec, size_t max_bytes,
+                                            void (*done)(void *arg, const struct peri_fetched *got),
+                                            void *arg);
 /* End it; `done` does not run. Takes NULL. */
 void peri_fetch_cancel(struct peri_fetch *f);
 

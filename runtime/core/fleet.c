@@ -28,6 +28,7 @@ void peri_fleet_unref(struct peri_fleet *f) {
         }
         peri_gonka_network_unref(p->gonka);
         peri_vitals_unref(p->vitals);
+        peri_model_list_unref(p->list);
     }
     peri_map_done(&f->by_id);
     peri_map_done(&f->by_model);
@@ -84,15 +85,45 @@ static enum peri_err settle(struct peri_fleet *f, struct peri_provider *p, struc
     return err;
 }
 
+/* What is configured holds; the provider's list knows the spelling, and what nobody has configured. */
+static void complete(struct peri_config_model *m, const struct peri_model_list *list) {
+    const struct peri_config_model *said = peri_model_list_find(list, m->upstream);
+    if (said == NULL) return; /* lists lag behind: it may serve it all the same */
+    m->upstream = said->name;
+    if (m->context_tokens == 0) m->context_tokens = said->context_tokens;
+    if (m->max_output_tokens == 0) m->max_output_tokens = said->max_output_tokens;
+    if (m->capability_count == 0) m->lacks = said->lacks;
+}
+
+static enum peri_err build_models(struct peri_fleet *f, struct peri_provider *p,
+                                  const struct peri_config_provider *c,
+                                  struct peri_model_list *list) {
+    p->models = c->models;
+    p->model_count = c->model_count;
+    p->takes_any = c->model_count == 0 && list == NULL;
+    if (list == NULL) return PERI_OK;
+    if (c->model_count == 0) {
+        p->models = list->models;
+        p->model_count = list->count;
+    } else {
+        struct peri_config_model *models =
+            peri_arena_alloc(&f->arena, c->model_count * sizeof *models);
+        if (models == NULL) return PERI_ENOMEM;
+        memcpy(models, c->models, c->model_count * sizeof *models);
+        for (size_t i = 0; i < c->model_count; i++) complete(&models[i], list);
+        p->models = models;
+    }
+    p->list = peri_model_list_ref(list);
+    return PERI_OK;
+}
+
 static enum peri_err build_provider(struct peri_fleet *f, const struct peri_config_provider *c,
-                                    struct peri_vitals_table *vitals, struct peri_fault *fault) {
+                                    struct peri_model_list *list, struct peri_vitals_table *vitals,
+                                    struct peri_fault *fault) {
     struct peri_provider *p = &f->providers[f->provider_count];
     *p = (struct peri_provider){
         .id = c->id,
         .url = c->url,
-        .models = c->models,
-        .model_count = c->model_count,
-        .takes_any = c->model_count == 0,
         .tier = c->tier,
         .weight = c->weight,
         .share = (uint64_t)c->weight * PERI_SHARE_UNIT,
@@ -105,7 +136,8 @@ static enum peri_err build_provider(struct peri_fleet *f, const struct peri_conf
         .network = c->network,
     };
     enum peri_err err = build_headers(f, p, c);
-    return err == PERI_OK ? settle(f, p, p->url, vitals, fault) : err;
+    if (err == PERI_OK) err = settle(f, p, p->url, vitals, fault);
+    return err == PERI_OK ? build_models(f, p, c, list) : err;
 }
 
 /* The host's own spelling of a model: as written, else without case. p NULL: it has no such model. */
@@ -202,8 +234,8 @@ static enum peri_err build_host(struct peri_fleet *f, const struct peri_fleet_ho
 
 enum peri_err peri_fleet_new(struct peri_fleet **out, struct peri_config *config,
                              const struct peri_fleet_host *hosts, size_t host_count,
-                             struct peri_vitals_table *vitals, uint64_t generation,
-                             struct peri_fault *fault) {
+                             struct peri_model_list *const *lists, struct peri_vitals_table *vitals,
+                             uint64_t generation, struct peri_fault *fault) {
     struct peri_fleet *f = peri_calloc(1, sizeof *f);
     if (f == NULL) return PERI_ENOMEM;
     atomic_init(&f->refs, 1);
@@ -221,7 +253,9 @@ enum peri_err peri_fleet_new(struct peri_fleet **out, struct peri_config *config
     if (f->providers == NULL) goto fail;
     for (size_t i = 0; i < config->provider_count; i++) {
         if (config->providers[i].network.n > 0) continue; /* its hosts come in `hosts` */
-        if ((err = build_provider(f, &config->providers[i], vitals, fault)) != PERI_OK) goto fail;
+        struct peri_model_list *list = lists == NULL ? NULL : lists[i];
+        if ((err = build_provider(f, &config->providers[i], list, vitals, fault)) != PERI_OK)
+            goto fail;
     }
     for (size_t i = 0; i < host_count; i++) {
         /* One host that can not be used (a URL, an id of another) must not keep the rest out. */

@@ -13,6 +13,7 @@
 
 #include "base/map.h"
 #include "core/config.h"
+#include "core/model_list.h"
 #include "core/vitals.h"
 #include "net/client.h"
 
@@ -31,6 +32,8 @@ struct peri_provider {
     struct peri_str credential; /* the value among them that ends with the key; empty: no key */
     const struct peri_config_model *models;
     size_t model_count;
+    struct peri_model_list
+        *list;           /* what it said it serves, referenced; NULL: not asked, or not known */
     bool takes_any;      /* lists no models: every name goes */
     bool has_credential; /* the last of the headers */
     uint32_t tier, weight, max_concurrent;
@@ -100,9 +103,13 @@ struct peri_fleet_host {
 };
 
 /* Build from a configuration's plain providers, and from the hosts that its networks found.
+ *   lists   what plain providers said they serve, by their place in the configuration; NULL where that is not known.
+ *           A provider without configured models serves its list; one with them gets the list's spellings, and its
+ *           limits where none are configured. `lists` itself NULL: nothing is known.
  *   gives   PERI_OK · PERI_ECONFIG with the reason · PERI_ENOMEM */
 PERI_MUST_USE enum peri_err peri_fleet_new(struct peri_fleet **out, struct peri_config *config,
                                            const struct peri_fleet_host *hosts, size_t host_count,
+                                           struct peri_model_list *const *lists,
                                            struct peri_vitals_table *vitals, uint64_t generation,
                                            struct peri_fault *fault);
 struct peri_fleet *peri_fleet_ref(struct peri_fleet *f);

@@ -52,7 +52,7 @@ static void rig_open(struct rig *r) {
 }
 
 static enum peri_err rig_build(struct rig *r, const struct peri_fleet_host *hosts, size_t count) {
-    return peri_fleet_new(&r->fleet, r->config, hosts, count, r->vitals, 1, &r->fault);
+    return peri_fleet_new(&r->fleet, r->config, hosts, count, NULL, r->vitals, 1, &r->fault);
 }
 
 static void rig_close(struct rig *r) {

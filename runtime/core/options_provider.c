@@ -214,6 +214,11 @@ static void check_network(struct peri_reader *r, const struct peri_node *node,
             r, url,
             "has a 'url', but the hosts of a network are discovered: expected 'sources' or "
             "'endpoints'");
+    const struct peri_node *discover = peri_node_get(node, PERI_STR("discover_models"));
+    if (discover != NULL && p->out.discovers_models)
+        peri_reader_fault(r, discover,
+                          "has 'discover_models', but a network says itself what its hosts serve: "
+                          "expected it only with a 'url'");
     const struct peri_node *sources = peri_node_get(node, PERI_STR("sources"));
     if (sources == NULL) sources = peri_node_get(node, PERI_STR("source"));
     const struct peri_node *endpoints = peri_node_get(node, PERI_STR("endpoints"));

@@ -156,6 +156,22 @@ static const struct peri_option provider_rows[] = {
       .lua = "string[]|table<string, string|perilune.config.model>",
       .help = "What it serves: a list of names, or public name to the provider's name or to a "
               "table; none: every model." },
+    { .name = "discover_models",
+      .type = PERI_OPTION_BOOL,
+      PERI_ROW_FIELD(peri_read_provider, out.discovers_models),
+      .fallback = "false",
+      .is_reloadable = true,
+      .help = "Read the provider's own list (GET url/models), for what it serves when `models` are "
+              "not given, and for spellings, context and abilities of those that are. Until it "
+              "was read, it is as if it were not asked for." },
+    { .name = "discover_interval",
+      .type = PERI_OPTION_DURATION,
+      PERI_ROW_FIELD(peri_read_provider, out.discover_ms),
+      .fallback = "10m",
+      .least = 1000,
+      .most = PERI_DAY_MS,
+      .is_reloadable = true,
+      .help = "Between two looks at that list." },
     { .name = "tier",
       .type = PERI_OPTION_INT,
       PERI_ROW_FIELD(peri_read_provider, out.tier),

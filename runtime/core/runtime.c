@@ -12,7 +12,7 @@
 
 struct peri_fleet *peri_runtime_fleet(struct peri_runtime *rt) {
     pthread_mutex_lock(&rt->lock);
-    struct peri_fleet *fleet = peri_fleet_ref(rt->fleet);
+    struct peri_fleet *fleet = rt->fleet == NULL ? NULL : peri_fleet_ref(rt->fleet);
     pthread_mutex_unlock(&rt->lock);
     return fleet;
 }

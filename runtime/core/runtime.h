@@ -70,7 +70,7 @@ PERI_MUST_USE enum peri_err peri_runtime_reload_policies(struct peri_runtime *rt
                                                          struct peri_fault *fault);
 /* Publish another fleet. The reference is taken over. */
 void peri_runtime_publish(struct peri_runtime *rt, struct peri_fleet *fleet);
-/* The current fleet, referenced. */
+/* The current fleet, referenced. NULL only while the runtime is being made. */
 struct peri_fleet *peri_runtime_fleet(struct peri_runtime *rt);
 
 /* Put another configuration's providers and networks in force: they are followed from now on, and a fleet of them is
