@@ -200,6 +200,18 @@ static enum peri_err read_document(struct peri_gonka_network *n, struct peri_str
     return err;
 }
 
+/* A node that lags or lies tells of an epoch that was followed by another, with a proof that was true then. Gone back
+ * from is what a start found on disk, for the network may have begun anew, and an epoch without proof that every
+ * source contradicts: it may have been the lie. */
+static bool is_over(const struct peri_gonka_network *n, const struct peri_gonka_set *told,
+                    struct peri_fault *fault) {
+    if (n->set == NULL || n->status.last_ok_ms == 0 || told->epoch >= n->set->epoch) return false;
+    if (!n->set->is_proven && n->failures >= n->provider->source_count) return false;
+    peri_fault_set(fault, PERI_EPROTO, "told epoch %llu, which is over: %llu is in force",
+                   (unsigned long long)told->epoch, (unsigned long long)n->set->epoch);
+    return true;
+}
+
 static void take_document(struct peri_gonka_network *n, struct peri_str document,
                           struct peri_str commit) {
     struct peri_fault fault = { .text = "" };
@@ -207,6 +219,12 @@ static void take_document(struct peri_gonka_network *n, struct peri_str document
     if (err != PERI_OK) {
         fail(n, n->options->verify_proofs ? "proof" : "participants",
              fault.text[0] != '\0' ? fault.text : peri_err_text(err));
+        return;
+    }
+    if (is_over(n, n->next, &fault)) {
+        peri_gonka_set_free(n->next);
+        n->next = NULL;
+        fail(n, "participants", fault.text);
         return;
     }
     peri_gonka_keep(n, document);

@@ -28,6 +28,7 @@ behaviour.names = {
   retry_after_ms = "the header retry-after-ms",
   html = "answer with an HTML page (status 502 unless said otherwise)",
   empty = "an empty body",
+  garbage = "status 200 and a body that is neither JSON nor events, under the type of what was asked for",
   refuse = "close the connection without an answer",
   hang = "never answer",
   stall_after = "stop sending, keep the connection",

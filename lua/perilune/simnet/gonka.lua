@@ -11,8 +11,8 @@
 --   POST /sim/confirmation { phase = 2 }                  1 grace, 2 generation, 3 validation, 4 completed, 0 none
 --   POST /sim/chain { shape=, allowed=, developers=, closed=, clock_offset=, params=, signers=, lie=, lost=,
 --                     executors=, every_executor=, slots=, snapshot= }
---     signers: validators that sign blocks, 4; lie: weights, record, proof, epoch, block or garbage, until the next
---     order; lost: "params", "status" or "group" can not be fetched; executors: hosts the chain may draw;
+--     signers: validators that sign blocks, 4; lie: weights, record, proof, epoch, block, stale or garbage, until
+--     the next order; lost: "params", "status" or "group" can not be fetched; executors: hosts the chain may draw;
 --     slots, snapshot: where the chain says who goes on serving while proofs are computed, both true;
 --     params: see gonka_chain.lua, and scheme
 --   POST /sim/account { address=, balance=, published= }  change one, or with public_key (hexadecimal) open one

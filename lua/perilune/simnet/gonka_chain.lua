@@ -127,6 +127,7 @@ end
 function chain:begin_epoch(members, excluded)
   self:begin_proofs()
   self.height = self.start + EFFECTIVE
+  self.previous = self.current
   self.current = {
     index = self.latest, start = self.start, members = members or self.current.members,
     excluded = excluded or self.current.excluded,
@@ -199,6 +200,17 @@ function chain:participants(proof)
   }
   if self.shape ~= "early" then document.excluded_participants = describe_excluded(self) end
   for name, value in pairs(proof or {}) do document[name] = value end
+  return document
+end
+
+--- The same document as it was in the epoch before, with its own true proof; nil in the first one.
+---@return table?
+function chain:before()
+  if not self.previous then return nil end
+  local now = self.current
+  self.current = self.previous
+  local document = self:participants(self.notary:prove())
+  self.current = now
   return document
 end
 

@@ -30,6 +30,7 @@ local LIES = {
     local block = document.block[2] or document.block
     block.header.app_hash = ("0"):rep(64)
   end,
+  stale = function(_, c) return c:before() end, -- the epoch before this one, and its proof
   garbage = function() return "<html>not what you asked for</html>" end,
 }
 

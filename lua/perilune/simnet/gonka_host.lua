@@ -67,7 +67,7 @@ local function height_of(chain, x) return math.tointeger(tonumber(x.query:match 
 local READS = {
   ["/v1/epochs/current/participants"] = function(chain)
     local document = chain:participants(chain.notary:prove())
-    return chain.lie and chain.lie(document) or document
+    return chain.lie and chain.lie(document, chain) or document
   end,
   ["/v1/epochs/latest"] = function(chain) return chain:latest_epoch() end,
   ["/v1/models"] = list_models,

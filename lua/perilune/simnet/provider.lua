@@ -21,6 +21,7 @@ local FOREVER_MS = 86400000
 local JSON = { ["content-type"] = "application/json" }
 local EVENTS = { ["content-type"] = "text/event-stream; charset=utf-8", ["cache-control"] = "no-cache" }
 local DIMENSIONS = 8
+local GARBAGE = "\1\2{[<!-- neither -->\255\n\n\0data? no: nothing\n\n"
 
 -- Answers.
 
@@ -259,7 +260,7 @@ local function route(self, call, body)
 end
 
 --- Faults that need no understanding of the request. Gives true when that was the answer.
-local function strike_first(call)
+local function strike_first(call, is_stream)
   local x, b = call.x, call.b
   if b.refuse then
     x:cut()
@@ -274,6 +275,12 @@ local function strike_first(call)
   if b.html and not b.status then b.status = 502 end
   if b.status and b.status ~= 200 then
     fail(call)
+    return true
+  end
+  if b.garbage then
+    call.entry.status = 200
+    x:reply(200, is_stream and EVENTS or JSON, GARBAGE)
+    call.ledger:finish(call.entry, "error")
     return true
   end
   return false
@@ -302,7 +309,7 @@ local function serve_api(self, x)
   local why
   call.b, why = choose(self, x, body)
   if not call.b then return refuse(call, 400, why, "bad_x_sim", "x_sim") end
-  if not check_key(self, call) or strike_first(call) then return end
+  if not check_key(self, call) or strike_first(call, body and body.stream == true) then return end
   local by = self.speaker.admit(self, call, body)
   if by then route(by, call, body) end
 end
