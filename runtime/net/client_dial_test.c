@@ -24,16 +24,15 @@ static int lead(void *arg, struct sockaddr *address, socklen_t *length) {
 /* 192.0.2.1 is nobody's (RFC 5737): what reaches a provider was led there. */
 static void ask(struct bench *b, struct leader *l) {
     struct peri_url *url;
-    struct peri_client_options options = { .dial = lead, .arg = l };
     peri_client_free(b->client);
-    CHECK_EQ(peri_client_new(&b->client, b->loop, &options), PERI_OK);
+    b->client = client_with(b->loop, (struct peri_client_options){ .dial = lead, .arg = l });
     CHECK_EQ(peri_url_parse(&url, PERI_STR("http://192.0.2.1:9/v1"), NULL), PERI_OK);
     b->spec.url = url;
     bench_run(b);
     peri_url_unref(url);
 }
 
-TEST(client_connects_where_it_is_led) {
+TEST_BOTH_WAYS(client_connects_where_it_is_led) {
     struct bench b;
     bench_open(&b, OK_5);
     struct leader l = { .port = peri_url_port(b.up.parsed) };
@@ -45,7 +44,7 @@ TEST(client_connects_where_it_is_led) {
     bench_close(&b);
 }
 
-TEST(client_is_refused_where_nobody_answers) {
+TEST_BOTH_WAYS(client_is_refused_where_nobody_answers) {
     struct bench b;
     bench_open(&b, OK_5);
     struct leader l = { .port = 0 };

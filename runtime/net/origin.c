@@ -98,6 +98,7 @@ bool peri_origin_is_known(const struct peri_client *c, const struct peri_origin 
 
 void peri_origin_learn(const struct peri_client *c, struct peri_origin *o, const char *ip,
                        unsigned port) {
+    if (c->options.dial != NULL) return; /* that is where it was led */
     if (!o->is_literal && set_address(&o->address, ip, port))
         o->known_until_ms = peri_loop_now_ms(c->loop) + KNOWN_MS;
 }

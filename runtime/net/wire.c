@@ -158,23 +158,31 @@ static struct peri_wire *new_wire(struct peri_call *call, int fd) {
     return w;
 }
 
+/* Gives -1 with errno, 0 when nobody is said to answer there. */
+static int open_socket(struct peri_client *c, struct peri_addr *to) {
+    if (c->options.dial == NULL)
+        return socket(to->sa.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    errno = 0;
+    return c->options.dial(c->options.arg, &to->sa.any, &to->n);
+}
+
 static enum peri_err connect_wire(struct peri_call *call) {
     struct peri_client *c = call->client;
-    const struct peri_addr *to = &call->origin->address;
+    struct peri_addr to = call->origin->address;
     if (c->options.may_connect != NULL &&
-        !c->options.may_connect(c->options.arg, &to->sa.any, call->is_restricted)) {
+        !c->options.may_connect(c->options.arg, &to.sa.any, call->is_restricted)) {
         call->was_refused = true;
         conclude(call, PERI_EDENIED, NULL);
         return PERI_OK;
     }
-    int on = 1, fd = socket(to->sa.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int on = 1, fd = open_socket(c, &to);
     if (fd < 0) {
         fail_to_connect(call, errno);
         return PERI_OK;
     }
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-    int done = connect(fd, &to->sa.any, to->n);
+    int done = connect(fd, &to.sa.any, to.n);
     if (done != 0 && errno != EINPROGRESS) {
         fail_to_connect(call, errno);
         close(fd);
