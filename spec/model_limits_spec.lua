@@ -102,6 +102,59 @@ describe("a model's limits", function()
     assert.equal(0, #small.requests)
   end))
 
+  describe("and a provider that finds a prompt too long", function()
+    local refusal = '{"error":{"message":"This model\'s maximum context length is 8192 tokens.","type":' ..
+      '"invalid_request_error","param":"messages","code":"context_length_exceeded"}}'
+
+    it("send it to those that are known to read more", router.test(function(start)
+      local small, twin, unknown, large = provider.start(provider.reply(400, refusal)), provider.start(),
+        provider.start(), provider.start()
+      local r = start { providers = {
+        entry("small", small, 1, { context_tokens = 8192 }), entry("twin", twin, 2, { context_tokens = 8192 }),
+        entry("unknown", unknown, 3, {}), entry("large", large, 4, { context_tokens = 131072 }),
+      } }
+      for count = 1, 2 do
+        assert.equal("large", served_by(r, {}))
+        assert.equal(count, #small.requests) -- nothing is held against it
+      end
+      assert.equal("2", r:stream({}).headers["x-perilune-attempts"])
+      assert.equal(0, #twin.requests + #unknown.requests)
+      -- when the last one says the same, the client hears it as it came
+      large:answer(provider.reply(400, refusal))
+      local answer = r:chat {}
+      assert.equal(400, answer.status)
+      assert.equal(refusal, answer.body)
+    end))
+
+    it("pass it on when nobody is", router.test(function(start)
+      local a, b = provider.start(provider.reply(400, refusal)), provider.start()
+      local r = start { providers = { entry("a", a, 1, { context_tokens = 8192 }), entry("b", b, 2, {}) } }
+      local answer = r:chat {}
+      assert.equal(400, answer.status)
+      assert.equal(refusal, answer.body)
+      assert.equal(0, #b.requests)
+    end))
+
+    it("tell a policy, whose next pick reads more", router.test(function(start)
+      local small, large = provider.start(provider.reply(400, refusal)), provider.start()
+      local r = start({
+        providers = {
+          entry("small", small, 1, { context_tokens = 8192 }), entry("large", large, 2, { context_tokens = 131072 }),
+        },
+        policies = { "twice.lua" },
+      }, { ["twice.lua"] = [[
+        return { route = function(req)
+          local _, _, code = req:try(req:pick())
+          req:set_header("x-code", code)
+          return (req:try(req:pick()))
+        end }
+      ]] })
+      local answer = r:chat {}
+      assert.equal("large", answer.headers["x-perilune-provider"])
+      assert.equal("EUNFIT", answer.headers["x-code"])
+    end))
+  end)
+
   it("are looked at after a policy's edits", router.test(function(start)
     local blind = provider.start()
     local r = start({

@@ -282,6 +282,24 @@ static enum peri_err judge_node(struct peri_attempt *a) {
     return err;
 }
 
+static bool reads_more(const struct peri_candidate *c, const struct peri_attempt *a) {
+    uint64_t known = a->candidate.model == NULL ? 0 : a->candidate.model->context_tokens;
+    return c->model != NULL && c->model->context_tokens > known &&
+           c->provider != a->candidate.provider && !a->request->tried[c->provider->index];
+}
+
+/* Too long for this provider by its own count: only those that are known to read more are worth asking, and nobody is
+ * asked where that is not known. The rest is as good as tried.
+ *   gives   false: there are none */
+static bool is_for_larger(struct peri_attempt *a) {
+    struct peri_candidates all = peri_request_fit(a->request);
+    bool is_found = false;
+    for (size_t i = 0; i < all.count && !is_found; i++) is_found = reads_more(&all.at[i], a);
+    for (size_t i = 0; i < all.count && is_found; i++)
+        if (!reads_more(&all.at[i], a)) a->request->tried[all.at[i].provider->index] = true;
+    return is_found;
+}
+
 static void end_refusal(struct peri_attempt *a) {
     const struct peri_provider *p = a->candidate.provider;
     enum peri_err err = p->gonka != NULL ? judge_node(a) : peri_health_of_status(a->status);
@@ -289,6 +307,9 @@ static void end_refusal(struct peri_attempt *a) {
     struct peri_str secret = { NULL, 0 };
     if (p->has_credential) secret = p->headers[p->header_count - 1].value;
     peri_upstream_error_read(&told, peri_buf_str(&a->in), secret);
+    if (err == PERI_EREJECTED && strcmp(told.code, "context_length_exceeded") == 0 &&
+        is_for_larger(a))
+        err = PERI_EUNFIT;
     peri_attempt_fail(a, err, "answered %d: %.150s", a->status, told.message);
 }
 

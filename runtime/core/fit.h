@@ -8,7 +8,8 @@
  * SentencePiece unless told otherwise (Llama 2, Mistral, Gemma). Ones trained to cross it (SuperBPE, AI21's Jurassic) are
  * the exception: give their models no `context_tokens`. English runs at 1.3 tokens a word, code at 2 and more, Chinese
  * is not counted at all. max_tokens is not added: providers that cut it to size would have served. Requests that allow
- * the provider to cut their text (`transforms`, `truncate_prompt_tokens`) count nothing.
+ * the provider to cut their text (`transforms`, `truncate_prompt_tokens`) count nothing. What is too long all the same the
+ * provider says itself, and those that are known to read more are asked then (core/attempt.c).
  */
 #ifndef PERI_CORE_FIT_H
 #define PERI_CORE_FIT_H

@@ -64,6 +64,7 @@ void peri_health_failed(const struct peri_provider *p, const struct peri_config 
                                       : longer(p->vitals, config->failure_cooldown_ms, is_probe));
         return;
     case PERI_EREJECTED:
+    case PERI_EUNFIT:
     case PERI_EEMPTY:
         peri_vitals_well(p->vitals);
         return; /* it answers: that is what a probe asks */

@@ -11,7 +11,9 @@
  *   PERI_ERATELIMIT 429, 529            another provider; cool down as the provider says, else 60 s
  *   PERI_EUPSTREAM  5xx, 408, 499, 1xx and 3xx (never followed)   another provider; 15 s
  *   PERI_EAUTH      401, 402, 403, 404, 405, 410   our relation to that provider is at fault: quarantine it alone
- *   PERI_EREJECTED  every other 4xx: the request itself; goes to the client as it came */
+ *   PERI_EREJECTED  every other 4xx: the request itself; goes to the client as it came
+ * Of those one is told apart by its `code`, which is no text for people: context_length_exceeded, where another provider
+ * is known to read more. An attempt that ends so has PERI_EUNFIT, and the others are asked. */
 enum peri_err peri_health_of_status(int status);
 
 /* True for failures after which another provider may be asked. */

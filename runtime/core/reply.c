@@ -231,7 +231,7 @@ void peri_request_give_up(struct peri_request *r, const struct peri_route_report
         fail_unasked(r, report != NULL ? report : &now);
         return;
     }
-    if (a->err == PERI_EREJECTED) {
+    if (a->err == PERI_EREJECTED || a->err == PERI_EUNFIT) {
         pass_refusal(r, a);
         return;
     }

@@ -36,8 +36,8 @@ function Request:pick(options) end
 ---@param options? { first_token_ms?: integer, total_ms?: integer }
 ---@return perilune.Answer? answer
 ---@return string? why sentence for people
----@return string? code "ETIMEOUT", "EUPSTREAM", "ERATELIMIT", "EREJECTED", "EAUTH", "EEMPTY" (see
----   Attempt:expect_content; this provider may be asked once more), …
+---@return string? code "ETIMEOUT", "EUPSTREAM", "ERATELIMIT", "EREJECTED", "EAUTH", "EEMPTY" (see Attempt:expect_content;
+---   this provider may be asked once more), "EUNFIT" (too long for this provider, others are known to read more), …
 ---@return integer? status of the provider's answer, 0 when none came
 function Request:try(provider, options) end
 
