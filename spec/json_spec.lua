@@ -311,6 +311,33 @@ describe("json.depth", function()
   end)
 end)
 
+describe("json.members", function()
+  it("gives scalars as values and the rest as parts, of a repeated name the last", function()
+    local doc = document '{"a":1,"b":{"c":[2]},"n":null,"a":"x","\\u0062b":true}'
+    local members = json.members(doc)
+    assert.same({ "a", "b", "bb", "n" }, (function()
+      local names = {}
+      for name in pairs(members) do names[#names + 1] = name end
+      table.sort(names)
+      return names
+    end)())
+    assert.same({ "x", true, null }, { members.a, members.bb, members.n })
+    assert.is_true(select(2, json.members(doc)))
+    assert.is_false(select(2, json.members(doc.b)))
+    members.b.c[1] = 3
+    assert.equal(3, doc.b.c[1])
+    members.a = "y"
+    assert.equal("x", doc.a)
+  end)
+
+  it("takes parts that are objects only", function()
+    assert.has_error(function() json.members(document "[1]") end,
+      "bad argument #1 to 'members' (a JSON object expected)")
+    assert.has_error(function() json.members {} end,
+      "bad argument #1 to 'members' (part of a JSON document expected, got table)")
+  end)
+end)
+
 describe("json.has_text", function()
   it("says so only of strings that begin with a character of ASCII", function()
     local doc = document '{"a":"x","b":" \\n\\t x","c":"","d":" \\n","e":"\\u0020x","f":5,"g":[],"h":null,"i":"é"}'
@@ -320,6 +347,8 @@ describe("json.has_text", function()
     end
     assert.same({ "a", "b" }, found)
     assert.is_false(json.has_text(doc, "absent"))
+    for _, value in ipairs { doc.g, null, "x", 1, {} } do assert.is_false(json.has_text(value, "a")) end
+    assert.is_false(json.has_text(nil, "a"))
   end)
 
   it("sees a string that was set", function()

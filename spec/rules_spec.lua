@@ -32,6 +32,50 @@ describe("regex.fault", function()
   end
 end)
 
+describe("context.run", function()
+  local context = require "perilune.rules.context"
+
+  local function trace(text, rules, options)
+    local c, log = context.new(json.document(text), options), {}
+    c.log = log
+    local message, field, status = c:run(rules)
+    return table.concat(log, " "), message, field, status
+  end
+
+  local function says(name, act)
+    return function(c)
+      c.log[#c.log + 1] = name
+      if act then return act(c) end
+    end
+  end
+
+  it("wakes rules by parameter, group, null, unknown name and trait, in their order", function()
+    local rules = { { "a", "seed", says "seed" }, { "b", false, says "always" }, { "c", false, says "counts", "count" },
+      { "d", false, says "null", "null" }, { "e", false, says "unknown", "unknown" }, { "f", "tags", says "tags" },
+      { "g", false, says "budget", "-budget" } }
+    assert.equal("always", (trace("{}", rules)))
+    assert.equal("seed always counts", (trace('{"seed":1}', rules)))
+    assert.equal("seed always counts null", (trace('{"seed":null}', rules)))
+    assert.equal("always unknown tags", (trace('{"tags":1}', rules)))
+    assert.equal("always unknown", (trace('{"other":1}', rules)))
+    assert.equal("always budget", (trace("{}", rules, { model = "moonshotai/Kimi-K2.6" })))
+    assert.equal("always counts", (trace('{"seed":1}', rules, { off = { a = true } })))
+  end)
+
+  it("wakes later rules for what a rule sets, and none for what it takes away", function()
+    local rules = { { "a", "seed", says "seed" },
+      { "b", "n", says("n", function(c) c:set("seed", 1) c:set("user", json.null) c:set("n", nil) end) },
+      { "c", "n", says "n again" }, { "d", "user", says "user" }, { "e", false, says "null", "null" } }
+    assert.equal("n user null", (trace('{"n":1}', rules)))
+  end)
+
+  it("ends at the first sentence", function()
+    local rules = { { "a", "seed", says("seed", function() return "no", "seed" end) }, { "b", false, says "always" } }
+    local log, message, field, status = trace('{"seed":1}', rules)
+    assert.same({ "seed", "no", "seed", 400 }, { log, message, field, status })
+  end)
+end)
+
 describe("schema.encoded_bytes", function()
   it("counts what Go would write", function()
     local texts = {

@@ -287,6 +287,26 @@ static int node_pairs(lua_State *L) {
 
 /* ---- the functions of peri.json ---- */
 
+static int json_members(lua_State *L) {
+    enum { STEPS_A_MEMBER = 32 }; /* bytes of work charged for each: many are one call */
+    struct peri_json *j;
+    struct node *n = check_kind(L, 1, &j, PERI_JSON_OBJECT);
+    size_t count = peri_json_count(j, n->at);
+    peri_json_charge(L, count * STEPS_A_MEMBER);
+    lua_settop(L, 1);
+    lua_createtable(L, 0, count < 64 ? (int)count : 64);
+    bool has_null = false;
+    struct peri_json_iter it = peri_json_iter(j, n->at);
+    while (peri_json_next(j, &it)) {
+        has_null |= peri_json_kind(j, it.value) == PERI_JSON_NULL;
+        peri_json_push_string(L, peri_json_raw(j, it.name));
+        push_child(L, 1, j, it.value);
+        lua_rawset(L, 2);
+    }
+    lua_pushboolean(L, has_null);
+    return 2;
+}
+
 /* nil, sentence, name */
 static int push_failure(lua_State *L, enum peri_err err, const struct peri_fault *fault) {
     lua_pushnil(L);
@@ -415,9 +435,9 @@ static bool has_text(struct peri_str raw) {
 
 static int json_has_text(lua_State *L) {
     struct peri_json *j;
+    uint32_t node, at = PERI_JSON_NONE;
     luaL_checktype(L, 2, LUA_TSTRING);
-    struct node *n = check_node(L, 1, &j);
-    uint32_t at = peri_json_get(j, n->at, to_str(L, 2));
+    if (peri_bind_json_test(L, 1, &j, &node)) at = peri_json_get(j, node, to_str(L, 2));
     bool is_string = at != PERI_JSON_NONE && peri_json_kind(j, at) == PERI_JSON_STRING;
     lua_pushboolean(L, is_string && has_text(peri_json_raw(j, at)));
     return 1;
@@ -545,14 +565,23 @@ void peri_bind_json_open(lua_State *L, struct peri_state *s) {
                                      { "__tostring", node_tostring },
                                      { NULL, NULL } };
     static const luaL_Reg functions[] = {
-        { "append", json_append },     { "array", json_array },
-        { "decode", json_decode },     { "depth", json_depth },
-        { "document", json_document }, { "encode", json_encode },
-        { "has_text", json_has_text }, { "insert", json_insert },
-        { "kind", json_kind },         { "len", json_len },
-        { "object", json_object },     { "remove", json_remove },
-        { "same", json_same },         { "table", json_table },
-        { "text", json_text },         { NULL, NULL },
+        { "append", json_append },
+        { "array", json_array },
+        { "decode", json_decode },
+        { "depth", json_depth },
+        { "document", json_document },
+        { "encode", json_encode },
+        { "has_text", json_has_text },
+        { "insert", json_insert },
+        { "kind", json_kind },
+        { "len", json_len },
+        { "members", json_members },
+        { "object", json_object },
+        { "remove", json_remove },
+        { "same", json_same },
+        { "table", json_table },
+        { "text", json_text },
+        { NULL, NULL },
     };
     peri_json_value_open(L);
     peri_json_keep_type(L, PERI_JSON_KEY_NODE, "perilune.json", node);

@@ -106,10 +106,10 @@ function json.kind(value) end
 function json.depth(part) end
 
 --- Does a member hold a string that begins, after white space, with an ASCII character? Costs nothing for long strings,
---- which reading them does. false is no proof: read the member then.
+--- which reading them does. false is no proof: read the member then. What is no object has no members.
 ---
 ---     if json.has_text(message, "content") then … end
----@param object perilune.json.node
+---@param object any
 ---@param name string
 ---@return boolean
 function json.has_text(object, name) end
@@ -120,6 +120,16 @@ function json.has_text(object, name) end
 ---@param value perilune.json.node|table
 ---@return integer
 function json.len(value) end
+
+--- The members of an object by name, in one call: scalars as plain values, objects and arrays as parts of the document.
+--- A plain table that knows nothing of later edits; of a repeated name the last one.
+---
+---     local top = json.members(req.body)
+---     if top.tools ~= nil then … end
+---@param object perilune.json.node
+---@return table<string, any> members
+---@return boolean has_null one of them is null
+function json.members(object) end
 
 --- Insert an element before position `pos`; without one at the end. The elements behind it stay what they are.
 ---

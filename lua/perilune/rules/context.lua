@@ -1,7 +1,7 @@
 --- context: one request while rules look at it.
--- `top` holds the top-level members by name, so that a rule for an absent parameter costs one look into a plain
--- table; `set` keeps it and the document in step. A repeated name counts once, with its last value, as in Go.
--- `flags` say which groups of parameters there are, for rules that look at several.
+-- `top` holds the top-level members by name; `set` keeps it and the document in step. A repeated name counts once, with
+-- its last value, as in Go. Most rules are about a parameter that is absent: each parameter knows the rules it wakes,
+-- as bits of an integer, so those that sleep cost nothing. Models and releases have traits that wake rules, too.
 local json = require("perilune").json
 local models = require "perilune.rules.models"
 local params = require "perilune.rules.params"
@@ -13,13 +13,6 @@ context.__index = context
 
 local null, known, groups = json.null, params.known, params.groups
 
-local function flag(flags, name, value)
-  if value == null then flags.null = true end
-  if not known[name] then flags.unknown = true end
-  local group = groups[name]
-  if group then flags[group] = true end
-end
-
 --- Change a top-level member; nil takes it away.
 ---@param name string
 ---@param value any
@@ -27,9 +20,14 @@ function context:set(name, value)
   self.doc[name] = value
   if value == nil then
     self.top[name] = nil
-  else
-    self.top[name] = self.doc[name]
-    flag(self.flags, name, value)
+    return
+  end
+  self.top[name] = self.doc[name]
+  self.has_null = self.has_null or value == null
+  local program = self.program
+  if program then
+    local awake = self.awake | (program.wakes[name] or program.unknown)
+    self.awake = self.has_null and awake | program.null or awake
   end
 end
 
@@ -50,35 +48,69 @@ function context:has(rule)
   return not self.off[rule]
 end
 
--- What is off is decided once for many requests, so the rules that are on are picked out once, and kept with it.
+-- What is off is decided once for many requests, so programs of the rules that are on are made once, and kept with it.
 local nothing_off = {}
 
-local function pick_out(off, rules)
-  local picked = { needs = {}, groups = {}, acts = {} }
+--- wakes: bits of the rules for a parameter · always, unknown, null: bits of those for every request, for a name that
+--- is unknown, for a null · needs, acts: by bit
+local function compile(off, rules)
+  local program = { wakes = {}, always = 0, unknown = 0, null = 0, needs = {}, acts = {} }
+  local wakes, bit = program.wakes, 1
+  for name in pairs(known) do wakes[name] = 0 end
   for _, row in ipairs(rules) do
     if not off[row[1]] then
-      local n = #picked.acts + 1
-      picked.needs[n], picked.acts[n], picked.groups[n] = row[2], row[3], row[4] or false
+      assert(bit ~= 0, "more than 64 rules")
+      local need, group = row[2], row[4]
+      program.acts[bit], program.needs[bit] = row[3], need
+      if group == "unknown" or group == "null" then
+        program[group] = program[group] | bit
+      elseif group and group:find "^%-" then
+        wakes[group] = bit
+      elseif group then
+        for name, of in pairs(groups) do
+          if of == group then wakes[name] = (wakes[name] or 0) | bit end
+        end
+      elseif need then
+        wakes[need] = (wakes[need] or 0) | bit
+      else
+        program.always = program.always | bit
+      end
+      bit = bit << 1
     end
   end
-  off[rules] = picked
-  return picked
+  for name, bits in pairs(wakes) do
+    if not known[name] and not name:find "^%-" then wakes[name] = bits | program.unknown end
+  end
+  off[rules] = program
+  return program
 end
 
 --- Run rules: rows of name, the parameter that must be there (false: any), the rule, and the group of parameters of
---- which one must be there (nil: any). The first that gives a sentence ends it.
----@param rules table
+--- which one must be there, or the trait (nil: any). The first that gives a sentence ends it.
+---@param rules table at most 64
 ---@return string? message
 ---@return string? field
 ---@return integer? status
 function context:run(rules)
-  local top, flags = self.top, self.flags
-  local picked = self.off[rules] or pick_out(self.off, rules)
-  local needs, wanted, acts = picked.needs, picked.groups, picked.acts
-  for i = 1, #acts do
-    local name, group = needs[i], wanted[i]
-    if (not name or top[name] ~= nil) and (not group or flags[group]) then
-      local message, field, status = acts[i](self)
+  local top = self.top
+  local program = self.off[rules] or compile(self.off, rules)
+  local wakes, awake = program.wakes, program.always
+  for name in next, top do awake = awake | (wakes[name] or program.unknown) end
+  if self.has_null then awake = awake | program.null end
+  local traits = self.family.traits
+  for i = 1, #traits do awake = awake | (wakes[traits[i]] or 0) end
+  traits = self.release.traits
+  for i = 1, #traits do awake = awake | (wakes[traits[i]] or 0) end
+  self.program, self.awake = program, awake
+  local needs, acts, past = program.needs, program.acts, 0
+  while true do
+    local rest = self.awake & ~past
+    if rest == 0 then return nil end
+    local bit = rest & -rest
+    past = bit | (bit - 1)
+    local need = needs[bit]
+    if not need or top[need] ~= nil then
+      local message, field, status = acts[bit](self)
       if message then return message, field, status or 400 end
     end
   end
@@ -93,18 +125,14 @@ end
 ---@return table
 function context.new(doc, options)
   options = options or {}
-  local top, flags = {}, {}
-  for name, value in pairs(doc) do
-    top[name] = value
-    flag(flags, name, value)
-  end
+  local top, has_null = json.members(doc)
   local model = options.model
   if not model then
     model = type(top.model) == "string" and words.trim(top.model) or ""
     if model == "" then model = options.default_model end
   end
   return setmetatable({
-    doc = doc, top = top, flags = flags, notes = {},
+    doc = doc, top = top, has_null = has_null, notes = {},
     family = models.of(model, options.is_exact),
     release = releases.known[options.release or releases.usual],
     off = options.off or nothing_off,

@@ -22,7 +22,7 @@ end
 
 --- The rules, as context.run takes them.
 gateway.rules = {
-  { "nesting", false, nesting },
+  { "nesting", false, nesting, "format" },
   { "extra_body", "extra_body", checks.extra_body },
   { "unknown", false, checks.unknown, "unknown" },
   { "message_count", "messages", messages.count },
@@ -59,9 +59,10 @@ gateway.rules = {
   { "temperature", "temperature", clamps.temperature },
   { "repetition_penalty", "repetition_penalty", clamps.repetition_penalty },
   { "logit_bias", "logit_bias", clamps.logit_bias },
-  { "thinking_budget", false, thinking.budget },
-  { "always_thinks", false, thinking.always },
-  { "min_tokens_limit", false, clamps.min_tokens },
+  { "thinking_budget", false, thinking.budget, "-budget" },
+  { "always_thinks", false, thinking.always, "-thinks" },
+  { "min_tokens_limit", "min_tokens", clamps.min_tokens },
+  { "least_tokens", false, clamps.least_tokens, "-floor" },
   { "forced", false, clamps.forced },
   { "min_p", "min_p", clamps.min_p },
   { "top_p", "top_p", clamps.top_p },

@@ -14,12 +14,12 @@ function limits.check(c)
   for i = 1, 2 do
     local name = names[i]
     local value = top[name]
-    if value ~= nil then
+    if value ~= nil and (math.type(value) ~= "integer" or value < lifted) then
       if least == 1 then
         local number = words.parse_number(value)
         if number and (number <= 0 or number ~= number) then return name .. ": must be greater than 0", name end
       end
-      if words.is_uint(value) and value < lifted then c:set(name, lifted) end
+      if words.is_uint(value) then c:set(name, lifted) end
     end
   end
 end

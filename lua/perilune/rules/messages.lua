@@ -9,6 +9,7 @@ local messages = { most = 2048, empty_result = "<empty tool result>" }
 local null, is_blank = json.null, words.is_blank
 
 function messages.count(c)
+  if c.has_good_messages and c.has_good_messages <= messages.most then return end
   local list = c.top.messages
   if type(list) == "userdata" and json.kind(list) == "array" and #list > messages.most then
     return ("messages: array length %d exceeds limit %d"):format(#list, messages.most), "messages"
@@ -111,8 +112,9 @@ end
 --- Drop answers to nothing and empty turns, flatten text parts, name empty results. Parts that are no text are refused
 --- here, before anything else is said about any message.
 function messages.tidy(c)
+  if c.has_good_messages then return end
   local list = c.top.messages
-  if c.has_good_messages or not is_array(list) then return end
+  if not is_array(list) then return end
   local open, i, n = {}, 1, #list
   while i <= n do
     local message, stays = list[i], true
@@ -251,10 +253,10 @@ local function message_fault(message, i)
 end
 
 function messages.check(c)
+  if c.has_good_messages then return end
   local list = c.top.messages
   if not is_array(list) then return "messages is required", "messages" end
   if #list == 0 then return "messages must not be empty", "messages" end
-  if c.has_good_messages then return end
   for i = 1, #list do
     local fault, at = message_fault(list[i], i - 1)
     if fault then return fault, at end

@@ -13,24 +13,27 @@
 --   inline_think        reasoning stands in the content as <think>…</think>
 --   tool_ids            "functions": ids of the form functions.<name>:<index>
 --   keeps               fields that are removed for every other model
+--   traits              which of the rules that few models need it wakes
 local models = {}
 
 models.families = {
-  qwen = { name = "qwen", output_floor = 1, thinking = "keep", enable_thinking = "kwargs", keeps = {} },
+  qwen = { name = "qwen", output_floor = 1, thinking = "keep", enable_thinking = "kwargs", keeps = {},
+    traits = {} },
   kimi = {
     name = "kimi", output_floor = 16, thinking = "kwargs", enable_thinking = "kwargs", thinking_budget = true,
     zero_penalties = true, structured_outputs = false, tool_ids = "functions",
-    keeps = { safety_identifier = true },
+    keeps = { safety_identifier = true }, traits = { "-budget" },
   },
   minimax = {
     name = "minimax", output_floor = 1, thinking = "remove", enable_thinking = "remove", always_thinks = true,
     nullable_types = false, inline_think = true, keeps = { reasoning_split = true },
+    traits = {},
   },
   glm = {
     name = "glm", output_floor = 1, thinking = "keep", enable_thinking = "kwargs", always_thinks = true,
-    told_to_think = true, developer_role = false, keeps = {},
+    told_to_think = true, developer_role = false, keeps = {}, traits = { "-thinks" },
   },
-  other = { name = "other", output_floor = 1, thinking = "keep", enable_thinking = "kwargs", keeps = {} },
+  other = { name = "other", output_floor = 1, thinking = "keep", enable_thinking = "kwargs", keeps = {}, traits = {} },
 }
 
 --- The network's own spelling of each model, and its family.

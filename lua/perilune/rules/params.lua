@@ -21,10 +21,14 @@ params.ignored = { "service_tier", "store", "provider", "plugins", "prompt_cache
   "thinking_config", "think" }
 
 --- Groups of parameters that one rule looks at.
-params.groups = { reasoning = "effort", reasoning_effort = "effort", max_tokens = "limit",
-  max_completion_tokens = "limit", seed = "count", n = "count", min_tokens = "count", top_logprobs = "count",
-  top_p = "knob", repetition_penalty = "knob", top_k = "knob", stream = "boolean", parallel_tool_calls = "boolean",
-  skip_special_tokens = "boolean", detokenize = "boolean", enable_thinking = "boolean", logprobs = "boolean" }
+params.groups = {
+  reasoning = "effort", reasoning_effort = "effort", max_tokens = "limit", max_completion_tokens = "limit",
+  seed = "count", n = "count", min_tokens = "count", top_logprobs = "count",
+  top_p = "knob", repetition_penalty = "knob", top_k = "knob",
+  stream = "boolean", parallel_tool_calls = "boolean", skip_special_tokens = "boolean", detokenize = "boolean",
+  enable_thinking = "boolean", logprobs = "boolean",
+  response_format = "format", structured_outputs = "format",
+}
 for _, name in ipairs(params.ignored) do params.groups[name] = "ignored" end
 
 params.unknown_text = 'Chat completions parameter %s is currently rejected by the Gonka network. Some non-standard '
@@ -257,6 +261,7 @@ local function knob(name, low, high)
   return function(c)
     local value = c.top[name]
     if value == nil then return end
+    if math.type(value) == "float" and value > low and value < high and value % 1 ~= 0 then return end -- the usual one
     local number = words.to_float(value)
     if number == nil then return c:set(name, nil) end
     put_number(c, name, math.max(low, math.min(number, high)))
@@ -310,19 +315,22 @@ function clamps.logit_bias(c)
   if json.len(value) == 0 then c:set("logit_bias", nil) end
 end
 
---- Lowered to max_tokens, and away when stop_token_ids stands beside it. Newer gateways always send one.
-function clamps.min_tokens(c)
-  local value, least = c.top.min_tokens, c.release.output_floor
-  if least > 1 then
-    if not words.is_uint(value) or value < least then value = least end
-  elseif value == nil then
-    return
-  elseif c.top.stop_token_ids ~= nil then
-    return c:set("min_tokens", nil)
-  end
+local function lower_to_limit(c, value)
   local most = c.top.max_tokens
   if math.type(value) == "integer" and math.type(most) == "integer" and value > most then value = most end
   if value ~= c.top.min_tokens then c:set("min_tokens", value) end
+end
+
+--- Lowered to max_tokens, and away when stop_token_ids stands beside it.
+function clamps.min_tokens(c)
+  if c.top.stop_token_ids ~= nil then return c:set("min_tokens", nil) end
+  lower_to_limit(c, c.top.min_tokens)
+end
+
+--- Newer gateways always send one, of no less than the least limit of the output.
+function clamps.least_tokens(c)
+  local value, least = c.top.min_tokens, c.release.output_floor
+  lower_to_limit(c, words.is_uint(value) and math.max(value, least) or least)
 end
 
 --- Logprobs and token ids, which the network's own checks need.

@@ -11,7 +11,7 @@ local messages = {
   text_parts = { text = "text", input_text = "text", output_text = "text", summary_text = "text", refusal = "refusal" },
 }
 
-local null, is_blank = json.null, words.is_blank
+local null, holds_text, len, is_blank = json.null, json.has_text, json.len, words.is_blank
 
 local function is_kind(value, kind)
   return type(value) == "userdata" and json.kind(value) == kind
@@ -329,6 +329,14 @@ local function plain(_, state, message, has_text)
 end
 by_role.user, by_role.system, by_role.developer = plain, plain, plain
 
+-- Roles whose message may be no more than a text.
+local plain_roles = { user = true, system = true, assistant = true }
+
+--- Is it a text, whose it is, and nothing else? Most messages of most requests are.
+local function is_plain(message)
+  return holds_text(message, "content") and len(message) == 2 and plain_roles[message.role] == true
+end
+
 --- gives whether the gateway would find nothing to do or to say about it
 local function repair_one(c, state, message, has_text)
   local role = message.role
@@ -347,9 +355,30 @@ local function repair_one(c, state, message, has_text)
   return act(c, state, message, has_text) and is_clean
 end
 
+--- What stands at a place of the list. gives whether the gateway would find nothing to do or to say about it
+local function repair_at(c, state, list, i)
+  local message = list[i]
+  if is_plain(message) then return true end
+  if type(message) == "string" and not is_blank(message) then
+    list[i] = { role = "user", content = message }
+    c:note "made a message of a text"
+    return true
+  end
+  if type(message) ~= "userdata" or message == null then
+    if message == null then state.has_empty = true end
+    return false
+  end
+  if json.kind(message) ~= "object" then return false end
+  local has_text = json.has_text(message, "content")
+  if not has_text and has_results(message) and lift_results(c, list, i) > 0 then
+    message = list[i]
+    has_text = json.has_text(message, "content")
+  end
+  return repair_one(c, state, message, has_text)
+end
+
 --- The only message of a request is the user's when it does not say whose it is.
-local function name_only_role(c, list)
-  local message = #list == 1 and list[1]
+local function name_only_role(c, message)
   if not is_object(message) or message.tool_call_id ~= nil then return end
   local role = message.role
   if role == nil or role == null or type(role) == "string" and is_blank(role) then
@@ -370,28 +399,14 @@ function messages.run(c)
     c:note "made messages a list"
   end
   if not is_kind(list, "array") then return end
-  name_only_role(c, list)
+  if #list == 1 then name_only_role(c, list[1]) end
   local state, are_good, i = { open = {} }, true, 0
-  while i < #list do
+  while i < #list do -- grows where a message holds results
     i = i + 1
-    local message = list[i]
-    if is_object(message) then
-      local has_text = json.has_text(message, "content")
-      if not has_text and has_results(message) and lift_results(c, list, i) > 0 then
-        message = list[i]
-        has_text = json.has_text(message, "content")
-      end
-      if not repair_one(c, state, message, has_text) then are_good = false end
-    elseif type(message) == "string" and not is_blank(message) then
-      list[i] = { role = "user", content = message }
-      c:note "made a message of a text"
-    else
-      are_good = false
-      if message == null then state.has_empty = true end
-    end
+    if not repair_at(c, state, list, i) then are_good = false end
   end
   -- What was looked at here need not be read again: a conversation is most of what a request is.
-  c.has_good_messages = are_good and #list > 0
+  c.has_good_messages = are_good and i > 0 and i
   if state.has_empty then drop_empty(c, list) end
   if state.must_rename or state.must_pair then
     tool_ids.to_unique(list)
