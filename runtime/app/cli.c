@@ -36,6 +36,21 @@ const struct peri_command peri_commands[] = {
       "  --request FILE  one request as JSON; - for standard input\n"
       "  --model NAME    for a request that names none\n",
       peri_cmd_check },
+    { "test", "run tests of policies, with scripted providers",
+      "perilune test [flags] [FILE | FOLDER]…\n"
+      "\n"
+      "Runs every test of the files, and of each *_test.lua in the folders (.). A test has a real "
+      "router of its\n"
+      "own, providers that answer as it says, a clock that it moves, and no network: see "
+      "perilune.testing.\n"
+      "\n"
+      "  --filter PATTERN  only tests whose name matches this Lua pattern\n"
+      "  --seed N          of every random choice; 1 when not given\n"
+      "  --format NAME     text, tap, or json: one object a line\n"
+      "  --budget MS       for one test, in real time, before it counts as stuck; 10000\n"
+      "\n"
+      "Exit codes: 0 all passed, 1 a test failed or there was none, 2 wrong usage.\n",
+      peri_cmd_test },
     { "simnet", "run simulated providers and networks",
       "perilune simnet [--providers N] [--gonka HOSTS] [flags]\n"
       "\n"

@@ -68,6 +68,7 @@ int peri_cli_config_load(const struct peri_cli_config *c, struct peri_config **o
 /* The verbs. */
 int peri_cmd_serve(int argc, char **argv);
 int peri_cmd_check(int argc, char **argv);
+int peri_cmd_test(int argc, char **argv);
 int peri_cmd_simnet(int argc, char **argv);
 int peri_cmd_keygen(int argc, char **argv);
 int peri_cmd_address(int argc, char **argv);

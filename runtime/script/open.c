@@ -19,6 +19,7 @@ static const struct peri_lib libs[] = {
     { "sandbox", peri_bind_sandbox_open, PERI_LIB_TRUSTED },
     { NULL, peri_bind_run_open, PERI_LIB_TRUSTED },    /* run, spawn */
     { NULL, peri_bind_server_open, PERI_LIB_TRUSTED }, /* http.serve */
+    { "testbed", peri_bind_testbed_open, PERI_LIB_TRUSTED },
     { "gonka", peri_bind_crypto_open, PERI_LIB_TRUSTED },
 };
 

@@ -36,6 +36,7 @@ PERI_RAISES void peri_bind_log_open(lua_State *L, struct peri_state *s);
 PERI_RAISES void peri_bind_sandbox_open(lua_State *L, struct peri_state *s);
 PERI_RAISES void peri_bind_shared_open(lua_State *L, struct peri_state *s);
 PERI_RAISES void peri_bind_policy_open(lua_State *L, struct peri_state *s);
+PERI_RAISES void peri_bind_testbed_open(lua_State *L, struct peri_state *s);
 PERI_RAISES void peri_bind_run_open(lua_State *L, struct peri_state *s);
 
 #endif

@@ -23,6 +23,9 @@ end
 
 function check.close() os.execute("rm -rf " .. quote(folder)) end
 
+--- Where it is.
+function check.folder() return folder end
+
 --- A file in the folder, with the mode when one is given.
 function check.write(name, text, mode)
   local f = assert(io.open(folder .. "/" .. name, "w"))

@@ -16,6 +16,7 @@
 ---@field encode perilune.encode
 ---@field gonka perilune.gonka policies only
 ---@field sandbox perilune.sandbox trusted scripts only
+---@field testbed perilune.testbed trusted scripts only
 local peri = {}
 
 --- Wait. Other requests go on.

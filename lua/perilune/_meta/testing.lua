@@ -1,0 +1,295 @@
+---@meta
+
+--- `require "perilune.testing"`: specs for policies, run by `perilune test`.
+---
+--- Each test gets a real router: the policies run in their sandbox under their budget, through the same route, attempt,
+--- relay and HTTP as in service. Only the world around it is not real: its providers answer as they are told, no socket
+--- leaves the process, and time stands still. It moves by `t:advance`, or, while somebody waits for an answer, straight
+--- to whatever happens next; so a test of a timeout of a minute takes a millisecond. The same seed gives the same run.
+---
+---     local testing = require "perilune.testing"
+---
+---     testing.test("falls back when the first provider is silent", function(t)
+---       local router = t:router { policies = { "fallback.lua" }, providers = {
+---         { id = "a", tier = 1, answers = { testing.stall() } },
+---         { id = "b", tier = 2, answers = { testing.stream { "he", 200, "llo" } } } } }
+---       local got = router:chat { stream = true }
+---       t:equal(got.text, "hello")
+---       t:equal(got.tried, { "a", "b" })
+---     end)
+---
+--- A test fails by its first claim that does not hold, by an error, by a policy that fails (unless expected), or by
+--- taking longer than `--budget`. `peri.http.fetch` finds nobody: policies that fetch get "EDENIED".
+---@class perilune.testing
+local testing = {}
+
+--- One test. Its name says what is so.
+---@param name string
+---@param fn fun(t: perilune.testing.t)
+function testing.test(name, fn) end
+
+--- What a provider does with one request.
+---@class perilune.testing.answer
+
+---@class perilune.testing.answer_options
+---@field headers? table<string, string|number>
+---@field wait? number milliseconds before the answer's head
+---@field usage? table
+---@field finish_reason? string
+---@field tool_calls? { id?: string, name: string, arguments?: string }[]
+---@field reasoning? string
+---@field model? string
+
+--- A complete answer: streamed word by word to a request for a stream, else whole.
+---
+---     testing.chat("hello", { usage = { prompt_tokens = 3, completion_tokens = 1 }, wait = 150 })
+---@param text? string
+---@param options? perilune.testing.answer_options
+---@return perilune.testing.answer
+function testing.chat(text, options) end
+
+--- A stream of its own making. A text is one event of content, a number a wait in milliseconds, a table a delta;
+--- `testing.cut()`, `stall()`, `error_frame(…)` and `frame(…)` happen at their place.
+---
+---     testing.stream { "he", 200, "llo", testing.cut() }
+---@param pieces (string|number|table|perilune.testing.answer)[]
+---@param options? perilune.testing.answer_options
+---@return perilune.testing.answer
+function testing.stream(pieces, options) end
+
+--- A status, with an error of the OpenAI shape unless a body (text, or a table for JSON) is given.
+---
+---     testing.status(429, { headers = { ["retry-after"] = 30 } })
+---@param status integer 200 to 599
+---@param options? { headers?: table<string, string|number>, wait?: number, body?: string|table }
+---@return perilune.testing.answer
+function testing.status(status, options) end
+
+--- Nothing comes: no answer at all, or in a stream nothing from here on.
+---@return perilune.testing.answer
+function testing.stall() end
+
+--- The connection closes: without an answer, or in a stream at this place.
+---@return perilune.testing.answer
+function testing.cut() end
+
+--- Nobody listens there.
+---@return perilune.testing.answer
+function testing.refuse() end
+
+--- In a stream: an event that says an error.
+---@param message string
+---@param fields? table such as { code = "overloaded" }
+---@return perilune.testing.answer
+function testing.error_frame(message, fields) end
+
+--- In a stream: bytes as they are, such as ": comment\n\n".
+---@param bytes string
+---@return perilune.testing.answer
+function testing.frame(bytes) end
+
+--- A test under way.
+---@class perilune.testing.t
+local t = {}
+
+---@class perilune.testing.provider_options: perilune.config.provider
+---@field answers? perilune.testing.answer[]|fun(request: perilune.testing.request, n: integer): perilune.testing.answer
+--- in order, the last one again and again; without any "hello from ID"
+
+--- A router in a world of its own: its configuration, with `answers` in the place of each provider's `url`. Policies
+--- are looked for in the test file's folder, then from where the program was started.
+---@param options table `providers`, `policies` and any other option of the configuration
+---@return perilune.testing.router
+function t:router(options) end
+
+--- Let time pass.
+---@param ms number
+function t:advance(ms) end
+
+--- They are the same, tables member by member.
+---@param got any
+---@param want any
+---@param what? string said before the sentence of a failure
+function t:equal(got, want, what) end
+
+--- The text matches a Lua pattern.
+---@param text string
+---@param pattern string
+---@param what? string
+function t:match(text, pattern, what) end
+
+--- It is neither nil nor false.
+---@param value any
+---@param what? string
+function t:ok(value, what) end
+
+--- The numbers are at most `within` apart.
+---@param got number
+---@param want number
+---@param within number
+---@param what? string
+function t:near(got, want, within, what) end
+
+--- The function raises an error whose text matches the pattern.
+---@param fn fun()
+---@param pattern? string
+function t:raises(fn, pattern) end
+
+---@param sentence string
+function t:fail(sentence) end
+
+--- Ask `n` times and claim each provider's share of the answers, by default within four standard deviations.
+---
+---     t:distribution(router, 400, { large = 0.75, small = 0.25 })
+---@param router perilune.testing.router
+---@param n integer
+---@param shares table<string, number>
+---@param options? { within?: number, body?: table, headers?: table<string, string> }
+---@return table<string, integer> counts
+function t:distribution(router, n, shares, options) end
+
+--- A policy is to fail in this test, with a message that matches the pattern.
+---@param pattern? string
+function t:expect_policy_error(pattern) end
+
+---@class perilune.testing.router
+---@field providers table<string, { requests: perilune.testing.request[], asked: integer }> asked: with those refused
+local router = {}
+
+--- What a provider was sent.
+---@class perilune.testing.request
+---@field path string
+---@field body string its bytes
+---@field json any the body as plain tables
+---@field headers table<string, string> by lower-case name
+---@field at_ms integer since the router was made
+---@field left boolean the router went away before the answer was complete
+
+--- Ask and wait for the whole answer. A table is the body; `model` and `messages` are filled in where they are missing, a
+--- `prompt` or `input` asks the other endpoints. Text is sent as it is.
+---@param body? table|string
+---@param options? { headers?: table<string, string>, path?: string }
+---@return perilune.testing.got
+function router:chat(body, options) end
+
+--- Ask without waiting.
+---@param body? table|string
+---@param options? { headers?: table<string, string>, path?: string }
+---@return perilune.testing.pending
+function router:ask(body, options) end
+
+---@class perilune.testing.pending
+local pending = {}
+
+--- Wait until it is over.
+---@return perilune.testing.got
+function pending:answer() end
+
+--- The bytes that have come so far.
+---@return string
+function pending:peek() end
+
+--- The client leaves.
+function pending:hang_up() end
+
+--- What a client got.
+---@class perilune.testing.got
+---@field status? integer nil when no answer came
+---@field headers table<string, string> by lower-case name
+---@field body string
+---@field text string the content, of a stream put together
+---@field reasoning? string
+---@field tool_calls? { id?: string, name?: string, arguments: string }[]
+---@field finish_reason? string
+---@field usage? table
+---@field error? table the error that it was told
+---@field json? any of an answer that is no stream
+---@field events? string[] of a stream
+---@field complete boolean a stream said [DONE], and nothing was cut
+---@field why? string what broke the connection
+---@field provider? string who answered
+---@field route? string "policy@generation"
+---@field tried? string[] ids in order; nil when other requests were under way
+---@field elapsed_ms integer of the virtual clock
+
+--- `peri.testbed`: what perilune.testing stands on. For trusted scripts only.
+---@class perilune.testbed
+local testbed = {}
+
+---@class perilune.testbed.header
+---@field name string
+---@field value string
+
+---@class perilune.testbed.event
+---@field kind "dial"|"request"|"gone"|"head"|"bytes"|"done"|"due"
+---@field id integer of the exchange ("request", "gone"), the client's call ("head", "bytes", "done") or the time ("due")
+---@field port integer "dial": of the provider's address 192.0.2.1
+---@field peer? string "dial", "request": of that connection
+---@field method? string
+---@field path? string
+---@field body? string
+---@field headers? perilune.testbed.header[]
+---@field status? integer
+---@field bytes? string
+---@field code? string "done": "ETRUNCATED", …; nil when the answer was complete
+---@field why? string
+
+--- A router on a test bed.
+---
+---     local bed = assert(peri.testbed.open(config_json, function(event) return event.kind == "dial" end))
+---@param config string JSON; providers are addresses http://192.0.2.1:PORT
+---@param tell fun(event: perilune.testbed.event): boolean? called while the bed turns; for "dial": whether somebody answers
+---@return perilune.bed? bed
+---@return string? why
+---@return string? code
+function testbed.open(config, tell) end
+
+--- Call a function that may not take longer, whatever it catches. Not inside another one.
+---
+---     local ok, err, trace, code = peri.testbed.limit(1000, fn)
+---@param ms integer 1 to 3600000
+---@param fn fun(...): ...
+---@return boolean ok
+---@return any ... its results; or the error, a trace of where, and "EBUDGET" or "EPOLICY"
+function testbed.limit(ms, fn, ...) end
+
+---@class perilune.bed
+local bed = {}
+
+--- A client of the router asks.
+---@param path string
+---@param body string
+---@param headers? perilune.testbed.header[]
+---@return integer id
+function bed:ask(path, body, headers) end
+---@param id integer of a client's call
+function bed:hang_up(id) end
+--- The head of a provider's answer; false when the router has left or it has started.
+---@param id integer of an exchange
+---@param status integer
+---@param headers? perilune.testbed.header[]
+---@return boolean
+function bed:start(id, status, headers) end
+---@return boolean
+function bed:write(id, bytes) end
+---@return boolean
+function bed:finish(id) end
+---@return boolean
+function bed:cut(id) end
+--- Have an event "due" after a while.
+---@param ms number
+---@return integer id
+function bed:after(ms) end
+--- Everything that can happen without time passing.
+function bed:settle() end
+---@param ms number
+function bed:advance(ms) end
+---@return integer? ms until something may happen by itself
+function bed:next_ms() end
+---@return integer
+function bed:now_ms() end
+---@return string lines of JSON
+function bed:log() end
+function bed:close() end
+
+return testing

@@ -1,0 +1,347 @@
+--- router: the real router on a test bed, its scripted providers, and what came back to a client.
+local peri = require "perilune"
+local answers = require "perilune.testing.answers"
+
+local json = peri.json
+local router = {}
+local Router, Pending = {}, {}
+Router.__index = Router
+Pending.__index = Pending
+
+local PATIENCE_MS = 3600000 -- of the virtual clock: what has not come in an hour does not come
+local CHAT = "/v1/chat/completions"
+
+-- ---- Providers ----
+
+local Provider = {}
+Provider.__index = Provider
+
+function Provider:next_answer()
+  self.asked = self.asked + 1
+  if type(self.answers) == "function" then return nil end
+  return self.answers[math.min(self.asked, #self.answers)]
+end
+
+local function check_answers(provider)
+  local list = provider.answers
+  if list == nil then return { answers.chat("hello from " .. provider.id) } end
+  if type(list) == "function" then return list end
+  if answers.is(list) then return { list } end
+  if type(list) ~= "table" or #list == 0 then
+    error(("provider '%s': `answers` must be a list of testing.chat, testing.status …, or a function")
+      :format(provider.id), 0)
+  end
+  for i, answer in ipairs(list) do
+    if not answers.is(answer) or not (answer.steps or answer.refuses) then
+      error(("provider '%s': answer %d is no answer, make it with testing.chat, testing.status …")
+        :format(provider.id, i), 0)
+    end
+  end
+  return list
+end
+
+--- The configuration's entry of a provider, and our side of it.
+local function read_provider(given, port)
+  if type(given.id) ~= "string" then error(("provider %d has no `id`"):format(port), 0) end
+  if given.url then
+    error(("provider '%s' has a `url`: in a test its `answers` say what it does"):format(given.id), 0)
+  end
+  local entry = { url = ("http://192.0.2.1:%d/v1"):format(port) }
+  for name, value in pairs(given) do
+    if name ~= "answers" then entry[name] = value end
+  end
+  return entry, setmetatable({ id = given.id, answers = check_answers(given), asked = 0, requests = {} }, Provider)
+end
+
+-- ---- Opening ----
+
+local function is_file(path)
+  local file = io.open(path, "rb")
+  if file then file:close() end
+  return file ~= nil
+end
+
+--- Policies are looked for from the test file's folder, then from where the program was started.
+local function find_policies(list, folder)
+  local found = json.array {}
+  for i, policy in ipairs(list or {}) do
+    local entry = type(policy) == "table" and policy or { file = policy }
+    local path = tostring(entry.file)
+    if path:sub(1, 1) ~= "/" and folder ~= "" and is_file(folder .. path) then path = folder .. path end
+    found[i] = { file = path, options = entry.options }
+  end
+  return found
+end
+
+local function read_config(self, options, setting)
+  local config = { log = { level = "debug" }, seed = setting.seed, providers = json.array {} }
+  for name, value in pairs(options) do config[name] = value end
+  config.policies = find_policies(options.policies, setting.folder)
+  config.providers = json.array {}
+  if type(options.providers) ~= "table" or #options.providers == 0 then
+    error("a router needs `providers`, a list such as { { id = \"a\", answers = { testing.chat \"hello\" } } }", 0)
+  end
+  for i, given in ipairs(options.providers) do
+    local entry, provider = read_provider(given, i)
+    config.providers[i] = entry
+    self.by_port[i], self.providers[provider.id] = provider, provider
+  end
+  return json.encode(config)
+end
+
+--- A router in a world of its own.
+---@param options table the configuration; its providers have `answers` instead of `url`
+---@param setting { seed: integer, folder: string }
+function router.open(options, setting)
+  local self = setmetatable({ providers = {}, by_port = {}, plans = {}, playing = {}, due = {}, pending = {},
+    open = 0, journal = {} }, Router)
+  local config = read_config(self, options, setting)
+  local why
+  self.bed, why = peri.testbed.open(config, function(e) return self["on_" .. e.kind](self, e) end)
+  if not self.bed then error("the router does not start: " .. why:gsub("^config_json:?%d*:? ?", ""), 0) end
+  return self
+end
+
+function Router:note(form, ...)
+  self.journal[#self.journal + 1] = ("%8d ms  %s"):format(self.bed:now_ms(), form:format(...))
+end
+
+-- ---- The providers' side ----
+
+function Router:on_dial(e)
+  local provider = self.by_port[e.port]
+  if not provider then return false end
+  local answer = provider:next_answer()
+  for _, pending in pairs(self.pending) do
+    pending.tried[#pending.tried + 1] = provider.id
+    pending.is_mixed = self.open > 1
+  end
+  self.plans[e.peer] = { provider = provider, answer = answer }
+  if answer and answer.refuses then self:note("%s refuses the connection", provider.id) end
+  return not (answer and answer.refuses)
+end
+
+local function header_map(list)
+  local map = {}
+  for _, header in ipairs(list) do map[header.name:lower()] = header.value end
+  return map
+end
+
+function Router:on_request(e)
+  local plan = self.plans[e.peer]
+  local provider = plan.provider
+  self.plans[e.peer] = nil
+  local request = { path = e.path, body = e.body, json = json.decode(e.body), headers = header_map(e.headers),
+    at_ms = self.bed:now_ms(), left = false }
+  provider.requests[#provider.requests + 1] = request
+  local answer = plan.answer or provider.answers(request, #provider.requests)
+  if not answers.is(answer) or not answer.steps then
+    error(("provider '%s': its function gave %s, which is no answer to a request"):format(provider.id,
+      answers.is(answer) and "testing.refuse()" or "a " .. type(answer)), 0)
+  end
+  self:note("%s is asked and %s", provider.id, answer.says)
+  self.playing[e.id] = { steps = answer.steps(request), at = 1, request = request, provider = provider }
+  self:play(e.id)
+end
+
+--- Go on with an answer up to its next wait.
+function Router:play(id)
+  local play, bed = self.playing[id], self.bed
+  while play do
+    local step = play.steps[play.at]
+    if not step then return end
+    play.at = play.at + 1
+    if step.head then
+      bed:start(id, step.head, step.headers)
+    elseif step.bytes then
+      bed:write(id, step.bytes)
+    elseif step.wait and step.wait > 0 then
+      self.due[bed:after(step.wait)] = id
+      return
+    elseif step.finish or step.cut then
+      self.playing[id] = nil
+      if step.cut then bed:cut(id) else bed:finish(id) end
+      return
+    end
+  end
+end
+
+function Router:on_due(e)
+  local id = self.due[e.id]
+  self.due[e.id] = nil
+  if self.playing[id] then self:play(id) end
+end
+
+function Router:on_gone(e)
+  local play = self.playing[e.id]
+  self.playing[e.id] = nil
+  if not play then return end
+  play.request.left = true
+  self:note("%s is left by the router", play.provider.id)
+end
+
+-- ---- The client's side ----
+
+function Router:on_head(e)
+  local pending = self.pending[e.id]
+  pending.status, pending.headers = e.status, header_map(e.headers)
+end
+
+function Router:on_bytes(e)
+  local pending = self.pending[e.id]
+  pending.parts[#pending.parts + 1] = e.bytes
+end
+
+function Router:close_pending(pending, why)
+  self.pending[pending.id] = nil
+  self.open = self.open - 1
+  pending.is_over, pending.why = true, why
+  pending.ended_ms = self.bed:now_ms()
+end
+
+function Router:on_done(e)
+  local pending = self.pending[e.id]
+  self:close_pending(pending, e.code and (e.code .. ": " .. e.why))
+  self:note("the client has %s%s", pending.status and "its answer, " .. pending.status or "no answer",
+    e.code and ", cut: " .. e.why or "")
+end
+
+local function body_of(given)
+  if type(given) == "string" then return given end
+  local body = {}
+  for name, value in pairs(given or {}) do body[name] = value end
+  if body.model == nil then body.model = "test-model" end
+  if body.messages == nil and body.prompt == nil and body.input == nil then
+    body.messages = { { role = "user", content = "hello" } }
+  end
+  return json.encode(body)
+end
+
+local function path_of(given, options)
+  if options.path then return options.path end
+  if type(given) == "table" and given.prompt ~= nil then return "/v1/completions" end
+  if type(given) == "table" and given.input ~= nil then return "/v1/embeddings" end
+  return CHAT
+end
+
+--- Ask without waiting: several requests may be under way.
+---@param body table|string `model` and `messages` are filled in where they are missing; text is sent as it is
+---@param options? { headers?: table<string, string>, path?: string }
+function Router:ask(body, options)
+  options = options or {}
+  local headers = { { name = "content-type", value = "application/json" } }
+  for name, value in pairs(options.headers or {}) do
+    headers[#headers + 1] = { name = name, value = tostring(value) }
+  end
+  local path = path_of(body, options)
+  self:note("the client asks %s", path)
+  local pending = setmetatable({ router = self, parts = {}, tried = {}, began_ms = self.bed:now_ms() }, Pending)
+  pending.id = self.bed:ask(path, body_of(body), headers)
+  self.pending[pending.id] = pending
+  self.open = self.open + 1
+  pending.is_mixed = self.open > 1
+  return pending
+end
+
+--- Ask and wait for the whole answer.
+function Router:chat(body, options) return self:ask(body, options):answer() end
+
+--- Time passes.
+function Router:advance(ms) self.bed:advance(ms) end
+
+-- ---- Answers ----
+
+local function add_choice(got, choice, message)
+  if type(message.content) == "string" then got.text = got.text .. message.content end
+  if type(message.reasoning_content) == "string" then
+    got.reasoning = (got.reasoning or "") .. message.reasoning_content
+  end
+  if type(choice.finish_reason) == "string" then got.finish_reason = choice.finish_reason end
+  for i, call in ipairs(type(message.tool_calls) == "table" and message.tool_calls or {}) do
+    got.tool_calls = got.tool_calls or {}
+    local at = (call.index or i - 1) + 1
+    local made = got.tool_calls[at] or { arguments = "" }
+    local f = call["function"] or {}
+    made.id, made.name = made.id or call.id, made.name or f.name
+    made.arguments = made.arguments .. (f.arguments or "")
+    got.tool_calls[at] = made
+  end
+end
+
+local function add_json(got, value)
+  if type(value) ~= "table" then return end
+  if type(value.error) == "table" then got.error = value.error end
+  if type(value.usage) == "table" then got.usage = value.usage end
+  local choice = type(value.choices) == "table" and value.choices[1]
+  if choice then add_choice(got, choice, choice.message or choice.delta or { content = choice.text }) end
+end
+
+local function read_stream(got)
+  got.events, got.complete = {}, false
+  for frame in got.body:gmatch "(.-)\n\n" do
+    for data in frame:gmatch "data: ?([^\n]*)" do
+      got.events[#got.events + 1] = data
+      if data == "[DONE]" then got.complete = true else add_json(got, json.decode(data)) end
+    end
+  end
+end
+
+local function read_answer(pending)
+  local got = { status = pending.status, headers = pending.headers or {}, body = table.concat(pending.parts), text = "",
+    elapsed_ms = pending.ended_ms - pending.began_ms, why = pending.why, complete = not pending.why }
+  got.provider, got.route = got.headers["x-perilune-provider"], got.headers["x-perilune-route"]
+  if not pending.is_mixed then got.tried = pending.tried end
+  if (got.headers["content-type"] or ""):find("text/event-stream", 1, true) then
+    read_stream(got)
+    got.complete = got.complete and not pending.why
+  else
+    got.json = json.decode(got.body)
+    add_json(got, got.json)
+  end
+  return got
+end
+
+--- What has come so far.
+function Pending:peek()
+  self.router.bed:settle()
+  return table.concat(self.parts)
+end
+
+--- Wait until it is over: time moves on to whatever happens next.
+function Pending:answer()
+  local bed = self.router.bed
+  if self.has_left then error("this client has hung up: there is no answer", 0) end
+  bed:settle()
+  while not self.is_over do
+    local ms = bed:next_ms()
+    if not ms then error("no answer came, and nothing is left that could bring one", 0) end
+    if bed:now_ms() + ms - self.began_ms > PATIENCE_MS then
+      error("no answer came within an hour of the virtual clock", 0)
+    end
+    bed:advance(ms)
+  end
+  return read_answer(self)
+end
+
+--- The client leaves.
+function Pending:hang_up()
+  if self.is_over then return end
+  self.has_left = true
+  self.router:note("the client hangs up")
+  self.router:close_pending(self, "the client hung up")
+  self.router.bed:hang_up(self.id)
+  self.router.bed:settle()
+end
+
+-- ---- The end ----
+
+--- Close it; gives its log, one table a line.
+function Router:close()
+  local lines = {}
+  self.bed:settle()
+  for line in self.bed:log():gmatch "[^\n]+" do lines[#lines + 1] = json.decode(line) or { msg = line } end
+  self.bed:close()
+  return lines
+end
+
+return router
