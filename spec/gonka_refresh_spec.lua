@@ -93,6 +93,28 @@ describe("the refresh of a Gonka network", function()
     loop.await("the second epoch", function() return net:seen_by(r).epoch == 2 end)
   end))
 
+  it("comes once more when it is ordered while one is under way", router.test(function(start)
+    local net = network.start {}
+    local r = behind(start, { net:provider() })
+    net:await(r, "the hosts", some)
+    local function asked() return net:look().reads end
+    loop.await("rest", function()
+      local reads = asked()
+      loop.delay(0.2)
+      return asked() == reads
+    end)
+    net:steer("node", { delay_ms = 700 })
+    local before = asked()
+    net:seen_by(r, "refresh")
+    loop.await("its last step", function() return asked() == before + 3 end)
+    net:epoch { "h1", "h2" }
+    for _ = 1, 3 do net:seen_by(r, "refresh") end
+    net:steer("node", {})
+    loop.await("the second epoch", function() return net:seen_by(r).epoch == 2 end)
+    loop.delay(0.3)
+    assert.equal(before + 6, asked()) -- three orders, one more refresh
+  end))
+
   it("takes changes inside an epoch, too", router.test(function(start)
     local net = network.start {}
     local r = behind(start, { net:provider() })

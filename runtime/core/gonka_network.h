@@ -58,7 +58,8 @@ void peri_gonka_network_unref(struct peri_gonka_network *n);
 /* On the control thread: first refresh at once, then at jittered intervals, until closed. */
 void peri_gonka_network_start(struct peri_gonka_network *n);
 void peri_gonka_network_close(struct peri_gonka_network *n);
-/* Refresh now, whatever the timer says. */
+/* Refresh now, whatever the timer says; when a refresh is under way, once more after it: what it has fetched so far may
+ * be older than the order. */
 void peri_gonka_network_refresh(struct peri_gonka_network *n);
 
 /* On the control thread: what is in force. NULL: nothing yet. */

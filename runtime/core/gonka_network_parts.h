@@ -33,6 +33,7 @@ struct peri_gonka_network {
     struct peri_fetch *fetch; /* the step under way */
     size_t source;            /* which one is asked */
     unsigned failures;        /* in a row */
+    bool is_ordered;          /* once more when the refresh under way ends */
     bool is_running, has_epoch, is_phase_known;
     uint64_t checked; /* epoch checks since the participants were fetched last */
     struct peri_gonka_epoch epoch;

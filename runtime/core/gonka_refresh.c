@@ -25,6 +25,12 @@ static enum peri_err read_document(struct peri_gonka_network *n, struct peri_str
 /* ---- The timer ---- */
 
 static void plan(struct peri_gonka_network *n, uint64_t ms) {
+    if (n->is_ordered) {
+        n->is_ordered = false;
+        n->checked = CHECKS_MAX;
+        peri_timer_start(&n->timer, 0);
+        return;
+    }
     if (!n->is_running) return;
     uint64_t jitter = ms / 5; /* a fleet of routers must not ask a node in step */
     ms = ms - jitter / 2 + peri_rand_below(&n->rand, jitter + 1);
@@ -434,14 +440,18 @@ void peri_gonka_network_start(struct peri_gonka_network *n) {
 }
 
 void peri_gonka_network_refresh(struct peri_gonka_network *n) {
-    if (n->provider->source_count == 0 || n->fetch != NULL || n->follow != NULL) return;
+    if (n->provider->source_count == 0) return;
+    if (n->fetch != NULL || n->follow != NULL) {
+        n->is_ordered = true;
+        return;
+    }
     n->checked = CHECKS_MAX;
     peri_timer_stop(&n->timer);
     peri_gonka_refresh_due(n);
 }
 
 void peri_gonka_network_close(struct peri_gonka_network *n) {
-    n->is_running = false;
+    n->is_running = n->is_ordered = false;
     peri_timer_stop(&n->timer);
     peri_fetch_cancel(n->fetch);
     peri_gonka_follow_cancel(n->follow);
