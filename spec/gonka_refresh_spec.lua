@@ -319,9 +319,77 @@ describe("a machine whose clock is minutes off", function()
     assert.equal("gonka_stamp_too_old", line.code)
     assert.equal("resync_clock", line.action)
     assert.matches("clock is behind", line.remedy)
-    net:steer("chain", { clock_offset = -600 })
-    r:chat()
+    await_log(r, "this machine's clock is 60")
+    net:steer("chain", { clock_offset = 0 })
+    assert(r:chat().status >= 500)
     assert.equal("gonka_stamp_in_future", r:log("gonka node refused")[2].code)
+  end))
+end)
+
+describe("a host that lacks a model it is listed with", function()
+  teardown(process.stop_all)
+
+  it("is not asked for it again, and for its others as before", router.test(function(start)
+    local net = network.start { hosts = 2, models = { "m", "n" } }
+    local r = behind(start, { net:provider() })
+    net:await(r, "the hosts", some)
+    net:steer("node", { status = 500 }) -- nobody says that anything has changed
+    net:host("h2", { queue = { { status = 404, message = "model not found" } } })
+    for _ = 1, 20 do assert.equal("h1", net:answerer(r:chat())) end
+    assert.equal(1, net:answered("h2", 404))
+    local by_h2 = 0
+    for _ = 1, 20 do
+      if net:answerer(r:chat { model = "n" }) == "h2" then by_h2 = by_h2 + 1 end
+    end
+    assert(by_h2 > 0)
+    net:host("h1", { down = true })
+    local answer = r:chat() -- h1 is dead, and h2 is not asked even now
+    assert(answer.status >= 500)
+    answer = r:chat()
+    assert.equal(503, answer.status)
+    assert.truthy(tonumber(answer.headers["retry-after"]))
+  end))
+
+  it("has the network looked at, once for a storm of answers", router.test(function(start)
+    local net = network.start { hosts = 5 }
+    local r = behind(start, { net:provider() })
+    net:await(r, "the hosts", some)
+    local function asked() return net:look().reads end
+    loop.await("rest", function()
+      local reads = asked()
+      loop.delay(0.2)
+      return asked() == reads
+    end)
+    local before = asked()
+    for i = 1, 5 do net:host("h" .. i, { models = { "other" } }) end
+    assert(r:chat().status >= 500) -- the hosts are asked in turn, each refuses
+    local refused = 0
+    for i = 1, 5 do refused = refused + net:answered("h" .. i, 404) end
+    assert(refused >= 3)
+    loop.await("the new list", function() return r:chat({ model = "other" }).status == 200 end)
+    loop.delay(0.3)
+    assert.equal(before + 3, asked())
+  end))
+
+  it("has the network looked at when the clock is what it refuses", router.test(function(start)
+    local net = network.start { hosts = 2 }
+    local r = behind(start, { net:provider() })
+    net:await(r, "the hosts", some)
+    net:steer("chain", { clock_offset = 600 })
+    assert(r:chat().status >= 500)
+    await_log(r, "this machine's clock is 60")
+    assert.equal(200, r:chat().status)
+  end))
+
+  it("asks for nothing where the network is not to be followed", router.test(function(start)
+    local net = network.start { hosts = 2 }
+    local r = behind(start, { net:provider { refresh = false } })
+    await_log(r, "gonka hosts")
+    local reads = net:look().reads
+    for i = 1, 2 do net:host("h" .. i, { models = { "other" } }) end
+    assert(r:chat().status >= 500)
+    loop.delay(0.3)
+    assert.equal(reads, net:look().reads)
   end))
 end)
 

@@ -239,6 +239,24 @@ static bool is_refusal(const struct peri_attempt *a) {
     return peri_health_of_status(a->status) != PERI_OK;
 }
 
+/* What we know of a network is not what its hosts go by: it is looked at anew, once for a storm of such answers. */
+static void look_again(struct peri_attempt *a) {
+    struct peri_worker *w = a->request->worker;
+    if (!peri_gonka_network_may_look(a->candidate.provider->gonka, peri_loop_now_ms(w->loop)))
+        return;
+    enum peri_err err = peri_runtime_refresh_networks(w->runtime);
+    (void)err; /* out of memory, or stopping: the interval brings the next look */
+}
+
+/* The host is listed with a model it does not have: for good, or while its machines are elsewhere (503). */
+static void drop_model(struct peri_attempt *a) {
+    const struct peri_request *r = a->request;
+    uint64_t ms = a->status >= 500 ? r->config->failure_cooldown_ms : r->config->quarantine_ms;
+    peri_vitals_lack(a->candidate.provider->vitals, r->model, peri_loop_now_ms(r->worker->loop),
+                     ms);
+    look_again(a);
+}
+
 /* What a Gonka node's refusal means is in its words more than in its status: a 400 may be our clock, a 500 an empty
  * wallet. gives the kind of failure; the sentence for the operator goes to the log. */
 static enum peri_err judge_node(struct peri_attempt *a) {
@@ -253,6 +271,7 @@ static enum peri_err judge_node(struct peri_attempt *a) {
     case PERI_GONKA_ACT_RESYNC_CLOCK:
         a->is_excused = true;
         err = PERI_EUPSTREAM;
+        if (advice.action == PERI_GONKA_ACT_RESYNC_CLOCK) look_again(a);
         break;
     case PERI_GONKA_ACT_DROP_WALLET:
         /* A host that alone says so is set aside itself: an honest one loses little by it. */
@@ -264,6 +283,7 @@ static enum peri_err judge_node(struct peri_attempt *a) {
     case PERI_GONKA_ACT_DROP_MODEL:
         /* Its other models are as good as before, and the next list says which those are. */
         a->is_excused = atomic_load(&p->vitals->failures) < MODEL_MISSES_MAX;
+        drop_model(a);
         err = PERI_EAUTH;
         break;
     case PERI_GONKA_ACT_DROP_ENDPOINT:
@@ -450,8 +470,9 @@ enum peri_err peri_attempt_start(struct peri_attempt **out, struct peri_request 
     peri_sse_init(&a->sse, 0, &a->scratch);
     peri_timer_init(&a->patience, r->worker->loop, on_first_token_late, a);
 
-    if (!peri_vitals_enter(p->vitals, peri_loop_now_ms(r->worker->loop), &a->is_probe))
-        return PERI_ENOPROVIDER;
+    uint64_t now_ms = peri_loop_now_ms(r->worker->loop);
+    if (peri_vitals_lacks_ms(p->vitals, r->model, now_ms) > 0) return PERI_ENOPROVIDER;
+    if (!peri_vitals_enter(p->vitals, now_ms, &a->is_probe)) return PERI_ENOPROVIDER;
     if (!peri_vitals_take(p->vitals, p->max_concurrent)) {
         if (a->is_probe) peri_vitals_unknown(p->vitals);
         return PERI_EFULL;

@@ -8,6 +8,7 @@
 #include "core/gonka_discovery.h"
 #include "core/gonka_network_parts.h"
 
+#define LOOK_REST_MS   10000  /* between two refreshes that hosts' answers ask for */
 #define WALLET_REST_MS 600000 /* an account without money is looked at again after this */
 
 enum peri_err peri_gonka_pen_init(struct peri_gonka_pen *pen) {
@@ -65,6 +66,13 @@ bool peri_gonka_network_rest(struct peri_gonka_network *n, size_t wallet, struct
     atomic_store(&purse->doubted_by, 0);
     atomic_store(&purse->rests_until_ms, now_ms + WALLET_REST_MS);
     return true;
+}
+
+bool peri_gonka_network_may_look(struct peri_gonka_network *n, uint64_t now_ms) {
+    if (!n->options->is_refreshing) return false;
+    uint_fast64_t last = atomic_load(&n->looked_ms);
+    return (last == 0 || now_ms >= last + LOOK_REST_MS) &&
+           atomic_compare_exchange_strong(&n->looked_ms, &last, now_ms | 1);
 }
 
 /* ---- Life ---- */

@@ -62,6 +62,11 @@ void peri_gonka_network_close(struct peri_gonka_network *n);
  * be older than the order. */
 void peri_gonka_network_refresh(struct peri_gonka_network *n);
 
+/* Any thread: a host's answer shows that what is known of the network is not true any more.
+ *   gives   true: whoever asked is to have it refreshed; the next such answers within ten seconds change nothing, nor
+ *           does any when the network is not to be followed */
+PERI_MUST_USE bool peri_gonka_network_may_look(struct peri_gonka_network *n, uint64_t now_ms);
+
 /* On the control thread: what is in force. NULL: nothing yet. */
 const struct peri_gonka_set *peri_gonka_network_set(const struct peri_gonka_network *n);
 /* Configured endpoints that stand beside what is discovered. NULL: none. */

@@ -26,6 +26,7 @@ struct peri_gonka_network {
     size_t wallet_count;
     atomic_size_t turn; /* whose turn it is to sign */
     struct peri_gonka_skew skew;
+    atomic_uint_fast64_t looked_ms; /* when a host's answer asked for a refresh last; 0: never */
 
     /* The control thread's. */
     struct peri_timer timer;

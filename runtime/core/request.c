@@ -116,6 +116,7 @@ static bool resolve_model(struct peri_request *r) {
     }
     r->candidates = peri_fleet_find(r->fleet, model);
     r->model = r->candidates.model.n > 0 ? r->candidates.model : model;
+    r->candidates.model = r->model;
     r->outcome.model = r->model;
     if (r->candidates.count > 0) return true;
     if (r->fleet->provider_count == 0)
@@ -398,7 +399,9 @@ bool peri_provider_admits(const struct peri_provider *p, uint64_t now_ms) {
 
 bool peri_request_admits(const struct peri_request *r, struct peri_str provider_id) {
     const struct peri_provider *p = peri_fleet_provider(r->fleet, provider_id);
-    return p != NULL && peri_provider_admits(p, peri_loop_now_ms(r->worker->loop));
+    uint64_t now_ms = peri_loop_now_ms(r->worker->loop);
+    return p != NULL && peri_provider_admits(p, now_ms) &&
+           peri_vitals_lacks_ms(p->vitals, r->model, now_ms) == 0;
 }
 
 struct peri_str peri_attempt_provider(const struct peri_attempt *a) {

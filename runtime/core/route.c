@@ -15,9 +15,12 @@ struct peri_candidate peri_route_pick(struct peri_candidates from, const bool *t
             continue;
         }
         uint64_t wait_ms;
-        if (!peri_vitals_admits(p->vitals, now_ms, &wait_ms)) {
+        bool is_cooling = !peri_vitals_admits(p->vitals, now_ms, &wait_ms);
+        bool is_limited = is_cooling && atomic_load(&p->vitals->reason) == PERI_ERATELIMIT;
+        if (!is_cooling) wait_ms = peri_vitals_lacks_ms(p->vitals, from.model, now_ms);
+        if (wait_ms > 0) {
             seen.cooling++;
-            if (atomic_load(&p->vitals->reason) == PERI_ERATELIMIT) seen.rate_limited++;
+            if (is_limited) seen.rate_limited++;
             if (seen.wait_ms == 0 || wait_ms < seen.wait_ms) seen.wait_ms = wait_ms;
             continue;
         }

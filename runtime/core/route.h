@@ -13,7 +13,8 @@ struct peri_route_report {
     uint64_t wait_ms; /* until the first cool-down ends; 0: none is cooling */
 };
 
-/*   tried      one flag a provider, by index in the fleet: not again
+/*   from       a provider that said it lacks `from.model` counts as one that is cooling
+ *   tried      one flag a provider, by index in the fleet: not again
  *   overflow   a lower tier serves what the tiers above have no slot for; else the request waits for them
  *   report     out, may be NULL
  *   gives      the choice; its provider is NULL when nobody is admissible */

@@ -117,6 +117,37 @@ void peri_vitals_reset(struct peri_vitals *v) {
     atomic_store(&v->cool_until_ms, 0);
     atomic_store(&v->failures, 0);
     atomic_store(&v->condition, PERI_OPEN);
+    for (size_t i = 0; i < PERI_LACKS_MAX; i++) atomic_store(&v->lacking[i].until_ms, 0);
+}
+
+/* Two threads may take the same place, and a reader may see one's model with the other's time: a model is then asked for
+ * once too often, or rests as long as another would have. */
+void peri_vitals_lack(struct peri_vitals *v, struct peri_str model, uint64_t now_ms, uint64_t ms) {
+    uint64_t hash = peri_str_hash(model) | 1;
+    struct peri_lack *at = &v->lacking[0];
+    for (size_t i = 0; i < PERI_LACKS_MAX; i++) {
+        struct peri_lack *l = &v->lacking[i];
+        if (atomic_load(&l->model) == hash) {
+            at = l;
+            break;
+        }
+        if (atomic_load(&l->until_ms) < atomic_load(&at->until_ms)) at = l;
+    }
+    atomic_store(&at->model, hash);
+    atomic_store(&at->until_ms, now_ms + ms);
+    atomic_store(&v->lacks, true);
+}
+
+uint64_t peri_vitals_lacks_ms(const struct peri_vitals *v, struct peri_str model, uint64_t now_ms) {
+    if (!atomic_load_explicit(&v->lacks, memory_order_relaxed)) return 0;
+    uint64_t hash = peri_str_hash(model) | 1;
+    for (size_t i = 0; i < PERI_LACKS_MAX; i++) {
+        const struct peri_lack *l = &v->lacking[i];
+        if (atomic_load_explicit(&l->model, memory_order_relaxed) != hash) continue;
+        uint64_t until = atomic_load_explicit(&l->until_ms, memory_order_relaxed);
+        return until > now_ms ? until - now_ms : 0;
+    }
+    return 0;
 }
 
 static void average(atomic_uint_fast64_t *mean, uint64_t us) {

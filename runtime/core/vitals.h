@@ -13,6 +13,13 @@
  * out whether it is well again; the others wait for that verdict. */
 enum peri_condition { PERI_OPEN, PERI_COOLING, PERI_PROBING };
 
+/* A model that a provider said it does not have, though it is listed with it. */
+struct peri_lack {
+    atomic_uint_fast64_t model; /* hash of the public name; 0: none */
+    atomic_uint_fast64_t until_ms;
+};
+#define PERI_LACKS_MAX 8
+
 struct peri_vitals {
     struct peri_str id; /* owned */
     atomic_int refs;
@@ -26,6 +33,8 @@ struct peri_vitals {
     atomic_uint_fast64_t
         first_token_us;            /* moving average, weight 1/8 for the newest; 0: never seen */
     atomic_uint_fast64_t total_us; /* of whole answers, the same way */
+    atomic_bool lacks;             /* there was one, ever */
+    struct peri_lack lacking[PERI_LACKS_MAX];
 };
 
 struct peri_vitals_table;
@@ -54,8 +63,14 @@ void peri_vitals_well(struct peri_vitals *v);
 void peri_vitals_cool(struct peri_vitals *v, enum peri_err reason, uint64_t now_ms, uint64_t ms);
 /* The probe found nothing out (its client left): the next request may probe. */
 void peri_vitals_unknown(struct peri_vitals *v);
-/* Forget cool-downs (an operator's order). */
+/* Forget cool-downs and lacking models (an operator's order). */
 void peri_vitals_reset(struct peri_vitals *v);
+
+/* It does not have that model: not to be asked for it for `ms`, and for its others as before. The newest
+ * PERI_LACKS_MAX are known. */
+void peri_vitals_lack(struct peri_vitals *v, struct peri_str model, uint64_t now_ms, uint64_t ms);
+/* How long it is not to be asked for that model; 0: it may be. */
+uint64_t peri_vitals_lacks_ms(const struct peri_vitals *v, struct peri_str model, uint64_t now_ms);
 
 /* Moving averages; `us` 0 is ignored. */
 void peri_vitals_saw_first_token(struct peri_vitals *v, uint64_t us);

@@ -134,3 +134,27 @@ TEST(vitals_of_one_id_are_one) {
     peri_vitals_unref(other);
     peri_vitals_unref(r.v);
 }
+
+TEST(vitals_know_which_models_are_lacking_for_a_while) {
+    struct rig r = open_rig();
+    CHECK_EQ(peri_vitals_lacks_ms(r.v, PERI_STR("m"), 1000), 0);
+    peri_vitals_lack(r.v, PERI_STR("m"), 1000, 500);
+    CHECK_EQ(peri_vitals_lacks_ms(r.v, PERI_STR("m"), 1000), 500);
+    CHECK_EQ(peri_vitals_lacks_ms(r.v, PERI_STR("m"), 1499), 1);
+    CHECK_EQ(peri_vitals_lacks_ms(r.v, PERI_STR("m"), 1500), 0);
+    CHECK_EQ(peri_vitals_lacks_ms(r.v, PERI_STR("n"), 1000), 0);
+    CHECK(peri_vitals_admits(r.v, 1000, NULL));
+    peri_vitals_lack(r.v, PERI_STR("m"), 1400, 500); /* again: one place */
+    char name[] = "0";
+    for (; name[0] < '7'; name[0]++) peri_vitals_lack(r.v, peri_str_of(name), 1400, 1000);
+    CHECK_EQ(peri_vitals_lacks_ms(r.v, PERI_STR("m"), 1400), 500);
+    CHECK_EQ(peri_vitals_lacks_ms(r.v, PERI_STR("0"), 1400), 1000);
+    peri_vitals_lack(r.v, PERI_STR("more"), 1400,
+                     1000); /* in the place of the one that ends first */
+    CHECK_EQ(peri_vitals_lacks_ms(r.v, PERI_STR("m"), 1400), 0);
+    CHECK_EQ(peri_vitals_lacks_ms(r.v, PERI_STR("6"), 1400), 1000);
+    CHECK_EQ(peri_vitals_lacks_ms(r.v, PERI_STR("more"), 1400), 1000);
+    peri_vitals_reset(r.v);
+    CHECK_EQ(peri_vitals_lacks_ms(r.v, PERI_STR("more"), 1400), 0);
+    close_rig(&r);
+}
