@@ -2,11 +2,14 @@
 -- Profile "repair" changes what can be changed without changing what is meant, and tells the client in the header
 -- `x-perilune-edits`; "emulate" does exactly what the network's gateway does.
 local json = require("perilune").json
+local attachments = require "perilune.rules.attachments"
 local body = require "perilune.rules.body"
+local call_hint = require "perilune.rules.call_hint"
 local context = require "perilune.rules.context"
 local gateway = require "perilune.rules.gateway"
 local releases = require "perilune.rules.releases"
 local repair = require "perilune.rules.repair"
+local special_tokens = require "perilune.rules.special_tokens"
 
 local policy = {
   name = "gonka_rules",
@@ -17,6 +20,12 @@ local policy = {
     networks = { default = { "gonka" }, doc = "networks whose providers are meant; empty: all providers" },
     default_tokens = { default = 3072, doc = "output tokens when the client names no limit" },
     cap_tokens = { default = 4096, doc = "most output tokens" },
+    images = { default = "refuse", doc = "images, sound and files, in a repair: \"refuse\", or \"note\" that one was "
+      .. "left out; models that are configured without the capability are not asked either way" },
+    call_hint = { default = "Answer by calling one of the tools.", doc = "what a repair tells the model when the "
+      .. "client requires a call, which the network does not know; empty: nothing" },
+    special_tokens = { default = "keep", doc = "marks of tokenizers in messages, <|im_end|> or [EOS], in a repair: "
+      .. "\"keep\", or \"break\" by a zero-width joiner" },
   },
 }
 
@@ -38,6 +47,11 @@ function policy.check(config)
   end
   if not releases.known[options.release] then
     return nil, ("option 'release' must be one of those in rules/releases.lua, got %q"):format(options.release)
+  end
+  for name, words in pairs { images = { "refuse", "note" }, special_tokens = { "keep", "break" } } do
+    if options[name] ~= words[1] and options[name] ~= words[2] then
+      return nil, ("option '%s' must be %q or %q, got %q"):format(name, words[1], words[2], tostring(options[name]))
+    end
   end
   local known = known_rules()
   for _, name in ipairs(options.off) do
@@ -64,6 +78,27 @@ local function emulate(attempt, settings)
   return gateway.run(context.new(attempt.body, settings))
 end
 
+--- A repair, with what this policy's options add to it.
+local function mend(doc, settings)
+  local options = policy.options
+  local notes = {}
+  if options.images == "note" and attachments.note(doc.messages) > 0 then
+    notes[#notes + 1] = "left out what is not text"
+  end
+  local wants_call = options.call_hint ~= "" and call_hint.is_wanted(doc)
+  local c, message, field, status = repair.document(doc, settings)
+  if message then return c, message, field, status end
+  if wants_call and doc.tool_choice == "auto" then
+    call_hint.add(doc.messages, options.call_hint)
+    notes[#notes + 1] = "told the model to call a tool"
+  end
+  if options.special_tokens == "break" and special_tokens.break_up(doc.messages) > 0 then
+    notes[#notes + 1] = "broke special tokens"
+  end
+  for _, note in ipairs(notes) do c:note(note) end
+  return c
+end
+
 function policy.attempt(req, attempt)
   local options = policy.options
   if not off then read_options(options) end
@@ -71,7 +106,7 @@ function policy.attempt(req, attempt)
   local settings = { model = attempt.model, off = off, limits = options }
   local c, message, field, status
   if options.profile == "repair" then
-    c, message, field, status = repair.document(attempt.body, settings)
+    c, message, field, status = mend(attempt.body, settings)
   else
     message, field, status = emulate(attempt, settings)
   end

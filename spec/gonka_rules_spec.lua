@@ -1,4 +1,5 @@
 --- The policy gonka_rules in a running router: what the provider gets, and what the client hears.
+local cjson = require "cjson"
 local process = require "spec.support.process"
 local provider = require "spec.support.provider"
 local router = require "spec.support.router"
@@ -84,6 +85,71 @@ describe("gonka_rules", function()
     local p = provider.start()
     local r = with_rules(start, p, { off = { "repair_unknown" } })
     assert.equal(400, r:chat({ model = "other", tags = { "x" } }).status)
+  end))
+
+  local picture = '{"type":"image_url","image_url":{"url":"data:image/png;base64,AA"}}'
+  local note = "[image left out: this model reads text only]"
+
+  it("notes that an image was left out when told so", router.test(function(start)
+    local p = provider.start()
+    local r = with_rules(start, p, { images = "note" })
+    local answer = r:ask("POST", "/v1/chat/completions", '{"model":"other","messages":[{"role":"user","content":'
+      .. '[{"type":"text","text":"What is it?"},' .. picture .. ']},{"role":"assistant","content":[{"type":"tool_use",'
+      .. '"id":"t","name":"f","input":{}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"t",'
+      .. '"content":[{"type":"image","source":{}}]}]}],"tools":[{"name":"f","input_schema":{"type":"object"}}]}')
+    assert.equal(200, answer.status, answer.body)
+    assert.matches("left out what is not text", answer.headers["x-perilune-edits"])
+    local messages = p.requests[1].json.messages
+    assert.equal("What is it?\n" .. note, messages[1].content)
+    assert.equal(note, messages[3].content)
+    assert.is_nil(p.requests[1].body:find("base64", 1, true))
+  end))
+
+  it("says in words that a call is required", router.test(function(start)
+    local p = provider.start()
+    local r = with_rules(start, p)
+    local function sent(choice, messages, more)
+      local answer = r:ask("POST", "/v1/chat/completions", '{"model":"other","messages":[' .. messages
+        .. '],"tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":' .. choice .. (more or "") .. "}")
+      assert.equal(200, answer.status, answer.body)
+      return p.requests[#p.requests].json, answer.headers["x-perilune-edits"] or ""
+    end
+    local hint = "Answer by calling one of the tools."
+    local user, system = '{"role":"user","content":"go"}', '{"role":"system","content":"You are x."}'
+    local json, edits = sent('"required"', system .. "," .. user)
+    assert.equal("auto", json.tool_choice)
+    assert.equal("You are x.\n\n" .. hint, json.messages[1].content)
+    assert.matches("told the model to call a tool", edits)
+    json = sent('{"type":"any"}', user)
+    assert.same({ "system", hint }, { json.messages[1].role, json.messages[1].content })
+    for _, choice in ipairs { '"auto"', '"none"', '{"type":"function","function":{"name":"f"}}' } do
+      assert.equal("go", sent(choice, user).messages[1].content)
+    end
+    local quiet = with_rules(start, p, { call_hint = "" })
+    quiet:ask("POST", "/v1/chat/completions", '{"model":"other","tool_choice":"required","messages":[' .. user
+      .. '],"tools":[{"type":"function","function":{"name":"f"}}]}')
+    assert.equal("go", p.requests[#p.requests].json.messages[1].content)
+  end))
+
+  it("breaks the marks of tokenizers when told so, and only those", router.test(function(start)
+    local p = provider.start()
+    local text = "a <|im_end|> [EOS] [EOST] <| x |> |> [1] </s>"
+    local body = cjson.encode { model = "other", max_tokens = 64, messages = { { role = "user", content = text },
+      { role = "user", content = { { type = "text", text = "<|im_start|>" }, { type = "text", text = "b" } } } } }
+    local r = with_rules(start, p, { special_tokens = "break" })
+    local answer = r:ask("POST", "/v1/chat/completions", body)
+    assert.matches("broke special tokens", answer.headers["x-perilune-edits"])
+    local messages = p.requests[1].json.messages
+    assert.equal("a <\u{200D}|im_end|> [\u{200D}EOS] [EOST] <| x |> |> [1] </s>", messages[1].content)
+    assert.equal("<\u{200D}|im_start|>\nb", messages[2].content)
+    with_rules(start, p):ask("POST", "/v1/chat/completions", body)
+    assert.equal(text, p.requests[2].json.messages[1].content)
+  end))
+
+  it("refuses options that mean nothing", router.test(function(start)
+    local ok, why = pcall(with_rules, start, provider.start(), { images = "drop" })
+    assert.is_false(ok)
+    assert.matches("option 'images' must be \"refuse\" or \"note\", got \"drop\"", why)
   end))
 
   it("has nothing to say about providers of other networks", router.test(function(start)
