@@ -12,7 +12,9 @@ local policy = {
   options = {
     networks = { default = { "gonka" }, doc = "networks whose providers are meant; empty: all providers" },
     think = { default = "asked", doc = "<think> becomes reasoning_content: \"always\", \"never\", or \"asked\" with "
-      .. "the header x-perilune-reasoning: split" },
+      .. "the header x-perilune-reasoning: split, or the field's name" },
+    reasoning = { default = "", doc = "name of the field: \"reasoning\" or \"reasoning_content\"; empty: the "
+      .. "provider's own; a client may name it in x-perilune-reasoning" },
     usage = { default = true, doc = "have streams tell usage, so that the log has it; clients see it who asked" },
     retry_empty = { default = true, doc = "ask a thinking model once more when it spent its tokens on nothing" },
     retry_tokens = { default = 4096, doc = "output tokens of that second try, when the client names no limit" },
@@ -23,11 +25,16 @@ local policy = {
 local memories = {}
 
 local networks, ways = nil, { always = true, never = true, asked = true }
+local names = { reasoning = true, reasoning_content = true }
 
 function policy.check(config)
   local think = config.options.think
   if not ways[think] then
     return nil, ("option 'think' must be \"always\", \"never\" or \"asked\", got %q"):format(tostring(think))
+  end
+  local name = config.options.reasoning
+  if name ~= "" and not names[name] then
+    return nil, ("option 'reasoning' must be \"reasoning\" or \"reasoning_content\", got %q"):format(tostring(name))
   end
   return true
 end
@@ -40,21 +47,28 @@ local function is_meant(provider)
   return not next(networks) or networks[provider.network]
 end
 
-local function wants_split(req, family)
+local function wants_split(asked, family)
   local think = policy.options.think
   if not family.inline_think or think == "never" then return false end
-  return think == "always" or req:header "x-perilune-reasoning" == "split"
+  return think == "always" or asked == "split" or names[asked] == true
+end
+
+local function wanted_name(asked)
+  if names[asked] then return asked end
+  local name = policy.options.reasoning
+  return name ~= "" and name or nil
 end
 
 --- The client's own request says what it wants to see; the attempt's body may ask for more.
 local function read_wishes(req, family)
   local body = req.body
-  local stream_options = body.stream_options
+  local stream_options, asked = body.stream_options, req:header "x-perilune-reasoning"
   return {
     logprobs = body.logprobs == true,
     token_ids = body.return_token_ids == true,
     usage = peri.json.kind(stream_options) == "object" and stream_options.include_usage == true,
-    split = wants_split(req, family),
+    split = wants_split(asked, family),
+    name = wanted_name(asked),
     splitters = {},
   }
 end
@@ -79,7 +93,10 @@ function policy.attempt(req, attempt)
   memories[req.id] = wishes
   mind_empty(req, attempt, wishes, family)
   if req.stream and policy.options.usage and not wishes.usage then answers.ask_usage(attempt.body) end
-  if wishes.split and type(attempt.body.messages) == "userdata" then answers.join_think(attempt.body.messages) end
+  local messages = (wishes.split or wishes.name) and attempt.body.messages
+  if peri.json.kind(messages) ~= "array" then return end
+  if wishes.name == "reasoning" then answers.unspell_reasoning(messages) end
+  if wishes.split then answers.join_think(messages) end
 end
 
 function policy.event(req, event)
@@ -89,12 +106,14 @@ function policy.event(req, event)
   if answers.internal_events[event.name] then return event:drop() end
   local may_be_usage = not wishes.usage and data:find('"usage"', 1, true)
   local must_strip = answers.may_hold_internal(data)
-  if not (wishes.split or must_strip or may_be_usage) then return end
+  local must_spell = wishes.name and data:find('"reasoning', 1, true)
+  if not (wishes.split or must_spell or must_strip or may_be_usage) then return end
   local body = event.json
   if not body then return end
   if may_be_usage and answers.strip_usage(body) then return event:drop() end
   if must_strip then answers.strip(body, wishes) end
   if wishes.split then answers.split_think(body, wishes.splitters) end
+  if wishes.name then answers.spell_reasoning(body, wishes.name) end
 end
 
 function policy.answer(req, answer)
@@ -102,6 +121,7 @@ function policy.answer(req, answer)
   if not wishes then return end
   answers.strip(answer.body, wishes)
   if wishes.split then answers.split_think(answer.body, wishes.splitters) end
+  if wishes.name then answers.spell_reasoning(answer.body, wishes.name) end
 end
 
 function policy.done(req)

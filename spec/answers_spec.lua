@@ -23,7 +23,7 @@ describe("answers.split", function()
       for k = i, #text do
         local said, thought = split { text:sub(1, i), text:sub(i + 1, k), text:sub(k + 1) }
         assert.equal("why < so?", thought)
-        assert.equal("Because <b>.", said)
+        assert.equal("\n\nBecause <b>.", said)
       end
     end
   end)
@@ -38,7 +38,7 @@ describe("answers.split", function()
   end)
 
   it("takes an answer that only closes as one whose template opened", function()
-    assert.same({ "so", "why" }, { answers.split_whole "why</think>\n\nso" })
+    assert.same({ "\n\nso", "why" }, { answers.split_whole "why</think>\n\nso" })
     assert.same({ "so" }, { answers.split_whole "so" })
   end)
 end)
@@ -73,7 +73,7 @@ describe("the policy gonka_answers", function()
     local p = provider.start(provider.tokens { "<thi", "nk>why", "</think>", "\n", "so" })
     local r = start_with(start, p)
     local body = router.chat_body { model = "MiniMaxAI/MiniMax-M2.7", stream = true }
-    assert.same({ "so", "why" }, { told(r:ask("POST", "/v1/chat/completions", body,
+    assert.same({ "\nso", "why" }, { told(r:ask("POST", "/v1/chat/completions", body,
       { ["x-perilune-reasoning"] = "split" })) })
     assert.same({ "<think>why</think>\nso", "" }, { told(r:ask("POST", "/v1/chat/completions", body)) })
   end))
@@ -85,8 +85,59 @@ describe("the policy gonka_answers", function()
       { role = "user", content = "a" }, { role = "assistant", content = "so", reasoning_content = "why" },
       { role = "user", content = "b" } } })
     local sent = p.requests[1].json.messages[2]
-    assert.equal("<think>why</think>\n\nso", sent.content)
+    assert.equal("<think>why</think>so", sent.content)
     assert.is_nil(sent.reasoning_content)
+  end))
+
+  it("gives the model back what it wrote, to the letter", router.test(function(start)
+    local p = provider.start()
+    local r = start_with(start, p)
+    local asking = { ["x-perilune-reasoning"] = "split" }
+    for _, text in ipairs { "<think>why</think>\n\nso", "<think>\n why \n</think>so", "<think>why</think> \n so\n",
+      "<think>why</think>\n", "so <think>" } do
+      p:answer(provider.reply(200, provider.completion(text)))
+      local question = { role = "user", content = "a" }
+      local said = r:ask("POST", "/v1/chat/completions",
+        cjson.encode { model = "MiniMaxAI/MiniMax-M2.7", messages = { question } }, asking).json.choices[1].message
+      if text ~= "so <think>" then assert.is_nil(said.content:find("think", 1, true)) end
+      r:ask("POST", "/v1/chat/completions",
+        cjson.encode { model = "MiniMaxAI/MiniMax-M2.7", messages = { question, said, question } }, asking)
+      assert.equal(text, p.requests[#p.requests].json.messages[2].content)
+    end
+  end))
+
+  it("calls reasoning what the client calls it, there and back", router.test(function(start)
+    local f = provider.frames
+    local r, p
+    local function ask(how, name, ...)
+      p = p or provider.start()
+      p:answer(provider.stream { f.role, f.delta { [how] = "why" }, f.token "so", f.finish(), f.done })
+      r = r or start_with(start, p)
+      local answer = r:ask("POST", "/v1/chat/completions", cjson.encode { model = "other", stream = true,
+        messages = { { role = "user", content = "a" }, ... } }, { ["x-perilune-reasoning"] = name })
+      for _, event in ipairs(router.read_stream(answer.body).events) do
+        local delta = event.choices[1].delta
+        local one, other = delta.reasoning, delta.reasoning_content
+        if one or other then return { one or "", other or "" } end
+      end
+    end
+    assert.same({ "why", "" }, ask("reasoning", "reasoning"))
+    assert.same({ "why", "" }, ask("reasoning_content", "reasoning"))
+    assert.same({ "", "why" }, ask("reasoning", "reasoning_content"))
+    assert.same({ "", "why" }, ask("reasoning_content", nil))
+    ask("reasoning", "reasoning", { role = "assistant", content = "so", reasoning = "why" })
+    local sent = p.requests[#p.requests].json.messages[2]
+    assert.equal("why", sent.reasoning_content)
+    assert.is_nil(sent.reasoning)
+  end))
+
+  it("gives inline reasoning the name that the client asks for", router.test(function(start)
+    local p = provider.start(provider.reply(200, provider.completion "<think>why</think>so"))
+    local r = start_with(start, p)
+    local said = r:ask("POST", "/v1/chat/completions", router.chat_body { model = "MiniMaxAI/MiniMax-M2.7" },
+      { ["x-perilune-reasoning"] = "reasoning" }).json.choices[1].message
+    assert.same({ "so", "why" }, { said.content, said.reasoning })
+    assert.is_nil(said.reasoning_content)
   end))
 
   it("takes out logprobs unless they were asked for", router.test(function(start)

@@ -10,6 +10,8 @@ local function is_kind(value, kind)
 end
 
 -- ---- <think> ----
+-- What stands behind </think>, blanks included, is the content: content and reasoning put together again are what the
+-- model wrote, and that is what it wants to see of its earlier turns.
 
 local open_tag, close_tag = "<think>", "</think>"
 
@@ -44,7 +46,6 @@ function steps.thinking(s, text, out)
   local at, stop = text:find(close_tag, 1, true)
   if at then
     s.state = "saying"
-    s.is_fresh = true
     out.reasoning[#out.reasoning + 1] = text:sub(1, at - 1)
     return text:sub(stop + 1)
   end
@@ -53,12 +54,7 @@ function steps.thinking(s, text, out)
   return text:sub(#text - kept + 1)
 end
 
-function steps.saying(s, text, out)
-  if s.is_fresh then -- the blanks behind </think> belong to neither side
-    text = text:match "^%s*(.*)$"
-    if text == "" then return "" end
-    s.is_fresh = nil
-  end
+function steps.saying(_, text, out)
   out.content[#out.content + 1] = text
   return ""
 end
@@ -118,7 +114,7 @@ local function split_delta(splitters, choice, place)
   local delta = choice.delta
   local is_last = choice.finish_reason ~= nil and choice.finish_reason ~= json.null
   local piece = type(delta.content) == "string" and delta.content or ""
-  if (piece == "" and s.held == "") or (s.state == "saying" and not s.is_fresh and s.held == "") then return end
+  if s.held == "" and (piece == "" or s.state == "saying") then return end
   local said, reasoning = answers.split(s, piece, is_last)
   if said ~= piece then delta.content = said end
   if reasoning ~= "" then delta.reasoning_content = reasoning end
@@ -136,7 +132,8 @@ function answers.split_think(body, splitters)
   end
 end
 
---- Put reasoning that a client sends back where the model wants it: <think> in the content.
+--- Put reasoning that a client sends back where the model wants it: <think> in the content, as it was before it was
+--- split.
 ---@param messages perilune.json.node edited
 function answers.join_think(messages)
   for i = 1, #messages do
@@ -146,10 +143,50 @@ function answers.join_think(messages)
       if type(reasoning) == "string" then
         local content = type(message.content) == "string" and message.content or ""
         if reasoning ~= "" and not content:find(close_tag, 1, true) then
-          message.content = open_tag .. reasoning .. close_tag .. "\n\n" .. content
+          message.content = open_tag .. reasoning .. close_tag .. content
         end
         message.reasoning_content = nil
       end
+    end
+  end
+end
+
+-- ---- The name of the field ----
+
+local other_name = { reasoning = "reasoning_content", reasoning_content = "reasoning" }
+
+--- Call reasoning `name` in one message or delta; providers use either name, some both at once.
+---@param said perilune.json.node edited
+---@param name "reasoning"|"reasoning_content"
+function answers.rename_reasoning(said, name)
+  local other = other_name[name]
+  local value = said[other]
+  if value == nil then return end
+  local own = said[name]
+  if own == nil or own == json.null or own == "" then said[name] = value end
+  said[other] = nil
+end
+
+--- The same in an answer, or in one event of it.
+---@param body perilune.json.node edited
+---@param name "reasoning"|"reasoning_content"
+function answers.spell_reasoning(body, name)
+  local choices = body.choices
+  for i = 1, is_kind(choices, "array") and #choices or 0 do
+    for _, place in ipairs { "delta", "message" } do
+      local said = choices[i][place]
+      if is_kind(said, "object") then answers.rename_reasoning(said, name) end
+    end
+  end
+end
+
+--- Reasoning of a conversation's earlier turns under the name that models read.
+---@param messages perilune.json.node edited
+function answers.unspell_reasoning(messages)
+  for i = 1, #messages do
+    local message = messages[i]
+    if is_kind(message, "object") and message.role == "assistant" then
+      answers.rename_reasoning(message, "reasoning_content")
     end
   end
 end
