@@ -212,6 +212,34 @@ describe("the relay", function()
     end
   end)
 
+  -- An error inside a 200 is what its code says, while the client has seen nothing.
+  local function told(code, extra)
+    return ('{"error":{"message":"simulated","type":%s,"param":null,"code":%s}}'):format(extra or '"x"', code)
+  end
+  for how, behave in pairs {
+    ["a stream"] = function(text) return provider.stream { frames.role, "data: " .. text .. "\n\n", frames.done } end,
+    ["its body"] = function(text) return provider.reply(200, text) end,
+  } do
+    it("takes an error in " .. how .. " for the status that it names", router.test(function(start)
+      local p, other = provider.start(), provider.start()
+      local r = start { providers = { router.provider("a", p), router.provider("b", other, { tier = 2 }) } }
+      for _, stream in ipairs(how == "a stream" and { true } or { true, false }) do
+        for _, text in ipairs { told(400), told('"x"', '"BadRequestError"') } do
+          p:next(behave(text))
+          local refused = r:chat { stream = stream }
+          assert.equal(400, refused.status) -- it is the request: nobody else is asked
+          assert.equal(text, refused.body)
+          assert.equal("a", refused.headers["x-perilune-provider"])
+        end
+      end
+      assert.equal(0, #other.requests)
+      p:next(behave(told(429)))
+      assert.equal("b", r:chat({ stream = true }).headers["x-perilune-provider"])
+      r:await_requests(1)
+      assert.equal("ERATELIMIT", r:log("attempt failed")[#r:log "attempt failed"].error)
+    end))
+  end
+
   it("adds the [DONE] that a finished stream lacks", router.test(function(start)
     local text = frames.role .. frames.token "Hel" .. frames.finish()
     local r = start { providers = { router.provider("a", provider.start(provider.stream { text })) } }

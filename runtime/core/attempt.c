@@ -333,6 +333,22 @@ static void end_refusal(struct peri_attempt *a) {
     peri_attempt_fail(a, err, "answered %d: %.150s", a->status, told.message);
 }
 
+void peri_attempt_fail_inside(struct peri_attempt *a, struct peri_str error) {
+    struct peri_upstream_error e;
+    struct peri_buf body; /* `error` may stand in a->in */
+    peri_upstream_error_read(&e, error, a->candidate.provider->credential);
+    peri_buf_init(&body, a->request->config->answer_bytes);
+    int status = peri_upstream_error_status(&e);
+    if (status == 0 || peri_buf_add(&body, error) != PERI_OK) {
+        peri_attempt_fail(a, PERI_EUPSTREAM, "sent an error instead of content: %.120s", e.message);
+        return;
+    }
+    peri_buf_done(&a->in);
+    a->in = body;
+    a->status = status;
+    end_refusal(a);
+}
+
 static bool on_body(void *arg, struct peri_call *call, struct peri_str bytes) {
     struct peri_attempt *a = arg;
     (void)call;
@@ -365,7 +381,7 @@ static void end_whole_answer(struct peri_attempt *a) {
     if (err == PERI_OK)
         peri_attempt_ready(a);
     else if (err == PERI_EUPSTREAM)
-        peri_attempt_fail(a, err, "answered %d with an error inside", a->status);
+        peri_attempt_fail_inside(a, peri_buf_str(&a->in));
     else
         peri_attempt_fail(a, err, "answered %d with a body that is no valid answer", a->status);
 }

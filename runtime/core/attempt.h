@@ -104,5 +104,7 @@ void peri_attempt_fail(struct peri_attempt *a, enum peri_err err, const char *fo
     PERI_PRINTF(3, 4);
 void peri_attempt_ready(struct peri_attempt *a);
 void peri_attempt_fail_empty(struct peri_attempt *a);
+/* The provider's 200 holds an error instead of content: judged as the status it names, if it names one. */
+void peri_attempt_fail_inside(struct peri_attempt *a, struct peri_str error);
 
 #endif

@@ -143,11 +143,13 @@ static void put_error(struct peri_attempt *a, const struct peri_sse_event *event
 
 static void take_error(struct peri_attempt *a, const struct peri_sse_event *event) {
     struct peri_upstream_error e;
-    bool is_serving = a->state == PERI_ATTEMPT_SERVING;
+    if (a->state != PERI_ATTEMPT_SERVING) {
+        peri_attempt_fail_inside(a, event->data);
+        return;
+    }
     peri_upstream_error_read(&e, event->data, a->candidate.provider->credential);
-    if (is_serving) put_error(a, event, &e);
-    peri_attempt_fail(a, PERI_EUPSTREAM, "sent an error %s: %.120s",
-                      is_serving ? "inside its stream" : "instead of content", e.message);
+    put_error(a, event, &e);
+    peri_attempt_fail(a, PERI_EUPSTREAM, "sent an error inside its stream: %.120s", e.message);
 }
 
 /* A frame that must not be taken for content.

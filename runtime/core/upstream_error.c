@@ -136,6 +136,16 @@ void peri_upstream_error_read(struct peri_upstream_error *out, struct peri_str b
         snprintf(out->message, sizeof out->message, "the provider gave no reason");
 }
 
+int peri_upstream_error_status(const struct peri_upstream_error *e) {
+    uint64_t code;
+    if (peri_str_to_u64(&code, peri_str_of(e->code)) == PERI_OK && code >= 400 && code <= 599)
+        return (int)code;
+    struct peri_str type = peri_str_of(e->type), bad = PERI_STR("badrequest");
+    for (; type.n >= bad.n; type = peri_str_from(type, 1))
+        if (peri_str_eq_nocase((struct peri_str){ type.p, bad.n }, bad)) return 400;
+    return 0;
+}
+
 bool peri_upstream_error_is_presentable(struct peri_str body, struct peri_str secret) {
     struct peri_str found[COUNT];
     if (peri_json_scan(found, body, paths, COUNT, NULL) != PERI_OK) return false;

@@ -22,6 +22,12 @@ struct peri_upstream_error {
 void peri_upstream_error_read(struct peri_upstream_error *out, struct peri_str body,
                               struct peri_str secret);
 
+/* The status that an error inside a 200 stands for: its code where that is one, 400 where its type says that the request
+ * is bad; 0: it names none.
+ *
+ * Source: facts on Gonka gateways (a host's error object in an answer that is not streamed), vLLM's BadRequestError. */
+int peri_upstream_error_status(const struct peri_upstream_error *e);
+
 /* The body may go to a client as it came: it has all four keys, and no word in it looks like a key. */
 bool peri_upstream_error_is_presentable(struct peri_str body, struct peri_str secret);
 

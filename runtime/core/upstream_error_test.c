@@ -12,6 +12,27 @@ static struct peri_upstream_error read_one(const char *body) {
     return e;
 }
 
+TEST(an_error_inside_200_may_name_its_status) {
+    static const struct {
+        int status;
+        const char *body;
+    } cases[] = {
+        { 400, "{\"error\":{\"message\":\"x\",\"code\":400}}" },
+        { 503, "{\"error\":{\"message\":\"x\",\"code\":\"503\"}}" },
+        { 400, "{\"object\":\"error\",\"message\":\"x\",\"type\":\"BadRequestError\"}" },
+        { 429, "{\"error\":{\"message\":\"x\",\"type\":\"BadRequestError\",\"code\":429}}" },
+        { 0, "{\"error\":{\"message\":\"x\",\"type\":\"BadReques\",\"code\":200}}" },
+        { 0, "{\"error\":{\"message\":\"x\",\"code\":600}}" },
+        { 0, "{\"error\":{\"message\":\"x\",\"code\":4.0}}" },
+        { 0, "overloaded" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct peri_upstream_error e;
+        peri_upstream_error_read(&e, peri_str_of(cases[i].body), PERI_STR(""));
+        CHECK_EQ(peri_upstream_error_status(&e), cases[i].status);
+    }
+}
+
 TEST(upstream_error_reads_every_shape_seen) {
     static const struct {
         const char *body, *message, *type, *code;
