@@ -321,10 +321,13 @@ t:equal(router:chat().json.n, 1)]])
       ['provider = {}, providers = { { id = "a" } }'] = "did you mean 'providers'",
       ['policies = {}'] = "a router needs `providers`",
       ['providers = { { id = "a", url = "http://x" } }'] = "provider 'a' has a `url`",
+      ['providers = { { id = "a", network = "gonka" } }'] = "provider 'a' is a network",
       ['providers = { { id = "a", answers = { "hello" } } }'] = "answer 1 is no answer",
       ['providers = { { id = "a", answers = { testing.error_frame "x" } } }'] = "answer 1 is no answer",
     } do fails("t:router { " .. wanted .. " }", "a_test.lua:3: the only one", why) end
     fails("testing.chat('x', { colour = 1 })", "a_test.lua:3: the only one", "testing.chat has no option 'colour'")
+    fails('t:equal(t:router({ providers = { { id = "a" } } }):chat().txt, nil)', "a_test.lua:3: the only one",
+      "an answer has no field 'txt'")
     fails("testing.status(99)", "a_test.lua:3: the only one", "takes a status from 200 to 599, got 99")
     fails("testing.stream { testing.refuse() }", "piece 1 refuses the connection, which is a whole answer of its own")
   end)

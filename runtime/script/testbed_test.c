@@ -167,3 +167,25 @@ TEST(testbed_says_what_is_wrong_with_a_configuration) {
     CHECK_EQ(peri_testbed_new(&bed, "{\"provider\":[]}", on_event, NULL, &fault), PERI_ECONFIG);
     CHECK(strstr(fault.text, "providers") != NULL);
 }
+
+TEST(testbed_fails_cleanly_when_memory_runs_out) {
+    TEST_EACH_FAILING_ALLOCATION {
+        struct rig r = { .must_answer = true };
+        struct peri_fault fault;
+        enum peri_err err = peri_testbed_new(&r.bed, CONFIG, on_event, &r, &fault);
+        if (err != PERI_OK) {
+            CHECK(fault.text[0] != '\0');
+            continue;
+        }
+        static const struct peri_header json[] = { { PERI_STR_INIT("content-type"),
+                                                     PERI_STR_INIT("application/json") } };
+        peri_buf_init(&r.got, 0);
+        err = peri_testbed_after(r.bed, &r.due, 5);
+        if (err == PERI_OK)
+            err = peri_testbed_ask(r.bed, &r.asked, PERI_STR("/v1/chat/completions"),
+                                   PERI_STR("{\"model\":\"m\",\"messages\":[]}"), json, 1);
+        if (err == PERI_OK) peri_testbed_advance(r.bed, 5);
+        CHECK(err == PERI_OK || err == PERI_ENOMEM);
+        rig_close(&r);
+    }
+}

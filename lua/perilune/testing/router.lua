@@ -43,6 +43,9 @@ end
 --- The configuration's entry of a provider, and our side of it.
 local function read_provider(given, port)
   if type(given.id) ~= "string" then error(("provider %d has no `id`"):format(port), 0) end
+  if given.network then
+    error(("provider '%s' is a network: in a test its hosts are providers of their own"):format(given.id), 0)
+  end
   if given.url then
     error(("provider '%s' has a `url`: in a test its `answers` say what it does"):format(given.id), 0)
   end
@@ -286,6 +289,15 @@ local function read_stream(got)
   end
 end
 
+local fields = { status = true, headers = true, body = true, text = true, reasoning = true, tool_calls = true,
+  finish_reason = true, usage = true, error = true, json = true, events = true, complete = true, why = true,
+  provider = true, route = true, tried = true, elapsed_ms = true }
+
+-- A claim about a misspelt field would hold whenever nil is expected.
+local Got = { __index = function(_, name)
+  if not fields[name] then error(("an answer has no field '%s'"):format(tostring(name)), 2) end
+end }
+
 local function read_answer(pending)
   local got = { status = pending.status, headers = pending.headers or {}, body = table.concat(pending.parts), text = "",
     elapsed_ms = pending.ended_ms - pending.began_ms, why = pending.why, complete = not pending.why }
@@ -298,7 +310,7 @@ local function read_answer(pending)
     got.json = json.decode(got.body)
     add_json(got, got.json)
   end
-  return got
+  return setmetatable(got, Got)
 end
 
 --- What has come so far.
