@@ -297,9 +297,10 @@ static int testbed_open(lua_State *L) {
 
 /* ---- Time limits ---- */
 
-static int add_trace(lua_State *L) {
+/* The message handler of one limited call: the error stays what it is, where it was raised goes to upvalue 1. */
+static int keep_trace(lua_State *L) {
     luaL_traceback(L, L, NULL, 1);
-    lua_replace(L, lua_upvalueindex(1)); /* for a while: read below */
+    lua_replace(L, lua_upvalueindex(1));
     return 1;
 }
 
@@ -322,7 +323,7 @@ static int testbed_limit(lua_State *L) {
     guard_globals(L, s);
     peri_budget_anchor(&s->budget, L);
     lua_pushnil(L);
-    lua_pushcclosure(L, add_trace, 1);
+    lua_pushcclosure(L, keep_trace, 1);
     lua_replace(L, 1);
     lua_pushvalue(L, 1);
     lua_insert(L, 2); /* stack: handler handler fn … */
@@ -340,8 +341,8 @@ static int testbed_limit(lua_State *L) {
         lua_replace(L, 2);
         return lua_gettop(L) - 1;
     }
-    lua_settop(L, status == LUA_OK ? 2 : 3); /* stack: handler handler error? */
-    lua_settop(L, 3);
+    if (status == LUA_OK) lua_settop(L, 2); /* it came back, but too late */
+    lua_settop(L, 3);                       /* stack: handler handler error */
     lua_pushboolean(L, 0);
     lua_insert(L, 3); /* stack: handler handler false error */
     if (lua_getupvalue(L, 1, 1) == NULL) lua_pushnil(L);

@@ -244,7 +244,9 @@ local testbed = {}
 ---@return string? code
 function testbed.open(config, tell) end
 
---- Call a function that may not take longer, whatever it catches. Not inside another one.
+--- Call a function that may not take longer, whatever it catches: for that the globals pcall, xpcall and coroutine.* become
+--- ones that do not outlast a limit. What stays in a C function of Lua's own (a pattern that backtracks) is not stopped.
+--- Not inside another one.
 ---
 ---     local ok, err, trace, code = peri.testbed.limit(1000, fn)
 ---@param ms integer 1 to 3600000
