@@ -2,6 +2,7 @@
 -- A step is { head = status, headers = list }, { bytes = text }, { wait = ms }, { finish = true } or { cut = true }; a
 -- list that ends with neither of the last two leaves the router waiting: that is a stall.
 local json = require("perilune").json
+local values = require "perilune.testing.values"
 
 local answers = {}
 
@@ -124,7 +125,7 @@ end
 function answers.chat(text, options)
   check_options(options, answer_options, "testing.chat")
   options = options or {}
-  return new(("answers %q"):format(text or ""), { steps = function(request)
+  return new("answers " .. values.spell(text or ""), { steps = function(request)
     if request.json and request.json.stream == true then return stream_steps(words(text or ""), options) end
     return whole_steps(text, options)
   end })
