@@ -136,20 +136,6 @@ enum peri_err peri_gonka_set_read(struct peri_gonka_set **out, struct peri_str t
     return PERI_OK;
 }
 
-enum peri_err peri_gonka_epoch_of(uint64_t *epoch, struct peri_str text, struct peri_fault *fault) {
-    struct peri_json *j = NULL;
-    *epoch = 0;
-    enum peri_err err = parse(&j, text, "participants", fault);
-    if (err != PERI_OK) return err;
-    uint32_t active = PERI_GONKA_GET(j, peri_json_root(j), "active_participants");
-    if (peri_json_kind(j, active) != PERI_JSON_OBJECT)
-        err = peri_fault_set(fault, PERI_EMALFORMED, "the answer has no 'active_participants'");
-    else if (!peri_gonka_uint(epoch, j, PERI_GONKA_GET(j, active, "epoch_id")))
-        *epoch = 0;
-    peri_json_free(j);
-    return err;
-}
-
 static enum peri_err bad_endpoint(struct peri_str entry, const char *why,
                                   struct peri_fault *fault) {
     return peri_fault_set(fault, PERI_EINVAL, "endpoint '%.*s': %s",

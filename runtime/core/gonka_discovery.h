@@ -25,11 +25,6 @@
 PERI_MUST_USE enum peri_err peri_gonka_set_read(struct peri_gonka_set **out, struct peri_str text,
                                                 struct peri_fault *fault);
 
-/* The epoch number of such a document without building a set; 0 when it does not say.
- *   gives   PERI_OK · PERI_EMALFORMED */
-PERI_MUST_USE enum peri_err peri_gonka_epoch_of(uint64_t *epoch, struct peri_str text,
-                                                struct peri_fault *fault);
-
 /* A set of configured endpoints, each "url;address": split at the first semicolon, trimmed. Every one has weight 1
  * and serves every model.
  *

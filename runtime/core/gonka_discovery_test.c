@@ -114,15 +114,6 @@ TEST(discovery_says_what_is_missing) {
     CHECK_EQ(refuse("{\"active_participants\":{\"participants\":{}}}", NULL), PERI_ENOTFOUND);
 }
 
-TEST(discovery_reads_the_epoch_alone) {
-    uint64_t epoch = 9;
-    CHECK_EQ(peri_gonka_epoch_of(&epoch, peri_str_of(spellings[1]), NULL), PERI_OK);
-    CHECK_EQ(epoch, 56);
-    CHECK_EQ(peri_gonka_epoch_of(&epoch, PERI_STR("{\"active_participants\":{}}"), NULL), PERI_OK);
-    CHECK_EQ(epoch, 0);
-    CHECK_EQ(peri_gonka_epoch_of(&epoch, PERI_STR("{\"error\":\"x\"}"), NULL), PERI_EMALFORMED);
-}
-
 TEST(discovery_caps_models) {
     struct peri_buf b;
     struct peri_gonka_set *set = NULL;

@@ -3,55 +3,7 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 
-struct range {
-    unsigned char start[16];
-    unsigned bits;
-};
-
-static const struct range special4[] = {
-    { { 0 }, 8 },             /* this network */
-    { { 10 }, 8 },            /* private */
-    { { 100, 64 }, 10 },      /* shared with the carrier, RFC 6598 */
-    { { 127 }, 8 },           /* loopback */
-    { { 169, 254 }, 16 },     /* link-local, where clouds keep their metadata */
-    { { 172, 16 }, 12 },      /* private */
-    { { 192, 0, 0 }, 24 },    /* protocol assignments */
-    { { 192, 0, 2 }, 24 },    /* documentation */
-    { { 192, 88, 99 }, 24 },  /* 6to4 relays */
-    { { 192, 168 }, 16 },     /* private */
-    { { 198, 18 }, 15 },      /* benchmarks */
-    { { 198, 51, 100 }, 24 }, /* documentation */
-    { { 203, 0, 113 }, 24 },  /* documentation */
-    { { 224 }, 4 },           /* multicast */
-    { { 240 }, 4 },           /* reserved, broadcast */
-};
-
-/* Inside 2000::/3, the only part that is routed. */
-static const struct range special6[] = {
-    { { 0x20, 0x01, 0x00 }, 23 },             /* protocol assignments, Teredo, ORCHID */
-    { { 0x20, 0x01, 0x0d, 0xb8 }, 32 },       /* documentation */
-    { { 0x20, 0x02 }, 16 },                   /* 6to4 */
-    { { 0x26, 0x20, 0, 0x4f, 0x80, 0 }, 48 }, /* AS112 */
-    { { 0x3f, 0xff, 0x00 }, 20 },             /* documentation */
-};
-
-static bool is_in(const unsigned char *ip, const struct range *r) {
-    unsigned whole = r->bits / 8, rest = r->bits % 8;
-    if (memcmp(ip, r->start, whole) != 0) return false;
-    return rest == 0 || ((ip[whole] ^ r->start[whole]) >> (8 - rest)) == 0;
-}
-
-bool peri_gonka_ip_is_public(const unsigned char *ip, size_t n) {
-    if (n == 4) {
-        for (size_t i = 0; i < sizeof special4 / sizeof *special4; i++)
-            if (is_in(ip, &special4[i])) return false;
-        return true;
-    }
-    if (n != 16 || ip[0] >> 5 != 1) return false;
-    for (size_t i = 0; i < sizeof special6 / sizeof *special6; i++)
-        if (is_in(ip, &special6[i])) return false;
-    return true;
-}
+#include "net/reach.h"
 
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 static bool is_alnum(char c) {
@@ -158,7 +110,7 @@ static bool take_ip6(struct parts *out, struct peri_str *rest) {
     memcpy(text, rest->p + 1, (size_t)end - 1);
     text[end - 1] = '\0';
     if (strlen(text) != (size_t)end - 1 || inet_pton(AF_INET6, text, ip) != 1) return false;
-    out->is_private = !peri_gonka_ip_is_public(ip, sizeof ip);
+    out->is_private = !peri_reach_is_public_ip(ip, sizeof ip);
     out->host[0] = '[';
     if (inet_ntop(AF_INET6, ip, out->host + 1, sizeof out->host - 2) == NULL) return false;
     strcat(out->host, "]");
@@ -176,7 +128,7 @@ static bool take_host(struct parts *out, struct peri_str *rest) {
     unsigned char ip[4];
     if (looks_like_ip4(host)) {
         if (!read_ip4(ip, host)) return false;
-        out->is_private = !peri_gonka_ip_is_public(ip, sizeof ip);
+        out->is_private = !peri_reach_is_public_ip(ip, sizeof ip);
         return inet_ntop(AF_INET, ip, out->host, sizeof out->host) != NULL;
     }
     if (!is_name(host)) return false;

@@ -4,7 +4,7 @@
  * What passes is http or https, no user, no query, no fragment, a host name with a dot or an IP address the
  * whole internet can reach, and port 80, 443 or 1024 and above (hosts choose ports such as 18026; below 1024
  * live mail, shells and name servers). Names are not resolved here: whoever connects asks
- * peri_gonka_ip_is_public for every address a name turns out to have, and follows no redirects.
+ * net/reach.h of every address a name turns out to have, and follows no redirects.
  */
 #ifndef PERI_CORE_GONKA_URL_H
 #define PERI_CORE_GONKA_URL_H
@@ -27,12 +27,5 @@ enum peri_gonka_url_verdict {
  *   text     as the chain, a configuration or a file has it; spaces at both ends are ignored */
 PERI_MUST_USE enum peri_gonka_url_verdict peri_gonka_url(struct peri_str *url, struct peri_arena *a,
                                                          struct peri_str text);
-
-/* Whether an address (4 or 16 bytes, network order) belongs to the public internet: not loopback, private,
- * link-local, shared, multicast, documentation, reserved; nor an IPv6 form (mapped, compatible, NAT64, 6to4, Teredo)
- * that carries an IPv4 address, since those reach where the IPv4 address does.
- *
- * Source: the IANA special-purpose address registries, RFC 6890 and its updates. */
-PERI_MUST_USE bool peri_gonka_ip_is_public(const unsigned char *ip, size_t n);
 
 #endif

@@ -30,14 +30,6 @@ void peri_request_wait_ends(struct peri_request *r) {
     r->waiting_since_ns = 0;
 }
 
-enum peri_err peri_request_defer(struct peri_request *r, void (*run)(void *arg), void *arg) {
-    struct peri_undo *undo = peri_arena_alloc(&r->arena, sizeof *undo);
-    if (undo == NULL) return PERI_ENOMEM;
-    *undo = (struct peri_undo){ r->undo, run, arg };
-    r->undo = undo;
-    return PERI_OK;
-}
-
 void peri_request_make_id(char id[PERI_REQUEST_ID_BYTES], struct peri_rand *rand) {
     static const char hex[] = "0123456789abcdef";
     memcpy(id, "req_", 4);
@@ -307,7 +299,6 @@ static void leave(struct peri_request *r, enum peri_err err) {
         if (ops->done != NULL) ops->done(r->policy->self, r, &r->outcome);
         if (r->is_known && ops->forget != NULL) ops->forget(r->policy->self, r);
     }
-    for (struct peri_undo *u = r->undo; u != NULL; u = u->next) u->run(u->arg);
     peri_worker_forget(r->worker, r);
 }
 

@@ -25,17 +25,10 @@ enum peri_phase { PERI_DECIDING, PERI_SERVING, PERI_ENDED };
 
 #define PERI_REQUEST_ID_BYTES 28 /* "req_" and 24 hexadecimal digits */
 
-struct peri_undo {
-    struct peri_undo *next;
-    void (*run)(void *arg);
-    void *arg;
-};
-
 struct peri_request {
     struct peri_list link; /* in worker->requests, ->ended or ->spare_requests */
     struct peri_worker *worker;
     struct peri_arena arena;
-    struct peri_undo *undo;
     struct peri_sink sink;
     struct peri_exchange *exchange; /* NULL when the request was made from C */
     void (*release)(void *sink);    /* of a request made from C */
@@ -108,9 +101,6 @@ void peri_request_make_id(char id[PERI_REQUEST_ID_BYTES], struct peri_rand *rand
 /* At the end of the loop's turn, when nothing below on the stack can still hold r. */
 void peri_request_free(struct peri_request *r);
 
-/* Run when the request ends. gives PERI_OK · PERI_ENOMEM (then not registered) */
-PERI_MUST_USE enum peri_err peri_request_defer(struct peri_request *r, void (*run)(void *arg),
-                                               void *arg);
 /* A header for the answer; the newest of a name wins. Copied. PERI_EINVAL for what may not stand in a header. */
 PERI_MUST_USE enum peri_err peri_request_set_header(struct peri_request *r, struct peri_str name,
                                                     struct peri_str value);

@@ -8,8 +8,8 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "core/api.h"
-#include "core/gonka_url.h"
 #include "core/runtime.h"
+#include "net/reach.h"
 
 #define SPARE_MAX 256  /* blank requests kept, with their first arena block */
 #define FLUSH_MS  1000 /* after the drain time, for clients to take the error they are told */
@@ -155,22 +155,6 @@ enum peri_err peri_worker_adopt(struct peri_worker *w, int fd, const struct peri
     return err;
 }
 
-/* Hosts whose addresses strangers supply must not lead into somebody's own network; the name has been resolved by now,
- * so a name that changes its mind changes nothing. */
-static bool may_connect(void *arg, const struct sockaddr *address, bool is_restricted) {
-    (void)arg;
-    if (!is_restricted) return true;
-    if (address->sa_family == AF_INET)
-        return peri_gonka_ip_is_public(
-            (const unsigned char *)&((const struct sockaddr_in *)(const void *)address)->sin_addr,
-            4);
-    if (address->sa_family == AF_INET6)
-        return peri_gonka_ip_is_public(
-            (const unsigned char *)&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr,
-            16);
-    return false;
-}
-
 enum peri_err peri_worker_new(struct peri_worker **out, struct peri_runtime *rt, unsigned index,
                               struct peri_fault *fault) {
     struct peri_worker *w = peri_calloc(1, sizeof *w);
@@ -190,7 +174,7 @@ enum peri_err peri_worker_new(struct peri_worker **out, struct peri_runtime *rt,
     enum peri_err err = peri_loop_new(&w->loop);
     if (err == PERI_OK)
         err = peri_client_new(&w->client, w->loop,
-                              &(struct peri_client_options){ .may_connect = may_connect,
+                              &(struct peri_client_options){ .may_connect = peri_reach_may_connect,
                                                              .dial = rt->world.dial,
                                                              .arg = rt->world.arg });
     if (err != PERI_OK) {
@@ -210,8 +194,6 @@ void peri_worker_free(struct peri_worker *w) {
     struct peri_list *at, *spare;
     for (size_t i = 0; i < w->server_count; i++) peri_server_close(w->servers[i]);
     peri_server_close(w->adopted);
-    if (w->loop != NULL)
-        peri_loop_step(w->loop, false); /* messages that came after the last turn */
     peri_list_each(at, spare, &w->requests)
         peri_request_abandon(peri_list_entry(at, struct peri_request, link), PERI_ESTOPPING);
     free_ended(w);

@@ -51,11 +51,15 @@ static bool is_public6(const uint8_t ip[16]) {
     return top >> 12 != 0x3fff0000 >> 12;                      /* documentation, RFC 9637 */
 }
 
+bool peri_reach_is_public_ip(const unsigned char *ip, size_t n) {
+    return n == 4 ? is_public4(read4(ip)) : n == 16 && is_public6(ip);
+}
+
 bool peri_reach_is_public(const struct sockaddr *address) {
     if (address->sa_family == AF_INET) {
         struct sockaddr_in in4;
         memcpy(&in4, address, sizeof in4);
-        return is_public4(ntohl(in4.sin_addr.s_addr));
+        return peri_reach_is_public_ip((const unsigned char *)&in4.sin_addr, 4);
     }
     if (address->sa_family == AF_INET6) {
         struct sockaddr_in6 in6;

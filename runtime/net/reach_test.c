@@ -26,6 +26,7 @@ TEST(public_addresses_are_reached) {
         "172.32.0.0",      "192.0.1.0",        "192.169.0.0",          "198.17.255.255",
         "198.20.0.0",      "223.255.255.255",  "2606:4700:4700::1111", "2a00::1",
         "::ffff:8.8.8.8",  "64:ff9b::8.8.8.8", "2002:808:808::1",      "2001:200::1",
+        "3fff:1000::1",    "2a00:1450::1",
     };
     for (size_t i = 0; i < sizeof list / sizeof *list; i++) check(list[i], true);
 }
@@ -71,9 +72,18 @@ TEST(addresses_of_the_machine_its_neighbours_and_the_cloud_are_not) {
         "fe80::1",
         "fec0::1",
         "ff02::1",
+        "::8.8.8.8",
+        "4000::1",
+        "fc00::",
         "2001:1ff::1",
     };
     for (size_t i = 0; i < sizeof list / sizeof *list; i++) check(list[i], false);
+}
+
+TEST(an_address_has_four_bytes_or_sixteen) {
+    static const unsigned char ip[17] = { 0x20, 0x01, 0x48, 0x60 };
+    for (size_t n = 0; n <= sizeof ip; n++)
+        CHECK_EQ(peri_reach_is_public_ip(ip, n), n == 4 || n == 16);
 }
 
 TEST(other_families_are_not_public_and_only_restricted_calls_are_held_to_it) {
