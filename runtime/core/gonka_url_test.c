@@ -64,7 +64,6 @@ TEST(url_leads_to_no_private_place) {
     PRIVATE("http://[::1]:9000", "http://[::1]:9000");
     PRIVATE("http://[::]", "http://[::]");
     PRIVATE("http://[::ffff:127.0.0.1]", "http://[::ffff:127.0.0.1]");
-    PRIVATE("http://[::ffff:10.8.8.8]", "http://[::ffff:8.8.8.8]");
     PRIVATE("http://[::ffff:7f00:1]", "http://[::ffff:127.0.0.1]");
     PRIVATE("http://[64:ff9b::7f00:1]", "http://[64:ff9b::7f00:1]");
     PRIVATE("http://[2002:7f00:1::]", "http://[2002:7f00:1::]");
