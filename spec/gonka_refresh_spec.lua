@@ -393,6 +393,86 @@ describe("a host that lacks a model it is listed with", function()
   end))
 end)
 
+describe("requests before the first discovery", function()
+  teardown(process.stop_all)
+
+  it("wait for the hosts, the policies' hooks not yet run", router.test(function(start)
+    local net = network.start {}
+    net:steer("node", { delay_ms = 600 })
+    local r = start({ providers = { net:provider() }, policies = { "seen.lua" }, workers = 2 }, { ["seen.lua"] = [[
+      local peri = require "perilune"
+      return { request = function(req)
+        peri.log.info("hosts", { count = #req:providers(), model = req.model })
+      end }
+    ]] })
+    loop.together(6, function(i)
+      if i % 2 == 0 then
+        assert.equal(200, r:chat().status)
+      else
+        local answer = r:stream()
+        assert.equal(200, answer.status)
+        assert.is_true(answer.stream.done)
+      end
+    end)
+    for _, line in ipairs(r:log "hosts") do assert.equal(3, math.tointeger(line.count)) end
+    assert.equal(6, #r:log "hosts")
+  end))
+
+  it("wait for a source that comes back", router.test(function(start)
+    local net = network.start {}
+    net:steer("node", { status = 500 })
+    local r = behind(start, { net:provider { refresh_interval = "1s" } })
+    local answer
+    loop.together(2, function(i)
+      if i == 1 then
+        answer = r:chat()
+      else
+        await_log(r, "refresh failed")
+        net:steer("node", {})
+      end
+    end)
+    assert.equal(200, answer.status)
+  end))
+
+  it("are told so when it takes too long, and at once after that", router.test(function(start)
+    local net = network.start {}
+    net:steer("node", { status = 500 })
+    local r = behind(start, { net:provider() }, { queue = { discovery = "700ms" } })
+    for _ = 1, 2 do
+      local answer = r:chat()
+      assert.equal(503, answer.status)
+      assert.equal("discovery_under_way", answer.json.error.code)
+      assert.matches("'m'", answer.json.error.message)
+      assert.equal("2", answer.headers["retry-after"])
+    end
+  end))
+
+  it("wait no longer than they may, and no more than may wait", router.test(function(start)
+    local net = network.start {}
+    net:steer("node", { delay_ms = 20000 })
+    local r = behind(start, { net:provider() }, {
+      queue = { discovery = "60s", max = 1 }, timeouts = { total = "700ms" },
+    })
+    local statuses = {}
+    loop.together(2, function(i) statuses[i] = r:chat().status end)
+    table.sort(statuses)
+    assert.same({ 503, 504 }, statuses)
+    local gone = r:open_chat()
+    loop.delay(0.1)
+    gone:close()
+    loop.await("its place", function() return r:chat().status == 504 end)
+  end))
+
+  it("keep nobody waiting for a model that others have", router.test(function(start)
+    local net = network.start {}
+    local provider = require "spec.support.provider"
+    net:steer("node", { delay_ms = 20000 })
+    local plain = router.provider("plain", provider.start(), { models = { "other" } })
+    local r = behind(start, { net:provider(), plain }, { queue = { discovery = "60s" } })
+    assert.equal("plain", r:chat({ model = "other" }).headers["x-perilune-provider"])
+  end))
+end)
+
 describe("several Gonka networks", function()
   teardown(process.stop_all)
 

@@ -153,6 +153,7 @@ struct peri_config {
     uint64_t quarantine_ms;          /* after 401/403/404, 300000 */
     uint32_t queue_max;              /* requests waiting for a slot, 1000 */
     uint64_t queue_ms;               /* how long one waits, 10000 */
+    uint64_t discovery_wait_ms;      /* how long after a start one waits for networks, 10000 */
     bool overflow; /* a lower tier takes requests that the tiers above have no slot for, true */
     struct peri_str default_model; /* for requests without one; empty: an error */
     const struct peri_config_alias *aliases;

@@ -22,6 +22,7 @@ struct peri_control {
     size_t count;
     struct peri_catalog **catalogs; /* by provider of the configuration; NULL: it is not asked */
     size_t catalog_count;           /* of those that are */
+    uint64_t began_ms;
     pthread_t thread;
     atomic_bool is_running;
 };
@@ -111,6 +112,11 @@ static enum peri_err add_set(struct hosts *h, struct peri_gonka_network *n,
     return PERI_OK;
 }
 
+/* Its first discovery is still to come. */
+static bool is_pending(const struct peri_gonka_network *n) {
+    return peri_gonka_network_set(n) == NULL && peri_gonka_network_provider(n)->source_count > 0;
+}
+
 enum peri_err peri_control_fleet(struct peri_control *c, struct peri_fleet **out,
                                  struct peri_fault *fault) {
     struct hosts h = { NULL, 0, 0, { 0 } };
@@ -132,6 +138,9 @@ enum peri_err peri_control_fleet(struct peri_control *c, struct peri_fleet **out
         err = peri_fleet_new(out, c->config, h.at, h.count, lists, c->runtime->vitals, generation,
                              fault);
     if (err == PERI_ENOMEM) peri_fault_set(fault, err, "out of memory");
+    for (size_t i = 0; err == PERI_OK && i < c->count; i++)
+        if (is_pending(c->networks[i]))
+            (*out)->pending_until_ms = c->began_ms + c->config->discovery_wait_ms;
     for (size_t i = 0; err == PERI_OK && i < c->count && (*out)->epoch == 0; i++) {
         const struct peri_gonka_set *set = peri_gonka_network_set(c->networks[i]);
         const struct peri_gonka_epoch *e = peri_gonka_network_epoch(c->networks[i]);
@@ -236,6 +245,7 @@ enum peri_err peri_control_new(struct peri_control **out, struct peri_runtime *r
     enum peri_err err = signs ? peri_crypto_selftest(&own) : PERI_OK;
     if (err == PERI_OK) err = peri_loop_new(&c->loop);
     if (err == PERI_OK) err = peri_client_new(&c->client, c->loop, NULL);
+    if (err == PERI_OK) c->began_ms = peri_loop_now_ms(c->loop);
     if (err == PERI_OK) err = make_networks(c, &own);
     if (err == PERI_OK) err = make_catalogs(c);
     if (err != PERI_OK) {

@@ -85,7 +85,10 @@ struct peri_fleet {
     size_t model_count;
     uint64_t epoch;    /* of the first network; 0: there is none, or it is not known */
     const char *phase; /* of it: "Inference"; "" when not known */
-    uint64_t created;  /* wall clock, seconds: what /v1/models says */
+    /* Not 0: the hosts of a network are not known yet, and requests for models that nobody has wait until then,
+     * monotonic. */
+    uint64_t pending_until_ms;
+    uint64_t created; /* wall clock, seconds: what /v1/models says */
 };
 
 /* A host that a network found, to become a provider. Everything is copied. */

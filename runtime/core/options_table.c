@@ -189,6 +189,14 @@ static const struct peri_option queue_rows[] = {
       .most = PERI_DAY_MS,
       .is_reloadable = true,
       .help = "How long one waits." },
+    { .name = "discovery",
+      .type = PERI_OPTION_DURATION,
+      PERI_ROW_FIELD(peri_config, discovery_wait_ms),
+      .fallback = "10s",
+      .most = PERI_DAY_MS,
+      .is_reloadable = true,
+      .help = "How long after a start requests for models that nobody has wait for the networks' "
+              "first discovery; 0: not at all." },
 };
 static const struct peri_record queue_record = { PERI_RECORD("queue", peri_config, queue_rows) };
 
@@ -268,7 +276,7 @@ static const struct peri_option config_rows[] = {
     { .name = "queue",
       .type = PERI_OPTION_GROUP,
       .record = &queue_record,
-      .help = "Waiting for a slot." },
+      .help = "Waiting for a slot, and for the hosts of networks to be known." },
     { .name = "state_dir",
       .type = PERI_OPTION_STRING,
       PERI_ROW_FIELD(peri_config, state_dir),

@@ -9,8 +9,9 @@
 #include "core/unfold.h"
 #include "core/upstream_error.h"
 
-#define HEADERS_MAX     24
-#define OWN_HEADERS_MAX 12
+#define HEADERS_MAX          24
+#define OWN_HEADERS_MAX      12
+#define UNDISCOVERED_WAIT_MS 2000 /* a source that failed is asked again after as much */
 
 enum peri_err peri_request_set_header(struct peri_request *r, struct peri_str name,
                                       struct peri_str value) {
@@ -203,6 +204,16 @@ static void fail_unasked(struct peri_request *r, const struct peri_route_report 
         fail_with_wait(r, PERI_ENOPROVIDER, 503, report->wait_ms, "server_error",
                        "no_provider_available", text);
     }
+}
+
+void peri_request_give_up_undiscovered(struct peri_request *r) {
+    struct peri_str text = peri_arena_printf(
+        &r->arena,
+        "nobody is known to serve the model '%.*s' yet: the hosts of a network are still being "
+        "discovered",
+        PERI_STR_ARGS(r->model));
+    fail_with_wait(r, PERI_ENOPROVIDER, 503, UNDISCOVERED_WAIT_MS, "server_error",
+                   "discovery_under_way", text);
 }
 
 /* The provider refused the request itself: its status and its words, as they came if that is an error of our shape. */

@@ -86,6 +86,50 @@ static bool is_any_model(struct peri_str model) {
     return peri_str_eq(model, PERI_STR("auto")) || peri_str_eq(model, PERI_STR("placeholder"));
 }
 
+/* The whole chain's time; a client that says how long it will wait is not kept longer. */
+static uint64_t total_ms(const struct peri_request *r) {
+    uint64_t total = r->config->timeouts.total_ms, asked;
+    if (r->exchange == NULL) return total;
+    struct peri_str header = peri_exchange_header(r->exchange, PERI_STR("x-stainless-timeout"));
+    if (header.p == NULL || peri_str_to_u64(&asked, header) != PERI_OK || asked == 0 ||
+        asked > 86400)
+        return total;
+    asked = asked * 1000 > 500 ? asked * 1000 - 250 : asked * 1000;
+    return total == 0 || asked < total ? asked : total;
+}
+
+static void start_timers(struct peri_request *r) {
+    uint64_t total = total_ms(r);
+    r->is_timed = true;
+    if (total > 0) peri_timer_start(&r->deadline, total);
+    if (r->is_stream && r->config->keepalive_ms > 0)
+        peri_timer_start(&r->keepalive, r->config->keepalive_ms);
+}
+
+/* Nobody has the model, and a network may: wait for it as long as that is reasonable. */
+static void await_discovery(struct peri_request *r) {
+    uint64_t now_ms = peri_loop_now_ms(r->worker->loop), until_ms = r->fleet->pending_until_ms;
+    if (r->is_undiscovered && until_ms > now_ms) return; /* it waits on, in its place */
+    if (until_ms <= now_ms || !peri_route_has_room(r)) {
+        peri_request_give_up_undiscovered(r);
+        return;
+    }
+    struct peri_str model = peri_arena_dup(&r->arena, r->model); /* it outlives this fleet */
+    if (model.p == NULL) {
+        peri_request_fail(r, PERI_ENOMEM, 503, NULL, "out of memory");
+        return;
+    }
+    r->model = r->outcome.model = model;
+    r->is_undiscovered = true;
+    start_timers(r);
+    peri_request_wait_begins(r);
+    peri_route_enqueue(r, until_ms - now_ms);
+    /* A fleet that was published after we looked, and before we were counted as waiting, woke nobody. */
+    atomic_thread_fence(memory_order_seq_cst);
+    peri_worker_refresh(r->worker);
+    peri_request_discover(r);
+}
+
 static bool resolve_model(struct peri_request *r) {
     uint32_t node = peri_json_get(r->body, peri_json_root(r->body), PERI_STR("model"));
     struct peri_str model = { NULL, 0 };
@@ -111,6 +155,10 @@ static bool resolve_model(struct peri_request *r) {
     r->candidates.model = r->model;
     r->outcome.model = r->model;
     if (r->candidates.count > 0) return true;
+    if (r->fleet->pending_until_ms > 0) {
+        await_discovery(r);
+        return false;
+    }
     if (r->fleet->provider_count == 0)
         peri_request_fail(r, PERI_ENOPROVIDER, 503, "no_providers", "no providers are configured");
     else
@@ -153,34 +201,31 @@ static bool parse_body(struct peri_request *r, struct peri_str text, bool is_pad
     return true;
 }
 
-/* The whole chain's time; a client that says how long it will wait is not kept longer. */
-static uint64_t total_ms(const struct peri_request *r) {
-    uint64_t total = r->config->timeouts.total_ms, asked;
-    if (r->exchange == NULL) return total;
-    struct peri_str header = peri_exchange_header(r->exchange, PERI_STR("x-stainless-timeout"));
-    if (header.p == NULL || peri_str_to_u64(&asked, header) != PERI_OK || asked == 0 ||
-        asked > 86400)
-        return total;
-    asked = asked * 1000 > 500 ? asked * 1000 - 250 : asked * 1000;
-    return total == 0 || asked < total ? asked : total;
-}
-
 static void run(struct peri_request *r) {
     r->tried = peri_arena_zalloc(&r->arena, r->fleet->provider_count * sizeof *r->tried);
     if (r->tried == NULL) {
         peri_request_fail(r, PERI_ENOMEM, 503, NULL, "out of memory");
         return;
     }
-    uint64_t total = total_ms(r);
-    if (total > 0) peri_timer_start(&r->deadline, total);
-    if (r->is_stream && r->config->keepalive_ms > 0)
-        peri_timer_start(&r->keepalive, r->config->keepalive_ms);
+    if (!r->is_timed) start_timers(r);
     if (r->policy == NULL || r->policy->ops->decide == NULL) {
         peri_route_default(r);
         return;
     }
     r->is_known = true;
     r->policy->ops->decide(r->policy->self, r);
+}
+
+void peri_request_discover(struct peri_request *r) {
+    struct peri_worker *w = r->worker;
+    if (r->fleet == w->fleet) return;
+    peri_fleet_unref(r->fleet);
+    r->fleet = peri_fleet_ref(w->fleet); /* the configuration stays: its key is in there */
+    if (!resolve_model(r)) return;
+    r->is_undiscovered = false;
+    peri_route_unqueue(r);
+    peri_request_wait_ends(r);
+    run(r);
 }
 
 void peri_request_begin(struct peri_worker *w, struct peri_exchange *x, enum peri_endpoint endpoint,
@@ -405,6 +450,10 @@ int peri_attempt_status(const struct peri_attempt *a) { return a->status; }
 static void on_queue_overdue(void *arg) {
     struct peri_request *r = arg;
     struct peri_route_report report;
+    if (r->is_undiscovered) {
+        peri_request_give_up_undiscovered(r);
+        return;
+    }
     peri_route_pick(peri_request_fit(r), r->tried, r->config->overflow,
                     peri_loop_now_ms(r->worker->loop), &r->worker->rand, &report);
     peri_request_give_up(r, &report);

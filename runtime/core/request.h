@@ -61,6 +61,8 @@ struct peri_request {
 
     struct peri_timer deadline, keepalive, queue_timer;
     struct peri_list queue_link; /* in worker->queue */
+    bool is_undiscovered;        /* it waits in the queue for its model, not for a slot */
+    bool is_timed;               /* its deadline runs */
     bool is_queued, has_head, is_draining;
     bool
         is_torn; /* the client's queue has no room for the error that ends the stream: cut it instead */
@@ -89,6 +91,10 @@ void peri_request_drained(struct peri_request *r);
  * `code` NULL: the error's own. r is gone afterwards. */
 void peri_request_fail(struct peri_request *r, enum peri_err err, int status, const char *code,
                        const char *format, ...) PERI_PRINTF(5, 6);
+/* It waits for a network's first discovery: look whether its model is known now, and go on if so. */
+void peri_request_discover(struct peri_request *r);
+/* Nobody serves its model, but there is a network whose hosts are not known. */
+void peri_request_give_up_undiscovered(struct peri_request *r);
 /* Nobody is left to ask: say what the last attempt said, or why nobody was asked. */
 void peri_request_give_up(struct peri_request *r, const struct peri_route_report *report);
 /* Write a whole body of our own; peri_request_ended follows. */
@@ -134,9 +140,13 @@ PERI_MUST_USE enum peri_err peri_header_put(struct peri_arena *arena, struct per
 
 /* The built-in route (core/route_default.c): weighted choice, tiers, fail-over, queue. */
 void peri_route_default(struct peri_request *r);
-/* It waits for a slot no longer. Nothing happens to one that did not wait. */
+/* Whether there is room to wait on that worker. */
+bool peri_route_has_room(const struct peri_request *r);
+/* Wait at the end of the line, at most so long. */
+void peri_route_enqueue(struct peri_request *r, uint64_t ms);
+/* It waits no longer. Nothing happens to one that did not wait. */
 void peri_route_unqueue(struct peri_request *r);
-/* A slot became free somewhere: try those who wait on this worker. */
+/* A slot became free somewhere, or another fleet is there: try those who wait on this worker. */
 void peri_route_wake(struct peri_worker *w);
 
 #endif

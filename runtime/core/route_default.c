@@ -40,26 +40,26 @@ static bool try_one(struct peri_request *r, struct peri_route_report *report) {
     }
 }
 
-static bool is_waiting_room_full(const struct peri_worker *w, const struct peri_request *r) {
-    return w->queued >= r->config->queue_max || w->is_draining;
+bool peri_route_has_room(const struct peri_request *r) {
+    return r->worker->queued < r->config->queue_max && !r->worker->is_draining;
 }
 
 /* gives false when it is not over for r: only slots are missing, and there is room to wait for one. */
 static bool settle(struct peri_request *r) {
     struct peri_route_report report = { 0 };
     if (try_one(r, &report)) return true;
-    if (report.full > 0 && (r->is_queued || !is_waiting_room_full(r->worker, r))) return false;
+    if (report.full > 0 && (r->is_queued || peri_route_has_room(r))) return false;
     peri_request_give_up(r, &report);
     return true;
 }
 
-static void enqueue(struct peri_request *r) {
+void peri_route_enqueue(struct peri_request *r, uint64_t ms) {
     struct peri_worker *w = r->worker;
     r->is_queued = true;
     peri_list_insert(&w->queue, &r->queue_link);
     w->queued++;
     atomic_fetch_add(&w->runtime->waiting, 1);
-    peri_timer_start(&r->queue_timer, r->config->queue_ms);
+    peri_timer_start(&r->queue_timer, ms);
 }
 
 void peri_route_unqueue(struct peri_request *r) {
@@ -79,7 +79,7 @@ static void step(struct peri_request *r) {
         return;
     }
     if (settle(r)) return;
-    enqueue(r);
+    peri_route_enqueue(r, r->config->queue_ms);
     /* A slot that another worker released after we looked, and before we were counted as waiting, woke nobody. */
     if (settle(r)) peri_route_unqueue(r);
 }
@@ -94,6 +94,9 @@ void peri_route_wake(struct peri_worker *w) {
     struct peri_list *at, *spare;
     peri_list_each(at, spare, &w->queue) {
         struct peri_request *r = peri_list_entry(at, struct peri_request, queue_link);
-        if (settle(r)) peri_route_unqueue(r);
+        if (r->is_undiscovered)
+            peri_request_discover(r);
+        else if (settle(r))
+            peri_route_unqueue(r);
     }
 }

@@ -8,6 +8,25 @@
 #include "base/err.h"
 #include "base/mem.h"
 
+/* ---- Who waits ---- */
+
+static void wake(void *arg) {
+    struct peri_worker *w = arg;
+    peri_worker_refresh(w);
+    peri_route_wake(w);
+}
+
+/* After what they wait for has come, for everybody: see peri_route_enqueue. */
+static void wake_waiting(struct peri_runtime *rt) {
+    if (atomic_load(&rt->waiting) == 0) return;
+    /* Whoever it was that waits longest can not be told across workers without a lock: all are woken, each keeps
+     * its own order. A message that could not be sent is made up for by the queue's own deadline. */
+    for (unsigned i = 0; i < rt->worker_count; i++) {
+        enum peri_err err = peri_loop_post(rt->workers[i]->loop, wake, rt->workers[i]);
+        (void)err;
+    }
+}
+
 /* ---- Fleet ---- */
 
 struct peri_fleet *peri_runtime_fleet(struct peri_runtime *rt) {
@@ -24,6 +43,8 @@ void peri_runtime_publish(struct peri_runtime *rt, struct peri_fleet *fleet) {
     atomic_fetch_add_explicit(&rt->fleet_version, 1, memory_order_release);
     pthread_mutex_unlock(&rt->lock);
     peri_fleet_unref(old);
+    atomic_thread_fence(memory_order_seq_cst); /* see await_discovery in request.c */
+    wake_waiting(rt);                          /* for what was not known so far */
 }
 
 /* ---- Orders to every worker ---- */
@@ -170,20 +191,7 @@ enum peri_err peri_runtime_reload_policies(struct peri_runtime *rt, uint64_t *ge
 
 /* ---- Slots ---- */
 
-static void wake(void *arg) {
-    struct peri_worker *w = arg;
-    peri_route_wake(w);
-}
-
-void peri_runtime_slot_freed(struct peri_runtime *rt) {
-    if (atomic_load(&rt->waiting) == 0) return; /* after the release, for everybody: see enqueue */
-    /* Whoever it was that waits longest can not be told across workers without a lock: all are woken, each keeps
-     * its own order. A message that could not be sent is made up for by the queue's own deadline. */
-    for (unsigned i = 0; i < rt->worker_count; i++) {
-        enum peri_err err = peri_loop_post(rt->workers[i]->loop, wake, rt->workers[i]);
-        (void)err;
-    }
-}
+void peri_runtime_slot_freed(struct peri_runtime *rt) { wake_waiting(rt); }
 
 /* ---- Life ---- */
 

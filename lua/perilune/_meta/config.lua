@@ -70,6 +70,7 @@ function include(path) end
 ---@class perilune.config.queue
 ---@field max? integer Requests that may wait for a slot. Default: 1000.
 ---@field wait? integer|string How long one waits. Default: 10s.
+---@field discovery? integer|string How long after a start requests for models that nobody has wait for the networks' first discovery; 0: not at all. Default: 10s.
 
 ---@class perilune.config.provider_timeouts
 ---@field connect? integer|string As `timeouts.connect`, for this provider.
@@ -136,7 +137,7 @@ function include(path) end
 ---@field drain? integer|string What requests under way get when the router is told to stop. Default: 30s.
 ---@field keepalive? integer|string Quiet time before a `: keepalive` comment to a streaming client; 0: never. Default: 0.
 ---@field route? perilune.config.route Retries and rests.
----@field queue? perilune.config.queue Waiting for a slot.
+---@field queue? perilune.config.queue Waiting for a slot, and for the hosts of networks to be known.
 ---@field state_dir? string Folder where what was learnt of networks is kept over a restart; empty: nowhere.
 ---@field default_model? string For requests that name none; empty: such a request is an error.
 ---@field models? table<string, string|string[]> Public model name to other names clients may use for it.
