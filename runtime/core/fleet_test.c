@@ -252,6 +252,63 @@ TEST(fleet_leaves_out_hosts_that_can_not_be_used) {
     rig_close(&r);
 }
 
+/* ---- What providers say they serve ---- */
+
+static struct peri_model_list *list_of(const char *text) {
+    struct peri_model_list *l;
+    if (peri_model_list_read(&l, peri_str_of(text), NULL) != PERI_OK) abort();
+    return l;
+}
+
+/* a has one model configured, c none. */
+static const char said_by_a[] =
+    "[{\"id\":\"Vendor/Big\",\"context_length\":9,\"supports_vision\":false},{\"id\":\"more\"}]";
+static const char said_by_c[] = "[{\"id\":\"small\",\"max_model_len\":5},{\"id\":\"big\"}]";
+
+TEST(fleet_serves_what_a_provider_says_it_serves) {
+    struct rig r;
+    rig_open(&r);
+    struct peri_model_list *lists[3] = { list_of(said_by_c), list_of(said_by_a), NULL };
+    CHECK_EQ(peri_fleet_new(&r.fleet, r.config, NULL, 0, lists, r.vitals, 1, &r.fault), PERI_OK);
+    for (size_t i = 0; i < 3; i++) peri_model_list_unref(lists[i]); /* the fleet holds them */
+    CHECK_EQ(r.fleet->model_count, 2);
+    CHECK_STR(r.fleet->models[0], "small");
+    CHECK_STR(r.fleet->models[1], "big");
+    struct peri_candidates c = peri_fleet_find(r.fleet, PERI_STR("Big"));
+    CHECK_EQ(c.count, 3);
+    CHECK(c.has_limits);
+    CHECK_STR(c.at[0].upstream, "Vendor/Big"); /* its own spelling of what is configured */
+    CHECK_EQ(c.at[0].model->context_tokens, 9);
+    CHECK(c.at[0].model->lacks != 0);
+    CHECK_STR(c.at[1].upstream, "vendor/big"); /* b said nothing */
+    CHECK_EQ(c.at[1].model->context_tokens, 0);
+    CHECK_STR(c.at[2].upstream, "big");
+    CHECK_EQ(peri_fleet_find(r.fleet, PERI_STR("more")).count, 0); /* not configured: not served */
+    CHECK_EQ(peri_fleet_find(r.fleet, PERI_STR("else")).count, 0); /* c takes its own only */
+    rig_close(&r);
+}
+
+TEST(fleet_of_lists_out_of_memory_is_an_error_and_nothing_leaks) {
+    struct rig r;
+    rig_open(&r);
+    struct peri_model_list *lists[3] = { list_of(said_by_c), list_of(said_by_a), NULL };
+    TEST_EACH_FAILING_ALLOCATION {
+        enum peri_err err =
+            peri_fleet_new(&r.fleet, r.config, NULL, 0, lists, r.vitals, 1, &r.fault);
+        if (err == PERI_OK) {
+            peri_fleet_unref(r.fleet);
+            r.fleet = NULL;
+        } else {
+            CHECK_EQ(err, PERI_ENOMEM);
+        }
+    }
+    for (size_t i = 0; i < 2; i++) {
+        CHECK_EQ(atomic_load(&lists[i]->refs), 1);
+        peri_model_list_unref(lists[i]);
+    }
+    rig_close(&r);
+}
+
 TEST(fleet_out_of_memory_is_an_error_and_nothing_leaks) {
     struct rig r;
     rig_open(&r);
