@@ -225,6 +225,45 @@ describe("a model's limits", function()
     assert.equal("any", said.pick)
   end))
 
+  it("are what peri.providers can be asked for", router.test(function(start)
+    local one = provider.start()
+    local r = start({
+      providers = {
+        entry("blind", one, 1, { context_tokens = 100, capabilities = { "tools" } }),
+        entry("seeing", one, 1, { context_tokens = 1000, capabilities = { "vision", "tools" } }),
+        router.provider("any", one),
+      },
+      policies = { "say.lua" },
+    }, { ["say.lua"] = [[
+      local peri = require "perilune"
+      local filters = {
+        { model = "m", tier = 1 },
+        { model = "m", takes = "vision" }, { model = "m", takes = { "tools", "vision" } },
+        { model = "m", takes = "audio" }, { model = "m", context_tokens = 100 },
+        { model = "m", context_tokens = 101 }, { model = "m", context_tokens = 1001 },
+        { model = "m", takes = "smell" }, { model = "m", takes = { 7 } }, { model = "m", context_tokens = "many" },
+        { takes = "tools" },
+      }
+      return { route = function(req)
+        local said = {}
+        for i, filter in ipairs(filters) do
+          local ok, found = pcall(peri.providers, filter)
+          local ids = {}
+          for k, p in ipairs(ok and found or {}) do ids[k] = p.id end
+          said[i] = ok and table.concat(ids, " ") or found
+        end
+        return req:reply(200, said)
+      end }
+    ]] })
+    local said = r:chat({}).json
+    assert.same({ "blind seeing any", "seeing any", "seeing any", "any", "blind seeing any", "seeing any", "any" },
+      { table.unpack(said, 1, 7) })
+    assert.match("'takes' must be of .*, got smell", said[8])
+    assert.match("'takes' must be of .*, got number", said[9])
+    assert.match("'context_tokens' must be a number of tokens", said[10])
+    assert.match("give 'model', too", said[11])
+  end))
+
   it("leave a policy's pick with nobody, and the client with the reason", router.test(function(start)
     local small = provider.start()
     local r = start({

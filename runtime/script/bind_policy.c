@@ -3,6 +3,7 @@
  */
 #include "script/open.h"
 
+#include "core/fit.h"
 #include "core/runtime.h"
 #include "script/bind_provider.h"
 #include "script/policy_lua.h"
@@ -31,18 +32,60 @@ static struct peri_str wanted_str(lua_State *L, int filter, const char *name) {
     return s;
 }
 
-/* peri.providers{ model =, healthy =, network =, tier = } */
+/* The word on the stack's top, which goes. */
+static unsigned take_ability(lua_State *L) {
+    struct peri_str word = { NULL, 0 };
+    if (lua_type(L, -1) == LUA_TSTRING) word.p = lua_tolstring(L, -1, &word.n);
+    unsigned ability = peri_ability_of(word);
+    if (ability == 0)
+        luaL_error(
+            L, "'takes' must be of \"tools\", \"vision\", \"audio\", \"video\", \"files\", got %s",
+            word.p != NULL ? word.p : luaL_typename(L, -1));
+    lua_pop(L, 1);
+    return ability;
+}
+
+/* What somebody must be able to take: { takes = word or list of words, context_tokens = } */
+static struct peri_need wanted_need(lua_State *L, int filter) {
+    struct peri_need need = { 0 };
+    if (lua_getfield(L, filter, "context_tokens") != LUA_TNIL) {
+        int is_integer;
+        lua_Integer tokens = lua_tointegerx(L, -1, &is_integer);
+        if (!is_integer || tokens < 0) luaL_error(L, "'context_tokens' must be a number of tokens");
+        need.tokens = (uint64_t)tokens;
+    }
+    lua_pop(L, 1);
+    if (lua_getfield(L, filter, "takes") == LUA_TTABLE) {
+        lua_Integer count = (lua_Integer)lua_rawlen(L, -1);
+        for (lua_Integer i = 1; i <= count; i++) {
+            lua_rawgeti(L, -1, i);
+            need.abilities |= take_ability(L);
+        }
+    } else if (!lua_isnil(L, -1)) {
+        lua_pushvalue(L, -1);
+        need.abilities = take_ability(L);
+    }
+    lua_pop(L, 1);
+    return need;
+}
+
+/* peri.providers{ model =, takes =, context_tokens =, healthy =, network =, tier = } */
 static int providers(lua_State *L) {
     struct peri_worker *w = worker(L);
     struct peri_fleet *f = w->fleet;
     struct peri_str model = { NULL, 0 }, network = { NULL, 0 };
     bool healthy = false, asks_health = false;
     lua_Integer tier = 0;
+    struct peri_need need = { 0 };
     if (!lua_isnoneornil(L, 1)) {
         luaL_checktype(L, 1, LUA_TTABLE);
         model = wanted_str(L, 1, "model");
         network = wanted_str(L, 1, "network");
         asks_health = wants(L, 1, "healthy", &healthy);
+        need = wanted_need(L, 1);
+        if ((need.abilities != 0 || need.tokens != 0) && model.p == NULL)
+            return luaL_error(
+                L, "'takes' and 'context_tokens' are limits of a model: give 'model', too");
         lua_getfield(L, 1, "tier");
         tier = luaL_optinteger(L, -1, 0);
         lua_pop(L, 1);
@@ -52,7 +95,10 @@ static int providers(lua_State *L) {
     uint64_t now = peri_loop_now_ms(w->loop);
     for (size_t i = 0; i < f->provider_count; i++) {
         const struct peri_provider *p = &f->providers[i];
-        if (model.p != NULL && peri_fleet_candidate(f, p, model).provider == NULL) continue;
+        if (model.p != NULL) {
+            struct peri_candidate c = peri_fleet_candidate(f, p, model);
+            if (c.provider == NULL || !peri_fit(c.model, &need)) continue;
+        }
         if (network.p != NULL && !peri_str_eq(network, p->network)) continue;
         if (tier != 0 && p->tier != (uint32_t)tier) continue;
         if (asks_health && peri_provider_admits(p, now) != healthy) continue;

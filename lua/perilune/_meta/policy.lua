@@ -106,7 +106,7 @@ function Provider:model(name) end
 ---@field upstream string the provider's name for it
 ---@field context_tokens? integer
 ---@field max_output_tokens? integer
----@field lacks table<"tools"|"vision"|"audio"|"video"|"files", true> what it is known not to take
+---@field lacks table<perilune.Ability, true> what it is known not to take
 ---@field capabilities string[] as configured
 
 --- One try before it is sent.
@@ -204,12 +204,23 @@ function Event:replace(json) end
 ---@field done? fun(req: perilune.Request, outcome: perilune.Outcome)
 ---@field epoch? fun(change: perilune.EpochChange)
 
+---@class perilune.ProviderFilter
+---@field model? string
+---@field takes? perilune.Ability|perilune.Ability[]
+---@field context_tokens? integer
+---@field healthy? boolean
+---@field network? string
+---@field tier? integer
+
+---@alias perilune.Ability "tools"|"vision"|"audio"|"video"|"files"
+
 ---@class perilunelib
 local peri = {}
 
---- The providers of the present fleet.
---- Example: `peri.providers{ model = req.model, healthy = true }`
----@param filter? { model?: string, healthy?: boolean, network?: string, tier?: integer }
+--- The providers of the present fleet. `takes` and `context_tokens` leave out those whose model is known not to take that,
+--- or so much; what is not known is no reason to. They go with `model`.
+--- Example: `peri.providers{ model = req.model, healthy = true, takes = { "vision", "tools" }, context_tokens = 90000 }`
+---@param filter? perilune.ProviderFilter
 ---@return perilune.Provider[]
 function peri.providers(filter) end
 
