@@ -24,7 +24,7 @@ local policy = {
 -- By request, while it is under way.
 local memories = {}
 
-local networks, ways = nil, { always = true, never = true, asked = true }
+local ways = { always = true, never = true, asked = true }
 local names = { reasoning = true, reasoning_content = true }
 
 function policy.check(config)
@@ -36,15 +36,8 @@ function policy.check(config)
   if name ~= "" and not names[name] then
     return nil, ("option 'reasoning' must be \"reasoning\" or \"reasoning_content\", got %q"):format(tostring(name))
   end
+  policy.networks = config.options.networks
   return true
-end
-
-local function is_meant(provider)
-  if not networks then
-    networks = {}
-    for _, name in ipairs(policy.options.networks) do networks[name] = true end
-  end
-  return not next(networks) or networks[provider.network]
 end
 
 local function wants_split(asked, family)
@@ -86,7 +79,6 @@ end
 function policy.attempt(req, attempt)
   local before = memories[req.id]
   memories[req.id] = nil
-  if not is_meant(attempt.provider) then return end
   local family = models.of(attempt.model)
   local wishes = read_wishes(req, family)
   wishes.is_burnt = attempt.previous == "EEMPTY" or before and before.is_burnt

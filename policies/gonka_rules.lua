@@ -29,7 +29,7 @@ local policy = {
   },
 }
 
-local off, networks -- of the options, which do not change while a policy is loaded
+local off -- of the options, which do not change while a policy is loaded
 
 local function known_rules()
   local known = {}
@@ -57,12 +57,11 @@ function policy.check(config)
   for _, name in ipairs(options.off) do
     if not known[name] then return nil, ("option 'off' names '%s', which is no rule"):format(name) end
   end
+  policy.networks = options.networks
   return true
 end
 
 local function read_options(options)
-  networks = {}
-  for _, name in ipairs(options.networks) do networks[name] = true end
   if options.profile == "repair" then
     off = repair.off(options.off)
   else
@@ -102,7 +101,6 @@ end
 function policy.attempt(req, attempt)
   local options = policy.options
   if not off then read_options(options) end
-  if next(networks) and not networks[attempt.provider.network] then return end
   local settings = { model = attempt.model, off = off, limits = options }
   local c, message, field, status
   if options.profile == "repair" then

@@ -14,21 +14,16 @@ local policy = {
 -- By request, while it is under way.
 local memories = {}
 
-local networks
-
-local function is_meant(provider)
-  if not networks then
-    networks = {}
-    for _, name in ipairs(policy.options.networks) do networks[name] = true end
-  end
-  return not next(networks) or networks[provider.network]
+function policy.check(config)
+  policy.networks = config.options.networks
+  return true
 end
 
 function policy.attempt(req, attempt)
   local body = attempt.body
   local messages = body.messages
   memories[req.id] = nil
-  if type(messages) ~= "userdata" or not is_meant(attempt.provider) then return end
+  if type(messages) ~= "userdata" then return end
   local canonical = models.of(attempt.model).tool_ids == "functions"
   tool_ids.serialise_arguments(messages)
   if canonical then tool_ids.to_functions(messages) else tool_ids.to_unique(messages) end

@@ -128,8 +128,9 @@ struct peri_outcome {
 
 /* One streamed event, for policies that look at each. */
 struct peri_event {
-    struct peri_str data; /* JSON text, or [DONE] */
-    struct peri_str name; /* the event's type, usually empty */
+    struct peri_str data;               /* JSON text, or [DONE] */
+    struct peri_str name;               /* the event's type, usually empty */
+    const struct peri_attempt *attempt; /* whose answer it belongs to */
 };
 
 enum peri_verdict { PERI_KEEP, PERI_DROP, PERI_REPLACE };

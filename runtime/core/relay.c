@@ -69,7 +69,7 @@ static void send_event(struct peri_attempt *a, struct run *run,
     }
     struct peri_buf out;
     peri_buf_init(&out, PERI_SSE_MAX);
-    struct peri_event seen = { event->data, event->name };
+    struct peri_event seen = { event->data, event->name, a };
     switch (ops->event(r->policy->self, r, &seen, &out)) {
     case PERI_KEEP:
         if (run->n == 0) run->from = event->raw.p;

@@ -29,6 +29,7 @@ struct peri_lua_request {
     size_t routed_by;            /* place in the chain of the policy that decided */
     struct peri_attempt *trying; /* and how that try ended: */
     enum peri_err tried;
+    uint64_t asked; /* bits of the policies that saw an attempt, an event or an answer */
 };
 
 /* Create the metatables; once a state. */

@@ -8,7 +8,7 @@
 static const char *const hooks[PERI_HOOK_COUNT] = { "request", "route", "attempt", "event",
                                                     "answer",  "done",  "epoch" };
 /* What else a policy's table may say. */
-static const char *const others[] = { "name", "options", "check", "doc" };
+static const char *const others[] = { "name", "options", "check", "doc", "networks" };
 
 struct load {
     struct peri_policy_lua *set;
@@ -138,6 +138,29 @@ static void run_check(lua_State *L, const struct load *l, int policy) {
     lua_settop(L, policy);
 }
 
+/* policy.networks, which `check` may have set from an option. Absent, or empty: all providers. */
+static void take_networks(lua_State *L, const struct load *l, int policy) {
+    int type = lua_getfield(L, policy, "networks");
+    if (type != LUA_TNIL && type != LUA_TTABLE)
+        luaL_error(L, "%s: 'networks' must be a list of names, got a %s", l->file->name.p,
+                   luaL_typename(L, -1));
+    size_t count = type == LUA_TNIL ? 0 : lua_rawlen(L, -1);
+    struct peri_str *names = NULL;
+    if (count > 0) names = peri_arena_alloc(&l->set->arena, count * sizeof *names);
+    for (size_t i = 0; i < count; i++) {
+        if (lua_rawgeti(L, -1, (lua_Integer)i + 1) != LUA_TSTRING)
+            luaL_error(L, "%s: 'networks' must be a list of names, element %d is a %s",
+                       l->file->name.p, (int)i + 1, luaL_typename(L, -1));
+        struct peri_str name = { .p = lua_tolstring(L, -1, &name.n) };
+        if (names != NULL) names[i] = peri_arena_dup(&l->set->arena, name);
+        if (names == NULL || names[i].p == NULL) luaL_error(L, "out of memory");
+        lua_pop(L, 1);
+    }
+    l->link->networks = names;
+    l->link->network_count = count;
+    lua_settop(L, policy);
+}
+
 static int take_policy(lua_State *L) {
     struct load *l = lua_touserdata(L, 1);
     struct peri_link *link = l->link;
@@ -171,6 +194,7 @@ static int take_policy(lua_State *L) {
         lua_pop(L, 1);
     }
     run_check(L, l, policy);
+    take_networks(L, l, policy);
     return 0;
 }
 

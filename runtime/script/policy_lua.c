@@ -140,15 +140,42 @@ struct visit {
     struct peri_request *request;
     enum peri_hook hook;
     void *object;
+    const struct peri_provider
+        *provider; /* whose attempt, event or answer it is; NULL: it is over */
 };
+
+/* All links after the 63rd share one bit: they are asked once too often rather than not at all. */
+static uint64_t bit_of(size_t link) { return UINT64_C(1) << (link < 63 ? link : 63); }
+
+/* Does a policy want to see this? One for certain networks hears of the end only of requests it has met. */
+static bool asks_for(const struct visit *v, const struct peri_link *link, size_t i) {
+    if (link->hooks[v->hook] == LUA_NOREF) return false;
+    if (link->network_count == 0) return true;
+    if (v->provider == NULL) {
+        const struct peri_lua_request *known = v->request->task;
+        return known != NULL && (known->asked & bit_of(i)) != 0;
+    }
+    for (size_t k = 0; k < link->network_count; k++)
+        if (peri_str_eq(link->networks[k], v->provider->network)) return true;
+    return false;
+}
+
+/* Does any? If not, Lua is left alone. */
+static bool is_asked_for(const struct visit *v) {
+    for (size_t i = 0; i < v->set->count; i++)
+        if (asks_for(v, &v->set->links[i], i)) return true;
+    return false;
+}
 
 /* stack: object; for each link: hook(req, object) */
 static void call_each(lua_State *L, struct visit *v) {
     int object = lua_gettop(L);
+    struct peri_lua_request *known = v->request->task;
     for (size_t i = 0; i < v->set->count; i++) {
-        int ref = v->set->links[i].hooks[v->hook];
-        if (ref == LUA_NOREF) continue;
-        lua_rawgeti(L, LUA_REGISTRYINDEX, ref);
+        const struct peri_link *link = &v->set->links[i];
+        if (!asks_for(v, link, i)) continue;
+        if (known != NULL && v->provider != NULL) known->asked |= bit_of(i);
+        lua_rawgeti(L, LUA_REGISTRYINDEX, link->hooks[v->hook]);
         if (v->request->task != NULL)
             peri_bind_request_push(L, v->request->task);
         else
@@ -211,22 +238,21 @@ static bool make_known(struct peri_policy_lua *set, struct peri_request *q) {
 static const char *const hook_names[] = { "request", "route", "attempt", "event",
                                           "answer",  "done",  "epoch" };
 
-static enum peri_err visit(struct peri_policy_lua *set, struct peri_request *r, enum peri_hook hook,
-                           void *object, lua_CFunction run) {
-    struct visit v = { set, r, hook, object };
+static enum peri_err visit(struct visit v, lua_CFunction run) {
     struct peri_fault fault = { .err = PERI_OK };
-    if (!make_known(set, r)) return PERI_ENOMEM;
-    enum peri_err err = peri_state_call(set->state, run, &v, &fault);
-    if (err != PERI_OK) report(set, r, hook_names[hook], &fault);
+    if (!make_known(v.set, v.request)) return PERI_ENOMEM;
+    enum peri_err err = peri_state_call(v.set->state, run, &v, &fault);
+    if (err != PERI_OK) report(v.set, v.request, hook_names[v.hook], &fault);
     return err;
 }
 
 static enum peri_err on_attempt(void *self, struct peri_request *r, struct peri_attempt *a) {
     struct peri_policy_lua *set = self;
-    if (set->hooking == NULL) return visit(set, r, PERI_ON_ATTEMPT, a, visit_attempt);
+    struct visit v = { set, r, PERI_ON_ATTEMPT, a, a->candidate.provider };
+    if (!is_asked_for(&v)) return PERI_OK;
+    if (set->hooking == NULL) return visit(v, visit_attempt);
     /* A `req:try` is under way: the hooks run inside its coroutine, under its budget. */
     lua_State *L = set->hooking;
-    struct visit v = { set, r, PERI_ON_ATTEMPT, a };
     if (!lua_checkstack(L, 8)) return PERI_ENOMEM;
     peri_state_push(L, set->state);
     lua_pushcclosure(L, visit_attempt, 1);
@@ -244,7 +270,9 @@ static enum peri_verdict on_event(void *self, struct peri_request *r,
                                   const struct peri_event *event, struct peri_buf *out) {
     struct peri_hook_event e = { .event = event, .out = out };
     enum peri_verdict verdict = PERI_KEEP;
-    if (visit(self, r, PERI_ON_EVENT, &e, visit_event) == PERI_OK) {
+    struct visit v = { self, r, PERI_ON_EVENT, &e, event->attempt->candidate.provider };
+    if (!is_asked_for(&v)) return PERI_KEEP;
+    if (visit(v, visit_event) == PERI_OK) {
         if (e.is_replaced)
             verdict = PERI_REPLACE;
         else if (e.is_dropped)
@@ -268,8 +296,10 @@ static enum peri_verdict on_event(void *self, struct peri_request *r,
 static enum peri_verdict on_answer(void *self, struct peri_request *r, struct peri_str json,
                                    struct peri_buf *out) {
     struct peri_hook_answer a = { .status = 200 };
+    struct visit v = { self, r, PERI_ON_ANSWER, &a, r->serving->candidate.provider };
+    if (!is_asked_for(&v)) return PERI_KEEP;
     if (peri_json_parse(&a.json, json, NULL, NULL) != PERI_OK) return PERI_KEEP;
-    enum peri_err err = visit(self, r, PERI_ON_ANSWER, &a, visit_answer);
+    enum peri_err err = visit(v, visit_answer);
     bool is_new =
         err == PERI_OK && peri_json_is_edited(a.json) && peri_json_text(a.json, out).p != NULL;
     peri_json_free(a.json);
@@ -278,7 +308,9 @@ static enum peri_verdict on_answer(void *self, struct peri_request *r, struct pe
 
 static void on_done(void *self, struct peri_request *r, const struct peri_outcome *outcome) {
     struct peri_outcome copy = *outcome;
-    enum peri_err err = visit(self, r, PERI_ON_DONE, &copy, visit_done);
+    struct visit v = { self, r, PERI_ON_DONE, &copy, NULL };
+    if (!is_asked_for(&v)) return;
+    enum peri_err err = visit(v, visit_done);
     (void)err; /* reported; there is nothing to fall back to */
 }
 

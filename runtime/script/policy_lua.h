@@ -5,6 +5,9 @@
  * if none did, the built-in route. `attempt`, `event`, `answer` and `done` run through all of the chain. A hook that
  * fails or overruns its budget is logged with file and line, the request is marked policy_error and goes on without
  * it.
+ *
+ * A policy may name the networks it is for (`policy.networks`). Then Lua is not even entered for the attempts, events
+ * and answers of other providers.
  */
 #ifndef PERI_SCRIPT_POLICY_LUA_H
 #define PERI_SCRIPT_POLICY_LUA_H
@@ -29,6 +32,8 @@ enum peri_hook {
 struct peri_link {
     struct peri_str name;       /* the policy's own, or its file's */
     int hooks[PERI_HOOK_COUNT]; /* registry references; LUA_NOREF: absent */
+    struct peri_str *networks;  /* whose attempts, events and answers it asks for */
+    size_t network_count;       /* 0: those of every provider */
 };
 
 struct peri_policy_lua {

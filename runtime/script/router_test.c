@@ -284,6 +284,7 @@ TEST(router_answered_by_a_policy_leaves_no_probe_behind) {
 static enum peri_verdict shout(void *self, struct peri_request *r, const struct peri_event *e,
                                struct peri_buf *out) {
     (void)self, (void)r;
+    if (peri_attempt_provider(e->attempt).n == 0) abort();
     if (peri_str_find(e->data, PERI_STR("role")) >= 0) return PERI_DROP;
     if (peri_str_find(e->data, PERI_STR("hi")) < 0) return PERI_KEEP;
     return peri_buf_add(out, PERI_STR("data: HI\n\n")) == PERI_OK ? PERI_REPLACE : PERI_KEEP;

@@ -195,6 +195,8 @@ function Event:replace(json) end
 ---@class perilune.Policy
 ---@field name? string
 ---@field options? table<string, { default: any, doc?: string }> declared; at run time `policy.options.x` is the value
+---@field networks? string[] whose providers' attempts, events and answers it wants to see, and the end of requests that
+---   had one of them; absent or empty: all. Lua is not entered for others. `check` may set it from an option.
 ---@field check? fun(config: { options: table, providers: { id: string, tier: integer, weight: integer }[] }): boolean?, string?
 ---@field request? fun(req: perilune.Request)
 ---@field route? fun(req: perilune.Request): perilune.Answer?
