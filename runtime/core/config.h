@@ -71,6 +71,7 @@ struct peri_config_gonka {
     const struct peri_str *deny;
     size_t deny_count;
     bool is_legacy_signing;     /* the formula of servers before v0.2.6 */
+    bool verifies_signatures;   /* each one before it is sent */
     bool may_use_private_hosts; /* hosts in private networks may be called (test networks) */
 };
 

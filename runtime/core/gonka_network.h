@@ -87,14 +87,19 @@ void peri_gonka_network_status(const struct peri_gonka_network *n, struct peri_g
 /* What a worker signs with: its own, one a thread. */
 struct peri_gonka_pen {
     struct peri_hasher *hasher;
-    struct peri_signer *signer;
+    struct peri_signer
+        *signers[2]; /* the second one checks each signature before it gives it out */
 };
-PERI_MUST_USE enum peri_err peri_gonka_pen_init(struct peri_gonka_pen *pen);
+/* Make what is missing; a pen that is all zero is an empty one.
+ *   verifies  of the signer that is needed
+ *   gives     PERI_OK · PERI_ENOMEM · PERI_ECRYPTO */
+PERI_MUST_USE enum peri_err peri_gonka_pen_init(struct peri_gonka_pen *pen, bool verifies);
 void peri_gonka_pen_done(struct peri_gonka_pen *pen);
 
 /* A worker's thread: sign one attempt with the next wallet that is not resting.
  *   wallet   out: which one, for peri_gonka_network_rest
- *   gives    PERI_OK · PERI_EAUTH every wallet rests · PERI_ECRYPTO */
+ *   gives    PERI_OK · PERI_EAUTH every wallet rests · PERI_ECRYPTO, also a signature that does not hold, where
+ *            each is checked */
 PERI_MUST_USE enum peri_err peri_gonka_network_sign(struct peri_gonka_signed *out, size_t *wallet,
                                                     const struct peri_gonka_wallet **by,
                                                     struct peri_gonka_network *n,

@@ -184,7 +184,7 @@ static struct peri_gonka_status net_turn(struct net *n, uint64_t refreshes) {
 }
 
 static int64_t stamp_error_s(struct net *n) {
-    struct peri_gonka_pen pen = { NULL, NULL };
+    struct peri_gonka_pen pen = { .hasher = NULL };
     struct peri_gonka_signed values;
     const struct peri_gonka_wallet *by;
     size_t wallet;

@@ -117,6 +117,7 @@ function include(path) end
 ---@field allow? string|string[] Addresses of the only hosts to use; none: every one.
 ---@field deny? string|string[] Addresses of hosts not to use.
 ---@field legacy_signing? boolean Sign by the formula of servers before v0.2.6. Default: false.
+---@field verify_signatures? boolean Check each signature before it is sent, against faults of the machine: a faulty one can tell a stranger the key. A signature costs two and a half times as much then. Default: false.
 ---@field private_hosts? boolean Call hosts in private networks, too: for test networks. Default: false.
 ---@field chain_id? integer Of the chain; 0: the RPC is asked. Default: 0.
 ---@field ledger? string Address of the ledger contract; by chain id when not given.
