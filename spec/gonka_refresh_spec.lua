@@ -75,6 +75,29 @@ describe("the refresh of a Gonka network", function()
     assert.equal(3, net:seen_by(r).count)
   end))
 
+  it("reads a file in development, and reads it again", router.test(function(start)
+    local net = network.start {}
+    local function write(path)
+      local answer = net.node:ask("GET", "/v1/epochs/current/participants")
+      local file = assert(io.open(path .. ".new", "wb"))
+      file:write(answer.body)
+      file:close()
+      assert(os.rename(path .. ".new", path))
+    end
+    local path = process.directory() .. "/participants.json"
+    write(path)
+    local r = behind(start, { net:provider { source = "file://" .. path, file_sources = true } })
+    net:await(r, "the hosts", function(seen) return seen.count == 3 end)
+    assert.equal(200, r:chat().status)
+    net:epoch { "h2" }
+    write(path)
+    assert.equal(1, net:await_epoch(r, 2).count)
+    os.remove(path)
+    net:seen_by(r, "refresh")
+    await_log(r, "refresh failed")
+    assert.equal("h2", net:answerer(r:chat()))
+  end))
+
   it("is left out when it is switched off", router.test(function(start)
     local net = network.start {}
     local r = behind(start, { net:provider { refresh = false, refresh_interval = "1s" } })

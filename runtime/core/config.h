@@ -72,6 +72,7 @@ struct peri_config_gonka {
     size_t deny_count;
     bool is_legacy_signing;     /* the formula of servers before v0.2.6 */
     bool verifies_signatures;   /* each one before it is sent */
+    bool may_read_files;        /* sources may be file:// (development) */
     bool may_use_private_hosts; /* hosts in private networks may be called (test networks) */
 };
 

@@ -82,6 +82,10 @@ static void correct(struct peri_gonka_network *n, int64_t offset_ns) {
 
 /* ---- Steps ---- */
 
+static bool is_file(const struct peri_gonka_network *n) {
+    return peri_str_has_prefix(n->provider->sources[n->source], PERI_STR("file://"));
+}
+
 /* The present source without what stands behind its host. */
 static void settle_base(struct peri_gonka_network *n) {
     struct peri_str base = n->provider->sources[n->source];
@@ -163,7 +167,7 @@ static void ask_preserved(struct peri_gonka_network *n) {
 /* The set is fetched, proven if asked, and the allow-list known: judge it and put it in force. */
 static void conclude(struct peri_gonka_network *n) {
     peri_gonka_judge(n, n->next, false);
-    if (n->has_epoch && peri_gonka_window(&n->epoch) != 0)
+    if (!is_file(n) && n->has_epoch && peri_gonka_window(&n->epoch) != 0)
         ask_preserved(n);
     else
         install(n, 0);
@@ -426,9 +430,8 @@ void peri_gonka_refresh_due(void *arg) {
     struct peri_gonka_network *n = arg;
     if (n->fetch != NULL || n->follow != NULL) return;
     settle_base(n);
-    struct peri_str source = n->provider->sources[n->source];
-    if (peri_str_has_prefix(source, PERI_STR("file://")))
-        read_source(n, peri_str_from(source, 7));
+    if (is_file(n))
+        read_source(n, peri_str_from(n->provider->sources[n->source], 7));
     else
         ask_phase(n);
 }

@@ -83,11 +83,18 @@ static bool read_listen(struct peri_reader *r, const struct peri_node *node, str
     return false;
 }
 
+/* Whether files are taken is decided when the whole provider is read. */
+static bool read_source(struct peri_reader *r, const struct peri_node *node, struct peri_str *out) {
+    bool is_file =
+        node->kind == PERI_NODE_STRING && peri_str_has_prefix(node->text, PERI_STR("file://"));
+    return is_file ? peri_reader_string(r, node, "a URL", out) : peri_reader_url(r, node, out);
+}
+
 static bool read_item(struct peri_reader *r, const struct peri_option *o,
                       const struct peri_node *node, void *out) {
     switch (o->type) {
     case PERI_OPTION_LISTEN: return read_listen(r, node, out);
-    case PERI_OPTION_URLS: return peri_reader_url(r, node, out);
+    case PERI_OPTION_URLS: return read_source(r, node, out);
     case PERI_OPTION_SECRETS: return peri_reader_secret(r, node, out);
     default: return peri_reader_string(r, node, "a string", out);
     }

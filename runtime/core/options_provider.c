@@ -205,6 +205,23 @@ static void check_addresses(struct peri_reader *r, const struct peri_node *node,
     }
 }
 
+/* A host that is called because a file says so is nobody's word but the file's: somebody must have meant it. */
+static void check_files(struct peri_reader *r, const struct peri_node *sources,
+                        const struct peri_read_provider *p) {
+    for (size_t i = 0; sources != NULL && i < p->out.source_count; i++) {
+        struct peri_str source = p->out.sources[i];
+        if (!peri_str_has_prefix(source, PERI_STR("file://"))) continue;
+        if (!p->gonka.may_read_files)
+            peri_reader_fault(r, sources,
+                              "has a file as source: expected http:// or https://, or "
+                              "'file_sources' = true");
+        else if (source.n < 9 || source.p[7] != '/')
+            peri_reader_fault(r, sources,
+                              "has a file as source that is no whole path: expected "
+                              "\"file:///path\"");
+    }
+}
+
 static void check_network(struct peri_reader *r, const struct peri_node *node,
                           struct peri_read_provider *p) {
     bool is_gonka = peri_str_eq(r->network, PERI_STR("gonka"));
@@ -221,6 +238,7 @@ static void check_network(struct peri_reader *r, const struct peri_node *node,
                           "expected it only with a 'url'");
     const struct peri_node *sources = peri_node_get(node, PERI_STR("sources"));
     if (sources == NULL) sources = peri_node_get(node, PERI_STR("source"));
+    check_files(r, sources, p);
     const struct peri_node *endpoints = peri_node_get(node, PERI_STR("endpoints"));
     if (is_gonka && sources == NULL && endpoints == NULL)
         peri_reader_fault(r, node,

@@ -364,6 +364,14 @@ static const struct peri_option provider_rows[] = {
       .is_reloadable = true,
       .help = "Check each signature before it is sent, against faults of the machine: a faulty one "
               "can tell a stranger the key. A signature costs two and a half times as much then." },
+    { .name = "file_sources",
+      .type = PERI_OPTION_BOOL,
+      .network = "gonka",
+      PERI_ROW_FIELD(peri_read_provider, gonka.may_read_files),
+      .fallback = "false",
+      .is_reloadable = true,
+      .help = "Sources may be files, too: \"file:///path/participants.json\", as a node answers "
+              "them. For development: nothing but the file says who is called." },
     { .name = "private_hosts",
       .type = PERI_OPTION_BOOL,
       .network = "gonka",

@@ -181,6 +181,38 @@ TEST(options_fill_a_gonka_network) {
     done(&f);
 }
 
+TEST(options_take_files_as_sources_when_that_is_asked_for) {
+    static const struct {
+        const char *source, *more, *fault; /* NULL: fine */
+    } rows[] = {
+        { "file:///tmp/p.json", ",\"file_sources\":true", NULL },
+        { "http://n:8000", ",\"file_sources\":true,\"verify_signatures\":true", NULL },
+        { "file:///tmp/p.json", "", "'file_sources' = true" },
+        { "file:///tmp/p.json", ",\"file_sources\":false", "'file_sources' = true" },
+        { "file://p.json", ",\"file_sources\":true", "no whole path" },
+        { "file://", ",\"file_sources\":true", "no whole path" },
+        { "ftp://h/p.json", ",\"file_sources\":true", "http://" },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct fixture f;
+        char json[512];
+        snprintf(json, sizeof json,
+                 "{\"providers\":[{\"id\":\"g\",\"network\":\"gonka\",\"source\":\"%s\","
+                 "\"private_key\":\"" GONKA_KEY "\"%s}]}",
+                 rows[i].source, rows[i].more);
+        open_json(&f, json);
+        CHECK_EQ(f.faults.count, rows[i].fault != NULL);
+        if (rows[i].fault != NULL && f.faults.count > 0)
+            CHECK(strstr(f.faults.faults[0].text, rows[i].fault) != NULL);
+        if (f.config != NULL) {
+            const struct peri_config_gonka *g = f.config->providers[0].network_options;
+            CHECK(g->may_read_files);
+            CHECK_EQ(g->verifies_signatures, i == 1);
+        }
+        done(&f);
+    }
+}
+
 TEST(options_refuse_private_keys_that_are_none_without_showing_them) {
     static const char *const keys[] = {
         "0x00", "zz34567890abcdef1234567890abcdef1234567890abcdef1234567890abcdef",

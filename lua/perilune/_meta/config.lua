@@ -118,6 +118,7 @@ function include(path) end
 ---@field deny? string|string[] Addresses of hosts not to use.
 ---@field legacy_signing? boolean Sign by the formula of servers before v0.2.6. Default: false.
 ---@field verify_signatures? boolean Check each signature before it is sent, against faults of the machine: a faulty one can tell a stranger the key. A signature costs two and a half times as much then. Default: false.
+---@field file_sources? boolean Sources may be files, too: "file:///path/participants.json", as a node answers them. For development: nothing but the file says who is called. Default: false.
 ---@field private_hosts? boolean Call hosts in private networks, too: for test networks. Default: false.
 ---@field chain_id? integer Of the chain; 0: the RPC is asked. Default: 0.
 ---@field ledger? string Address of the ledger contract; by chain id when not given.
