@@ -9,7 +9,9 @@ local words = require "perilune.rules.words"
 
 describe("regex.fault", function()
   local good = { "a+?b", "(?i)abc", "\\p{L}+", "\\x{1F600}", "[[:alpha:]_-]", "\\/\\-\\_", "(?P<n>x)", "(?<n>x)",
-    "a{,5}", "a{2,}", "(a|b|)*", "[]a]", "[^]a]", "\\Qa+b\\E", "x{1000}", "(?s:.)", "[a-z\\d-]", "é+" }
+    "(a{500}){2}", "((a{10}){10}){10}", "(a{1000}){1}", "(a{1000})*", "(a{600}b{600}){1}",
+    "\\p{Greek}\\P{^Lu}\\pN", "a\\Q\\E*", "[\\d-z]", "^*", "a{,5}", "a{2,}", "(a|b|)*", "[]a]", "[^]a]", "\\Qa+b\\E",
+    "x{1000}", "(?s:.)", "[a-z\\d-]", "é+" }
   for _, pattern in ipairs(good) do
     it("takes " .. pattern, function() assert.is_nil(regex.fault(pattern)) end)
   end
@@ -23,6 +25,10 @@ describe("regex.fault", function()
     ["[z-a]"] = "invalid character class range: `z-a`",
     ["\\u0041"] = "invalid escape sequence: `\\u`", ["\\Z"] = "invalid escape sequence: `\\Z`",
     ["(a)\\1"] = "invalid escape sequence: `\\1`", ["a\\"] = "trailing backslash at end of expression: ``",
+    ["(a{500}){3}"] = "invalid repeat count: `{3}`", ["((a{10}){10}){11}"] = "invalid repeat count: `{11}`",
+    ["(?:x|y{2})(a|(?:b{501})+){2}"] = "invalid repeat count: `{2}`", ["\\C"] = "invalid escape sequence: `\\C`",
+    ["\\p{Foo}"] = "invalid character class range: `\\p{Foo}`", ["\\pX"] = "invalid character class range: `\\pX`",
+    ["[a-\\d]"] = "invalid escape sequence: `\\d`", ["\\Q\\E*"] = "missing argument to repetition operator: `*`",
     ["a++"] = "invalid nested repetition operator: `++`",
   }
   for pattern, sentence in pairs(bad) do
