@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/json_text.h"
+#include "core/bearer.h"
 #include "core/error.h"
 #include "core/runtime.h"
 
@@ -30,28 +31,16 @@ static void refuse(struct peri_worker *w, struct peri_exchange *x, int status, s
 
 /* ---- Keys ---- */
 
-/* Takes as long for a wrong byte at the front as for one at the end. */
-static bool is_same_secret(struct peri_str given, const struct peri_secret *secret) {
-    unsigned char difference = given.n != secret->n;
-    for (size_t i = 0; i < secret->n; i++)
-        difference |= (unsigned char)((i < given.n ? given.p[i] : 0) ^ secret->p[i]);
-    return difference == 0;
-}
-
 /* gives false when it answered 401 itself */
 static bool admit(struct peri_worker *w, struct peri_exchange *x,
                   const struct peri_config_key **key) {
     const struct peri_config *c = w->config;
     *key = NULL;
     if (c->key_count == 0) return true;
-    struct peri_str given = peri_exchange_header(x, PERI_STR("authorization"));
-    bool has_bearer =
-        given.n > 7 && peri_str_eq_nocase((struct peri_str){ given.p, 7 }, PERI_STR("bearer "));
-    if (has_bearer) {
-        given = peri_str_trim(peri_str_from(given, 7));
-        for (size_t i = 0; i < c->key_count; i++)
-            if (is_same_secret(given, &c->keys[i].secret)) *key = &c->keys[i];
-    }
+    struct peri_str given;
+    bool has_bearer = peri_bearer_of(&given, x);
+    for (size_t i = 0; has_bearer && i < c->key_count; i++)
+        if (peri_bearer_is(given, &c->keys[i].secret)) *key = &c->keys[i];
     if (*key != NULL) return true;
     refuse(w, x, 401, PERI_STR("invalid_request_error"), PERI_STR("invalid_api_key"),
            has_bearer ? PERI_STR("the API key is not valid")

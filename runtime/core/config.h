@@ -170,7 +170,10 @@ struct peri_config {
     bool watch_policies;                /* reload when a file changes, true */
     const struct peri_config_key *keys; /* bearer keys of clients; none: anyone, on loopback only */
     size_t key_count;
-    uint64_t seed; /* of random choices, 0: from the system */
+    const struct peri_str *admin_listen; /* none: no admin API */
+    size_t admin_listen_count;
+    struct peri_secret admin_key; /* empty: anyone on this machine */
+    uint64_t seed;                /* of random choices, 0: from the system */
 };
 
 /* What one configuration may take in memory, secrets aside. */

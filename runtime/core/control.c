@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "core/admin.h"
 #include "core/catalog.h"
 #include "core/runtime.h"
 #include "crypto/selftest.h"
@@ -23,6 +24,7 @@ struct peri_control {
     struct peri_catalog **catalogs; /* by provider of the configuration; NULL: it is not asked */
     size_t catalog_count;           /* of those that are */
     uint64_t began_ms;
+    struct peri_admin *admin; /* NULL: it is not configured */
     pthread_t thread;
     atomic_bool is_running;
 };
@@ -231,6 +233,16 @@ static enum peri_err make_networks(struct peri_control *c, struct peri_fault *fa
     return PERI_OK;
 }
 
+static enum peri_err open_admin(struct peri_control *c, struct peri_fault *fault) {
+    if (c->config->admin_listen_count == 0) return PERI_OK;
+    struct peri_admin_env env = { .loop = c->loop,
+                                  .config = c->config,
+                                  .log = &c->log,
+                                  .networks = c->networks,
+                                  .network_count = c->count };
+    return peri_admin_open(&c->admin, &env, fault);
+}
+
 enum peri_err peri_control_new(struct peri_control **out, struct peri_runtime *rt,
                                struct peri_config *config, struct peri_fault *fault) {
     struct peri_control *c = peri_calloc(1, sizeof *c);
@@ -248,6 +260,7 @@ enum peri_err peri_control_new(struct peri_control **out, struct peri_runtime *r
     if (err == PERI_OK) c->began_ms = peri_loop_now_ms(c->loop);
     if (err == PERI_OK) err = make_networks(c, &own);
     if (err == PERI_OK) err = make_catalogs(c);
+    if (err == PERI_OK && rt->world.dial == NULL) err = open_admin(c, &own);
     if (err != PERI_OK) {
         peri_fault_set(fault, err, "%s", own.text[0] != '\0' ? own.text : peri_err_text(err));
         peri_control_free(c);
@@ -266,6 +279,7 @@ void peri_control_free(struct peri_control *c) {
         pthread_join(c->thread, NULL);
         c->is_running = false;
     }
+    peri_admin_close(c->admin);
     for (size_t i = 0; i < c->count; i++) {
         peri_gonka_network_close(c->networks[i]);
         peri_gonka_network_unref(c->networks[i]);
@@ -291,7 +305,8 @@ static void *run(void *arg) {
 }
 
 enum peri_err peri_control_start(struct peri_control *c, struct peri_fault *fault) {
-    if (c->count + c->catalog_count == 0) return PERI_OK; /* nothing to follow: no thread */
+    if (c->count + c->catalog_count == 0 && c->admin == NULL)
+        return PERI_OK; /* nothing to follow, nobody to answer: no thread */
     c->is_running = true;
     if (pthread_create(&c->thread, NULL, run, c) == 0) return PERI_OK;
     c->is_running = false;

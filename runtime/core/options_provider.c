@@ -337,6 +337,23 @@ static void check_ids(struct peri_reader *r, const struct peri_node *providers) 
     }
 }
 
+static void check_admin(struct peri_reader *r, const struct peri_node *root) {
+    const struct peri_node *admin = peri_node_get(root, PERI_STR("admin"));
+    const struct peri_node *listen =
+        admin == NULL ? NULL : peri_node_get(admin, PERI_STR("listen"));
+    if (admin == NULL || peri_node_get(admin, PERI_STR("key")) != NULL) return;
+    for (size_t i = 0; i < r->config->admin_listen_count; i++) {
+        struct peri_str address = r->config->admin_listen[i];
+        bool is_loopback = true;
+        if (peri_option_listen(address, &is_loopback) != NULL || is_loopback) continue;
+        peri_fault_list_add(
+            r->faults, listen != NULL ? &listen->where : &admin->where,
+            "'admin.listen' is %.*s, which others can reach: expected 'admin.key', or "
+            "a loopback address such as 127.0.0.1:9001",
+            PERI_STR_ARGS(address));
+    }
+}
+
 static void check_listen(struct peri_reader *r, const struct peri_node *root) {
     const struct peri_node *listen = peri_node_get(root, PERI_STR("listen"));
     const struct peri_node *keys = peri_node_get(root, PERI_STR("keys"));
@@ -369,6 +386,7 @@ void peri_config_check(struct peri_reader *r, const struct peri_node *node, void
             "variable such as OPENAI_API_KEY");
     check_ids(r, providers);
     check_listen(r, node);
+    check_admin(r, node);
     r->config->file = node->where.origin == PERI_ORIGIN_FILE ? peri_reader_dup(r, node->where.name)
                                                              : PERI_STR("");
 }

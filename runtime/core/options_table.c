@@ -234,6 +234,20 @@ static const struct peri_option budget_rows[] = {
 };
 static const struct peri_record budget_record = { PERI_RECORD("policy", peri_config, budget_rows) };
 
+static const struct peri_option admin_rows[] = {
+    { .name = "listen",
+      .type = PERI_OPTION_LISTEN,
+      PERI_ROW_LIST(peri_config, admin_listen, admin_listen_count),
+      .is_reloadable = true,
+      .help = "Addresses of the admin API, such as \"127.0.0.1:9001\"; none: there is none." },
+    { .name = "key",
+      .type = PERI_OPTION_SECRET,
+      PERI_ROW_FIELD(peri_config, admin_key),
+      .is_reloadable = true,
+      .help = "Bearer key of the admin API; none: anyone on this machine, and only on loopback." },
+};
+static const struct peri_record admin_record = { PERI_RECORD("admin", peri_config, admin_rows) };
+
 static const struct peri_option config_rows[] = {
     { .name = "listen",
       .type = PERI_OPTION_LISTEN,
@@ -333,6 +347,10 @@ static const struct peri_option config_rows[] = {
           "\"required\":[\"secret\"],\"additionalProperties\":false}]}}",
       .lua = "(string|perilune.secret|{ id?: string, secret: string|perilune.secret })[]",
       .help = "Bearer keys of clients; none: anyone, and only on loopback addresses." },
+    { .name = "admin",
+      .type = PERI_OPTION_GROUP,
+      .record = &admin_record,
+      .help = "The operator's API." },
     { .name = "seed",
       .type = PERI_OPTION_INT,
       PERI_ROW_FIELD(peri_config, seed),

@@ -122,6 +122,9 @@ local function print_signatures()
   end
 end
 
+-- What the columns of a sample are, where they are not those of a load.
+local columns_of = { rss = { "kib" }, start = { "ms" }, signature = { "plain_us", "verified_us" } }
+
 local function compare()
   print_proxied()
   print_open()
@@ -132,8 +135,7 @@ local function compare()
     for what, by_gateway in pairs(samples) do
       for kind, columns in pairs(by_gateway[gateway] or {}) do
         local place = child(child(all, what), kind)
-        local names = what == "rss" and { "kib" } or what == "start" and { "ms" }
-          or what == "signature" and { "plain_us", "verified_us" } or { "cpu_ns", "per_second", "p50_us", "p99_us", "errors" }
+        local names = columns_of[what] or { "cpu_ns", "per_second", "p50_us", "p99_us", "errors" }
         for i, name in ipairs(names) do place[name] = columns[i] and median(columns[i]) end
       end
     end

@@ -130,6 +130,10 @@ function include(path) end
 ---@field memory? integer|string What the policies of one worker may hold. Default: 64MiB.
 ---@field watch? boolean Load a policy again when its file changes. Default: true.
 
+---@class perilune.config.admin
+---@field listen? string|string[] Addresses of the admin API, such as "127.0.0.1:9001"; none: there is none.
+---@field key? string|perilune.secret Bearer key of the admin API; none: anyone on this machine, and only on loopback.
+
 ---@class perilune.config
 ---@field listen? string|string[] Addresses clients connect to: "127.0.0.1:9000", "[::1]:0", "unix:/path". Default: 127.0.0.1:9000.
 ---@field workers? integer Threads that serve; 0: one a core. Default: 0.
@@ -147,4 +151,5 @@ function include(path) end
 ---@field policies? (string|{ file: string, options?: table })[] Lua files that decide, in the order they are asked; paths start at the configuration file.
 ---@field policy? perilune.config.policy What a policy may use.
 ---@field keys? (string|perilune.secret|{ id?: string, secret: string|perilune.secret })[] Bearer keys of clients; none: anyone, and only on loopback addresses.
+---@field admin? perilune.config.admin The operator's API.
 ---@field seed? integer Of random choices, to repeat a run; 0: from the system. Default: 0.
