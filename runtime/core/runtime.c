@@ -43,6 +43,7 @@ void peri_runtime_publish(struct peri_runtime *rt, struct peri_fleet *fleet) {
     atomic_fetch_add_explicit(&rt->fleet_version, 1, memory_order_release);
     pthread_mutex_unlock(&rt->lock);
     peri_fleet_unref(old);
+    peri_vitals_sweep(rt->vitals, peri_clock_monotonic_ns(rt->clock) / 1000000);
     atomic_thread_fence(memory_order_seq_cst); /* see await_discovery in request.c */
     wake_waiting(rt);                          /* for what was not known so far */
 }

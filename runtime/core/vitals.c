@@ -53,9 +53,63 @@ struct peri_vitals *peri_vitals_get(struct peri_vitals_table *t, struct peri_str
     pthread_mutex_lock(&t->lock);
     struct peri_vitals *v = peri_map_get(&t->by_id, id);
     if (v == NULL) v = make(t, id);
-    if (v != NULL) atomic_fetch_add(&v->refs, 1);
+    if (v != NULL) {
+        atomic_fetch_add(&v->refs, 1);
+        v->alone_since_ms = 0;
+    }
     pthread_mutex_unlock(&t->lock);
     return v;
+}
+
+/* Only the table hands out references, under its lock: a set that it holds alone stays so while we look. */
+static bool is_over(struct peri_vitals *v, uint64_t now_ms) {
+    if (atomic_load(&v->refs) > 1) {
+        v->alone_since_ms = 0;
+    } else if (v->alone_since_ms == 0) {
+        v->alone_since_ms = now_ms > 0 ? now_ms : 1;
+    } else {
+        return now_ms - v->alone_since_ms >= PERI_VITALS_LIFE_MS;
+    }
+    return false;
+}
+
+/* The table without those; without memory for another one everybody stays until the next time. */
+static void keep_others(struct peri_vitals_table *t, uint64_t now_ms) {
+    struct peri_map kept;
+    enum peri_err err = PERI_OK;
+    peri_map_init(&kept);
+    for (size_t i = 0; i < t->by_id.capacity && err == PERI_OK; i++) {
+        struct peri_vitals *v = t->by_id.slots[i].value;
+        if (v != NULL && !is_over(v, now_ms)) err = peri_map_add(&kept, v->id, v);
+    }
+    if (err != PERI_OK) {
+        peri_map_done(&kept);
+        return;
+    }
+    for (size_t i = 0; i < t->by_id.capacity; i++) {
+        struct peri_vitals *v = t->by_id.slots[i].value;
+        if (v != NULL && is_over(v, now_ms)) peri_vitals_unref(v);
+    }
+    peri_map_done(&t->by_id);
+    t->by_id = kept;
+}
+
+void peri_vitals_sweep(struct peri_vitals_table *t, uint64_t now_ms) {
+    bool has_any = false;
+    pthread_mutex_lock(&t->lock);
+    for (size_t i = 0; i < t->by_id.capacity; i++) {
+        struct peri_vitals *v = t->by_id.slots[i].value;
+        has_any |= v != NULL && is_over(v, now_ms);
+    }
+    if (has_any) keep_others(t, now_ms);
+    pthread_mutex_unlock(&t->lock);
+}
+
+size_t peri_vitals_count(struct peri_vitals_table *t) {
+    pthread_mutex_lock(&t->lock);
+    size_t count = t->by_id.count;
+    pthread_mutex_unlock(&t->lock);
+    return count;
 }
 
 bool peri_vitals_take(struct peri_vitals *v, uint32_t max) {

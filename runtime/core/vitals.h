@@ -23,6 +23,8 @@ struct peri_lack {
 struct peri_vitals {
     struct peri_str id; /* owned */
     atomic_int refs;
+    uint64_t
+        alone_since_ms; /* under the table's lock: nobody but the table has held it since; 0: not seen so */
     atomic_uint in_flight;              /* slots taken: one an attempt, released exactly once */
     atomic_int condition;               /* enum peri_condition */
     atomic_int reason;                  /* enum peri_err that closed it */
@@ -46,6 +48,15 @@ void peri_vitals_table_free(struct peri_vitals_table *t);
  *   gives   NULL when memory ran out */
 struct peri_vitals *peri_vitals_get(struct peri_vitals_table *t, struct peri_str id);
 void peri_vitals_unref(struct peri_vitals *v);
+
+#define PERI_VITALS_LIFE_MS UINT64_C(21600000) /* six hours: a quarter of a mainnet epoch */
+
+/* Drop what nobody has held for PERI_VITALS_LIFE_MS: of providers that left, whose requests are over. One that comes back
+ * before keeps what was learnt. Any thread but those that serve requests; called when a fleet is published, so a
+ * time begins when the first one finds it alone. */
+void peri_vitals_sweep(struct peri_vitals_table *t, uint64_t now_ms);
+/* How many there are. */
+size_t peri_vitals_count(struct peri_vitals_table *t);
 
 /* Take one slot of `max` (0: no limit). gives false, and takes nothing, when all are taken. */
 PERI_MUST_USE bool peri_vitals_take(struct peri_vitals *v, uint32_t max);

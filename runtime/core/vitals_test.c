@@ -1,6 +1,7 @@
 #include "core/vitals.h"
 
 #include <pthread.h>
+#include <stdio.h>
 
 #include "base/test.h"
 
@@ -157,4 +158,52 @@ TEST(vitals_know_which_models_are_lacking_for_a_while) {
     peri_vitals_reset(r.v);
     CHECK_EQ(peri_vitals_lacks_ms(r.v, PERI_STR("more"), 1400), 0);
     close_rig(&r);
+}
+
+TEST(vitals_of_who_left_are_kept_for_a_while_and_no_longer) {
+    struct rig r = open_rig();
+    const uint64_t hour = 3600000;
+    peri_vitals_cool(r.v, PERI_EUPSTREAM, 1000, 500);
+    peri_vitals_unref(peri_vitals_get(r.table, PERI_STR("gone")));
+    struct peri_vitals *back = peri_vitals_get(r.table, PERI_STR("back"));
+    peri_vitals_cool(back, PERI_EUPSTREAM, 1000, 500);
+    peri_vitals_unref(back);
+    CHECK_EQ(peri_vitals_count(r.table), 3);
+    peri_vitals_sweep(r.table, hour);
+    peri_vitals_sweep(r.table, 6 * hour);
+    CHECK_EQ(peri_vitals_count(r.table), 3); /* five hours are not enough */
+    back = peri_vitals_get(r.table, PERI_STR("back"));
+    CHECK(!peri_vitals_admits(back, 1400, NULL)); /* what was learnt is there */
+    peri_vitals_sweep(r.table, 7 * hour);
+    CHECK_EQ(peri_vitals_count(r.table), 2);
+    peri_vitals_unref(back);
+    peri_vitals_sweep(r.table, 8 * hour); /* its time begins anew */
+    peri_vitals_sweep(r.table, 13 * hour);
+    CHECK_EQ(peri_vitals_count(r.table), 2);
+    peri_vitals_sweep(r.table, 14 * hour);
+    CHECK_EQ(peri_vitals_count(r.table), 1);
+    CHECK(!peri_vitals_admits(r.v, 1400, NULL)); /* held all the time */
+    close_rig(&r);
+}
+
+TEST(vitals_stay_as_many_as_there_are_providers_however_many_pass_through) {
+    struct peri_vitals_table *t;
+    struct peri_vitals *held[100];
+    CHECK_EQ(peri_vitals_table_new(&t), PERI_OK);
+    for (uint64_t day = 1; day <= 50; day++) {
+        for (int i = 0; i < 100; i++) {
+            char id[32];
+            snprintf(id, sizeof id, "day %d host %d", (int)day, i);
+            held[i] = peri_vitals_get(t, peri_str_of(id));
+            if (held[i] == NULL) abort();
+        }
+        peri_vitals_sweep(t, day * 86400000);
+        CHECK(peri_vitals_count(t) <= 200);
+        for (int i = 0; i < 100; i++) {
+            CHECK_EQ(atomic_load(&held[i]->refs), 2); /* none of the living was dropped */
+            peri_vitals_unref(held[i]);
+        }
+        peri_vitals_sweep(t, day * 86400000 + 3600000);
+    }
+    peri_vitals_table_free(t);
 }
