@@ -225,6 +225,13 @@ describe("perilune check", function()
     assert.equal(0, code)
   end)
 
+  it("says of a line that is no case why it is none, and goes on", function()
+    local out, code = run("--cases @", '{"id":"x"}\n5\n{"id":"y","model":"m","request":{"messages":[]},"expect":'
+      .. '{"status":400,"action":"reject","field":"messages","message_contains":"messages must not be empty"}}\n')
+    assert.truthy(out:find("^x: no case that can be run: .-\n%?: no JSON object\n1 agree, 2 differ\n$"), out)
+    assert.equal(1, code)
+  end)
+
   it("names each disagreement and fails", function()
     local out, code = run("--cases @",
       '{"id":"x","model":"m","request":{"messages":[]},"expect":{"status":200,"action":"pass"}}\n')

@@ -112,6 +112,13 @@ describe("body.read", function()
     end)
   end
 
+  it("replaces bytes that are no UTF-8, as Go does", function()
+    assert.equal("a\u{fffd}\u{fffd}é\u{fffd}", body.whole_characters "a\xff\xc3é\xe2")
+    assert.equal("é", body.whole_characters "é")
+    assert.equal("x\u{fffd}", body.read('{"user":"x\xff"}').user)
+    assert.equal("\u{fffd}", body.read('{"user":"\xe2"} trailing \xff').user)
+  end)
+
   it("makes whole characters of halves of surrogate pairs, and of nothing else", function()
     assert.equal('"\u{fffd}x"', body.whole_surrogates '"\\ud800x"')
     for _, text in ipairs { '"\\ud83d\\ude00"', '"\\\\ud800"', '"a"' } do

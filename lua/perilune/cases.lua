@@ -5,8 +5,10 @@ local json = require("perilune").json
 local answers = require "perilune.rules.answers"
 local body = require "perilune.rules.body"
 local gateway = require "perilune.rules.gateway"
+local models = require "perilune.rules.models"
 local network = require "perilune.rules.network"
 local repair = require "perilune.rules.repair"
+local words = require "perilune.rules.words"
 
 local cases = {
   --- The release of which `expect_next` tells.
@@ -194,6 +196,15 @@ local function settings(case, release)
   return { default_model = case.model, is_admin = case.admin_key == true, is_exact = true, release = release }
 end
 
+--- What a pool serves where a case does not say it: the network's models, and the one that stands in for none.
+local function served(case)
+  local list, has_own = {}, models.known[case.model] ~= nil
+  for id in pairs(models.known) do list[#list + 1] = id end
+  if case.model and not has_own then list[#list + 1] = case.model end
+  table.sort(list)
+  return list
+end
+
 --- What the gateway of a release makes of a case. gives the document that goes on, or nil and what the client hears
 local function outcome(case, text, state, release)
   local status, message, field = network.before(state)
@@ -202,9 +213,11 @@ local function outcome(case, text, state, release)
   local doc
   doc, message, field, status = gateway.text(text, settings(case, release))
   if not doc then return nil, status, message, field end
-  local is_done
-  status, message, field, is_done = network.after(state,
-    { model = doc.model or case.model, stream = doc.stream == true, bytes = #text })
+  local model, is_done = type(doc.model) == "string" and words.trim(doc.model) or "", nil
+  if model == "" then model = case.model end
+  local whole = setmetatable({ models = state.models or model and served(case) }, { __index = state })
+  status, message, field, is_done = network.after(whole,
+    { model = model, stream = doc.stream == true, bytes = #text })
   if status then return nil, status, message, field, is_done end
   return doc
 end

@@ -164,6 +164,21 @@ function body.whole_surrogates(text)
   return table.concat(out)
 end
 
+--- Bytes that are no UTF-8, each replaced by U+FFFD.
+---@param text string
+---@return string
+function body.whole_characters(text)
+  local out, from = {}, 1
+  while true do
+    local count, bad = utf8.len(text, from)
+    if count then break end
+    out[#out + 1] = text:sub(from, bad - 1) .. "\u{fffd}"
+    from = bad + 1
+  end
+  out[#out + 1] = text:sub(from)
+  return table.concat(out)
+end
+
 local kinds = { number = "number", string = "string", boolean = "bool", array = "array" }
 
 --- The request of a text: its first value, as the gateway reads it.
@@ -179,6 +194,10 @@ function body.read(text)
   end
   text = body.whole_surrogates(text)
   local doc = json.document(text)
+  if doc == nil and not utf8.len(text) then
+    text = body.whole_characters(text)
+    doc = json.document(text)
+  end
   if doc == nil then
     local start = skip(text, 1)
     if start > #text then return nil, "parse request: EOF", "$body", 400 end

@@ -3,9 +3,10 @@
 --
 --   path, admin, api_key          where the request goes, and which keys it brings
 --   admin_key_configured          false: there are no admin paths
---   disabled                      { enabled, message, new_url }
+--   disabled                      { enabled, message, new_url }, or true
 --   devshards                     how many shards are configured: 2, a pool
 --   models                        ids that some shard serves
+--   access_mode, access_message   of the model that is asked for; or
 --   model_limits                  list of { model_id, access_mode = "open"|"api_key"|"admin_only", access_message }
 --   concurrent_requests, max_concurrent_requests, input_tokens_in_flight, max_input_tokens_in_flight
 --   runtimes                      shards that take new work; skipped: why the others do not
@@ -45,7 +46,8 @@ function network.before(state)
     return nil
   end
   local disabled = state.disabled
-  if disabled and disabled.enabled ~= false then return 308, disabled.message or "", "$path" end
+  if type(disabled) == "table" and disabled.enabled ~= false then return 308, disabled.message or "", "$path" end
+  if disabled == true then return 308, "", "$path" end
   if network.single[path] and (state.devshards or 2) ~= 1 then
     return 400, "use /devshard/{id} prefix for this endpoint when multiple devshards are configured", "$path"
   end
@@ -62,9 +64,9 @@ local function model_fault(state, model)
 end
 
 local function access_fault(state, model)
-  if not state.model_limits or state.admin then return end
-  local limits = { access_mode = "admin_only" }
-  for _, entry in ipairs(state.model_limits) do
+  if state.admin or not (state.model_limits or state.access_mode) then return end
+  local limits = state.access_mode and state or { access_mode = "admin_only" }
+  for _, entry in ipairs(state.model_limits or {}) do
     if entry.model_id == model then limits = entry end
   end
   local mode = limits.access_mode

@@ -32,9 +32,11 @@ local agrees = {
 
 local function run_case(line, profile, states)
   local doc = json.document(line)
-  if json.kind(doc) ~= "object" then return "differ", "no JSON", { id = "?" } end
-  if doc.op then return cases.answer(line) end
-  return cases[profile](line, states[doc.id])
+  if json.kind(doc) ~= "object" then return "differ", "no JSON object", { id = "?" } end
+  local run = doc.op and cases.answer or cases[profile]
+  local ok, result, detail, case = pcall(run, line, states[doc.id])
+  if not ok then return "differ", "no case that can be run: " .. tostring(result), { id = tostring(doc.id) } end
+  return result, detail, case
 end
 
 local function read_states(path)
