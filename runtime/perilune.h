@@ -147,7 +147,8 @@ struct peri_policy_ops {
     /* Decide one request, now or later, with exactly one of peri_request_serve, peri_request_reply,
      * peri_request_default. NULL: the built-in route. */
     void (*decide)(void *self, struct peri_request *r);
-    /* Before an attempt is sent: edit its body or add headers. An error keeps the attempt from being sent. */
+    /* Before an attempt is sent: edit its body or add headers, or say what counts as a failure of it
+     * (peri_attempt_expect_content). An error keeps the attempt from being sent. */
     enum peri_err (*attempt)(void *self, struct peri_request *r, struct peri_attempt *a);
     /* Each streamed event once the answer is being served. With PERI_REPLACE, `out` holds what is sent instead:
      * whole frames with their blank lines. */
@@ -202,6 +203,13 @@ PERI_API bool peri_request_admits(const struct peri_request *r, struct peri_str 
 PERI_API struct peri_str peri_attempt_provider(const struct peri_attempt *a);
 /* The status the provider answered with; 0 when none came. */
 PERI_API int peri_attempt_status(const struct peri_attempt *a);
+/* From an `attempt` hook: should the answer be empty (tokens were spent, and nothing was said but blanks and reasoning),
+ * the attempt fails with PERI_EEMPTY instead of giving it to the client. That is no fault of the provider's: its health
+ * does not change, and it may be tried again in the same request, best with another body. Judged before the commit
+ * point: a stream whose reasoning the client has seen is served as it is. */
+PERI_API void peri_attempt_expect_content(struct peri_attempt *a);
+/* Why the request's newest attempt before this one failed; PERI_OK: none did. */
+PERI_API enum peri_err peri_attempt_previous(const struct peri_attempt *a);
 
 /* ---- The router ----------------------------------------------------------------------------------------------
  *

@@ -12,8 +12,8 @@ describe("a conversation with Kimi's tools", function()
   end
   teardown(process.stop_all)
 
-  local function hold(start, policies, call)
-    local p = provider.start(kimi.behave)
+  local function hold(start, policies, call, behave)
+    local p = provider.start(behave or kimi.behave)
     local r = start {
       policy = { budget = "10s" }, -- a busy machine may stand still for long
       providers = { router.provider("a", p, { models = { kimi.model } }) }, policies = policies,
@@ -21,7 +21,10 @@ describe("a conversation with Kimi's tools", function()
     return clients.run(r.url, { call })[1], p
   end
 
-  local tool_ids = { file = os.getenv "PWD" .. "/policies/tool_ids.lua", options = { networks = {} } }
+  local function policy(name)
+    return { file = os.getenv "PWD" .. "/policies/" .. name .. ".lua", options = { networks = {} } }
+  end
+  local tool_ids = policy "tool_ids"
 
   for _, client in ipairs { "openai", "ai" } do
     for _, stream in ipairs { true, false } do
@@ -43,5 +46,22 @@ describe("a conversation with Kimi's tools", function()
         assert.equal(2, #p.requests)
       end))
     end
+
+    it("is not lost with a turn that comes out empty, under all policies of the network, with " .. client,
+      router.test(function(start)
+        local asked = 0
+        local function behave(c, request)
+          asked = asked + 1
+          if asked ~= 2 then return kimi.behave(c, request) end
+          provider.stream { provider.frames.role, provider.frames.finish "length", provider.frames.done }(c, request)
+        end
+        local seen, p = hold(start, { policy "gonka_rules", tool_ids, policy "gonka_answers" },
+          { client = client .. " tools", stream = true, model = kimi.model }, behave)
+        assert.is_nil(seen.error and seen.error.message)
+        assert.equal(kimi.conclusion(), seen.text)
+        assert.equal(#kimi.turns + 2, #p.requests)
+        assert.equal(0, p.requests[3].json.thinking_token_budget)
+        assert.same(p.requests[2].json.messages, p.requests[3].json.messages)
+      end))
   end
 end)

@@ -79,15 +79,6 @@ PERI_MUST_USE enum peri_err peri_attempt_refuse(struct peri_attempt *a, int stat
                                                 struct peri_str message, struct peri_str param,
                                                 struct peri_str code);
 
-/* From an `attempt` hook: should its answer be empty (peri_stream_is_empty), this attempt fails with PERI_EEMPTY instead
- * of giving it to the client. That is no fault of the provider's: its health does not change, and it may be tried again
- * in the same request, best with another body. Judged before the commit point: a stream whose reasoning the client has
- * seen is served as it is. */
-void peri_attempt_expect_content(struct peri_attempt *a);
-
-/* Why the newest attempt of the request before this one failed; PERI_OK: there was none. */
-enum peri_err peri_attempt_previous(const struct peri_attempt *a);
-
 /* relay.c: the answer's bytes. */
 void peri_relay_start(struct peri_attempt *a);
 bool peri_relay_feed(struct peri_attempt *a, struct peri_str bytes); /* false: pause */
