@@ -351,7 +351,8 @@ enum peri_err peri_call_start(struct peri_call **out, struct peri_client *c,
         (origin = peri_origin_of(c, spec->url, spec->is_restricted)) == NULL)
         return PERI_ENOMEM;
     bool is_plain = origin != NULL && peri_origin_is_known(c, origin);
-    struct peri_call *call = new_call(c, spec, is_plain);
+    struct peri_call *call = NULL;
+    if (is_plain || peri_curl_open(c) == PERI_OK) call = new_call(c, spec, is_plain);
     if (call == NULL) {
         if (origin != NULL) peri_origin_leave(c, origin);
         return PERI_ENOMEM;
@@ -406,31 +407,19 @@ void peri_call_resume(struct peri_call *call) {
 
 enum peri_err peri_client_new(struct peri_client **out, struct peri_loop *loop,
                               const struct peri_client_options *options) {
-    /* Counted by libcurl itself, and safe from several threads since 7.84. */
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) return PERI_ENOMEM;
     struct peri_client *c = peri_calloc(1, sizeof *c);
-    if (c == NULL) {
-        curl_global_cleanup();
-        return PERI_ENOMEM;
-    }
+    if (c == NULL) return PERI_ENOMEM;
     if (options != NULL) c->options = *options;
     if (c->options.transfers_per_multi == 0) c->options.transfers_per_multi = 32;
     if (c->options.multis == 0) c->options.multis = 512;
     if (c->options.idle_connections == 0) c->options.idle_connections = 256;
     c->loop = loop;
-    c->authorities = peri_authorities_find();
-    c->may_use_target = peri_call_target_is_safe();
     peri_list_init(&c->ready);
     peri_list_init(&c->due);
     peri_list_init(&c->aged);
     c->header_room = HEADER_ROOM;
     c->headers = peri_calloc(c->header_room, sizeof *c->headers);
-    c->multis = peri_calloc(c->options.multis, sizeof(struct peri_multi *));
-    c->share = curl_share_init();
-    if (c->headers == NULL || c->multis == NULL || c->share == NULL ||
-        curl_share_setopt(c->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS) != CURLSHE_OK ||
-        curl_share_setopt(c->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION) != CURLSHE_OK ||
-        (c->soon = peri_calloc(1, sizeof *c->soon)) == NULL) {
+    if (c->headers == NULL || (c->soon = peri_calloc(1, sizeof *c->soon)) == NULL) {
         peri_client_free(c);
         return PERI_ENOMEM;
     }
@@ -448,21 +437,12 @@ void peri_client_free(struct peri_client *c) {
     c->is_doomed = true;
     if (c->depth > 0) return;
     peri_wires_free(c);
-    for (size_t i = 0; i < c->multi_count; i++) peri_multi_free(c->multis[i]);
-    while (c->pool != NULL) {
-        struct peri_easy *next = c->pool->next;
-        peri_easy_free(c->pool);
-        c->pool = next;
-    }
-    if (c->share != NULL) curl_share_cleanup(c->share);
+    peri_curl_close(c);
     if (c->soon != NULL) uv_close((uv_handle_t *)c->soon, on_soon_closed);
     while (c->buffer_count > 0) peri_buf_done(&c->buffers[--c->buffer_count]);
     peri_free(c->headers);
-    peri_free(c->multis);
-    peri_free(c->watchers);
     peri_free(c->scratch);
     peri_free(c);
-    curl_global_cleanup();
 }
 
 size_t peri_client_open_calls(const struct peri_client *c) { return c->open_calls; }

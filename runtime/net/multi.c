@@ -196,3 +196,38 @@ void peri_multi_free(struct peri_multi *m) {
     peri_multi_close(m);
     peri_free(m);
 }
+
+enum peri_err peri_curl_open(struct peri_client *c) {
+    if (c->share != NULL) return PERI_OK;
+    /* Counted by libcurl itself, and safe from several threads since 7.84. */
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) return PERI_ENOMEM;
+    CURLSH *share = curl_share_init();
+    struct peri_multi **multis = peri_calloc(c->options.multis, sizeof(struct peri_multi *));
+    if (share == NULL || multis == NULL ||
+        curl_share_setopt(share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS) != CURLSHE_OK ||
+        curl_share_setopt(share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION) != CURLSHE_OK) {
+        if (share != NULL) curl_share_cleanup(share);
+        peri_free(multis);
+        curl_global_cleanup();
+        return PERI_ENOMEM;
+    }
+    c->share = share;
+    c->multis = multis;
+    c->authorities = peri_authorities_find();
+    c->may_use_target = peri_call_target_is_safe();
+    return PERI_OK;
+}
+
+void peri_curl_close(struct peri_client *c) {
+    if (c->share == NULL) return;
+    for (size_t i = 0; i < c->multi_count; i++) peri_multi_free(c->multis[i]);
+    while (c->pool != NULL) {
+        struct peri_easy *next = c->pool->next;
+        peri_easy_free(c->pool);
+        c->pool = next;
+    }
+    curl_share_cleanup(c->share);
+    peri_free(c->multis);
+    peri_free(c->watchers);
+    curl_global_cleanup();
+}
