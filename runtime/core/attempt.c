@@ -242,8 +242,8 @@ static bool is_refusal(const struct peri_attempt *a) {
 /* What we know of a network is not what its hosts go by: it is looked at anew, once for a storm of such answers. */
 static void look_again(struct peri_attempt *a) {
     struct peri_worker *w = a->request->worker;
-    if (!peri_gonka_network_may_look(a->candidate.provider->gonka, peri_loop_now_ms(w->loop)))
-        return;
+    struct peri_gonka_network *n = a->candidate.provider->gonka;
+    if (n == NULL || !peri_gonka_network_may_look(n, peri_loop_now_ms(w->loop))) return;
     enum peri_err err = peri_runtime_refresh_networks(w->runtime);
     (void)err; /* out of memory, or stopping: the interval brings the next look */
 }
@@ -257,12 +257,15 @@ static void drop_model(struct peri_attempt *a) {
     look_again(a);
 }
 
-/* What a Gonka node's refusal means is in its words more than in its status: a 400 may be our clock, a 500 an empty
- * wallet. gives the kind of failure; the sentence for the operator goes to the log. */
-static enum peri_err judge_node(struct peri_attempt *a) {
+/* What the refusal of a Gonka node, or of a gateway or broker in front of the network, means is in its words more than
+ * in its status: a 400 may be our clock, a 500 an empty wallet. gives the kind of failure; the sentence with the remedy
+ * goes to the log, and to the client when nobody else answers. */
+static enum peri_err judge_refusal(struct peri_attempt *a) {
     struct peri_worker *w = a->request->worker;
     const struct peri_provider *p = a->candidate.provider;
-    struct peri_gonka_advice advice = peri_gonka_diagnose(a->status, peri_buf_str(&a->in));
+    struct peri_str body = peri_buf_str(&a->in);
+    struct peri_gonka_advice advice = p->gonka != NULL ? peri_gonka_diagnose(a->status, body)
+                                                       : peri_gonka_recognise(a->status, body);
     enum peri_err err = peri_health_of_status(a->status);
     switch (advice.action) {
     case PERI_GONKA_ACT_CLIENT: return PERI_EREJECTED;
@@ -274,6 +277,7 @@ static enum peri_err judge_node(struct peri_attempt *a) {
         if (advice.action == PERI_GONKA_ACT_RESYNC_CLOCK) look_again(a);
         break;
     case PERI_GONKA_ACT_DROP_WALLET:
+        if (p->gonka == NULL) break;
         /* A host that alone says so is set aside itself: an honest one loses little by it. */
         a->is_excused =
             peri_gonka_network_rest(p->gonka, a->wallet, p->address, peri_loop_now_ms(w->loop));
@@ -290,8 +294,10 @@ static enum peri_err judge_node(struct peri_attempt *a) {
     case PERI_GONKA_ACT_DROP_NETWORK: err = PERI_EAUTH; break;
     case PERI_GONKA_ACT_NONE: break;
     }
-    if (advice.action != PERI_GONKA_ACT_NONE &&
-        peri_log_begin(&w->log, PERI_LOG_WARN, "gonka node refused")) {
+    if (advice.action == PERI_GONKA_ACT_NONE) return err;
+    a->remedy = advice.sentence;
+    if (peri_log_begin(&w->log, PERI_LOG_WARN,
+                       p->gonka != NULL ? "gonka node refused" : "gonka gateway refused")) {
         peri_log_str(&w->log, "provider", p->id);
         peri_log_int(&w->log, "status", a->status);
         peri_log_str(&w->log, "code", peri_str_of(advice.code));
@@ -322,7 +328,7 @@ static bool is_for_larger(struct peri_attempt *a) {
 
 static void end_refusal(struct peri_attempt *a) {
     const struct peri_provider *p = a->candidate.provider;
-    enum peri_err err = p->gonka != NULL ? judge_node(a) : peri_health_of_status(a->status);
+    enum peri_err err = judge_refusal(a);
     struct peri_upstream_error told;
     struct peri_str secret = { NULL, 0 };
     if (p->has_credential) secret = p->headers[p->header_count - 1].value;

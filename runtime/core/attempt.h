@@ -53,7 +53,8 @@ struct peri_attempt {
     struct peri_sse sse;
     struct peri_stream_state stream;
     enum peri_err err;
-    char detail[200]; /* for people and the log */
+    char detail[200];   /* for people and the log */
+    const char *remedy; /* of a refusal that is understood: what to do about it; static, or NULL */
 };
 
 /* Take a slot, run the `attempt` hooks, send.

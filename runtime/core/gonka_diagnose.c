@@ -183,6 +183,28 @@ struct peri_gonka_advice peri_gonka_diagnose(int status, struct peri_str body) {
     return status >= 400 && status < 500 ? other_4xx : other_5xx;
 }
 
+struct peri_gonka_advice peri_gonka_recognise(int status, struct peri_str body) {
+    static const struct peri_str telling[] = {
+        PERI_STR_INIT("classic inference is deprecated"),
+        PERI_STR_INIT("devshard"),
+        PERI_STR_INIT("http_session_retired"),
+        PERI_STR_INIT("\"new_url\""),
+        PERI_STR_INIT("Transfer Agent not allowed"),
+        PERI_STR_INIT("inference requests are restricted until block height"),
+        PERI_STR_INIT("\" requires an API key"),
+        PERI_STR_INIT("\" requires an admin API key"),
+        PERI_STR_INIT("Unable to validate request against PubKey"),
+        PERI_STR_INIT("participant request budget exhausted"),
+        PERI_STR_INIT("rejected by the Gonka network"),
+    };
+    static const struct peri_gonka_advice unknown = { PERI_GONKA_ACT_NONE, "gonka_unknown",
+                                                      "No server of the network is known by it." };
+    if (body.n > BODY_LOOKED_AT) body.n = BODY_LOOKED_AT;
+    for (size_t i = 0; i < sizeof telling / sizeof *telling; i++)
+        if (has_words(body, telling[i])) return peri_gonka_diagnose(status, body);
+    return unknown;
+}
+
 const char *peri_gonka_action_name(enum peri_gonka_action action) {
     static const char *const names[] = { "none",        "client",      "resign",
                                          "next",        "cool",        "drop_endpoint",

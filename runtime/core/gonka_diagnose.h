@@ -42,6 +42,11 @@ struct peri_gonka_advice {
  *   body    its first kilobytes, of any kind: JSON of several shapes, HTML, plain text; may be empty */
 struct peri_gonka_advice peri_gonka_diagnose(int status, struct peri_str body);
 
+/* The same for somebody who is not known to be a node: a broker, or the operator's own gateway (devshardctl), which are
+ * ordinary providers. Judged is only what carries words of the network's own servers; the action is
+ * PERI_GONKA_ACT_NONE for all else, whatever the status. */
+struct peri_gonka_advice peri_gonka_recognise(int status, struct peri_str body);
+
 const char *peri_gonka_action_name(enum peri_gonka_action action); /* "drop_endpoint" */
 
 #endif

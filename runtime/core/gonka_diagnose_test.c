@@ -110,3 +110,34 @@ TEST(diagnose_names_its_actions) {
     CHECK_STR(peri_str_of(peri_gonka_action_name(PERI_GONKA_ACT_RESYNC_CLOCK)), "resync_clock");
     CHECK_STR(peri_str_of(peri_gonka_action_name(PERI_GONKA_ACT_DROP_WALLET)), "drop_wallet");
 }
+
+TEST(gonka_knows_the_words_of_its_servers_from_those_of_others) {
+    static const struct {
+        int status;
+        const char *body, *code;
+    } told[] = {
+        { 410,
+          "{\"error\":\"deprecated\",\"message\":\"classic inference is deprecated; use "
+          "devshard\"}",
+          "gonka_api_closed" },
+        { 403, E("Transfer Agent not allowed"), "gonka_agent_not_allowed" },
+        { 403, E("inference requests are restricted until block height 7"),
+          "gonka_developers_restricted" },
+        { 401, "{\"error\":{\"message\":\"model \\\"x\\\" requires an API key\"}}",
+          "gonka_model_needs_key" },
+        { 308, "{\"status\":\"disabled\",\"new_url\":\"x\"}", "gonka_moved" },
+        { 503, "{\"error\":{\"message\":\"devshard temporarily unavailable during PoCGenerate\"}}",
+          "gonka_proof_window" },
+        { 410, E("this model was retired"), "gonka_unknown" },
+        { 403, "<html>Forbidden</html>", "gonka_unknown" },
+        { 401, E("Incorrect API key provided."), "gonka_unknown" },
+        { 402, E("Insufficient balance"), "gonka_unknown" },
+        { 500, "", "gonka_unknown" },
+    };
+    for (size_t i = 0; i < sizeof told / sizeof *told; i++) {
+        struct peri_gonka_advice advice =
+            peri_gonka_recognise(told[i].status, peri_str_of(told[i].body));
+        CHECK_STR(peri_str_of(advice.code), told[i].code);
+        CHECK_EQ(advice.action == PERI_GONKA_ACT_NONE, strcmp(told[i].code, "gonka_unknown") == 0);
+    }
+}

@@ -246,8 +246,9 @@ void peri_request_give_up(struct peri_request *r, const struct peri_route_report
         pass_refusal(r, a);
         return;
     }
-    struct peri_str text = peri_arena_printf(&r->arena, "provider '%.*s': %s",
-                                             PERI_STR_ARGS(a->candidate.provider->id), a->detail);
+    struct peri_str text = peri_arena_printf(
+        &r->arena, "provider '%.*s': %s%s%s", PERI_STR_ARGS(a->candidate.provider->id), a->detail,
+        a->remedy != NULL ? ". " : "", a->remedy != NULL ? a->remedy : "");
     struct peri_error_shape shape = peri_error_shape(a->err, PERI_SIDE_UPSTREAM);
     if (a->err == PERI_ERATELIMIT) {
         struct peri_route_report now;

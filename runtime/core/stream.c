@@ -308,6 +308,13 @@ static enum peri_err read_object(struct peri_stream_state *s, struct frame *fram
     return err;
 }
 
+/* An object whose first member is the devshard's own. It stands alone in its event, behind [DONE] even. */
+static bool is_internal(struct peri_str data) {
+    struct peri_str rest = peri_str_trim(data);
+    if (!peri_str_has_prefix(rest, PERI_STR("{"))) return false;
+    return peri_str_has_prefix(peri_str_trim(peri_str_from(rest, 1)), PERI_STR("\"devshard_"));
+}
+
 enum peri_stream_kind peri_stream_read(struct peri_stream_state *s, struct peri_str name,
                                        struct peri_str data) {
     struct peri_str top[TOP_COUNT];
@@ -331,7 +338,8 @@ enum peri_stream_kind peri_stream_read(struct peri_stream_state *s, struct peri_
     if (frame.has_content) return PERI_STREAM_CONTENT;
     if (frame.has_finish) return PERI_STREAM_FINISH;
     bool is_usage = peri_json_raw_kind(top[TOP_USAGE]) == PERI_JSON_OBJECT && !frame.has_choice;
-    return is_usage ? PERI_STREAM_USAGE : PERI_STREAM_LIFECYCLE;
+    if (is_usage) return PERI_STREAM_USAGE;
+    return !frame.has_choice && is_internal(data) ? PERI_STREAM_INTERNAL : PERI_STREAM_LIFECYCLE;
 }
 
 bool peri_stream_is_complete(const struct peri_stream_state *s) {

@@ -58,6 +58,7 @@ enum peri_stream_kind {
     PERI_STREAM_RESET, /* a Gonka gateway starts the answer again from its beginning: drop what came, or fail */
     PERI_STREAM_WHOLE, /* a whole completion where a chunk should stand */
     PERI_STREAM_EMPTY, /* no data: do not forward, clients would try to parse it */
+    PERI_STREAM_INTERNAL, /* what a Gonka gateway's hosts tell each other (devshard_…): not for clients */
     PERI_STREAM_BROKEN /* not JSON, or no object: never forward */
 };
 

@@ -6,8 +6,9 @@
 #include "base/test.h"
 #include "net/sse.h"
 
-static const char *const kind_names[] = { "lifecycle", "content", "finish", "usage", "done",
-                                          "error",     "reset",   "whole",  "empty", "broken" };
+static const char *const kind_names[] = { "lifecycle", "content",  "finish", "usage",
+                                          "done",      "error",    "reset",  "whole",
+                                          "empty",     "internal", "broken" };
 
 static enum peri_stream_kind read_one(struct peri_stream_state *s, const char *data) {
     size_t n = strlen(data);
@@ -34,9 +35,9 @@ TEST(stream_tells_what_an_event_decides) {
           "{\"choices\":[],\"prompt_filter_results\":[{\"prompt_index\":0}]}" },
         { PERI_STREAM_LIFECYCLE, "{\"choices\":null}" },
         { PERI_STREAM_LIFECYCLE, "{\"error\":null,\"choices\":[{\"delta\":{}}]}" },
-        { PERI_STREAM_LIFECYCLE, "{\"devshard_receipt\":{\"nonce\":7}}" },
-        { PERI_STREAM_LIFECYCLE, "{\"devshard_meta\":{\"mempool\":[\"AA==\"]}}" },
-        { PERI_STREAM_LIFECYCLE, "{\"devshard_stream_reset\":false}" },
+        { PERI_STREAM_INTERNAL, "{\"devshard_receipt\":{\"nonce\":7}}" },
+        { PERI_STREAM_INTERNAL, "{\"devshard_meta\":{\"mempool\":[\"AA==\"]}}" },
+        { PERI_STREAM_INTERNAL, "{\"devshard_stream_reset\":false}" },
         { PERI_STREAM_LIFECYCLE,
           "{\"choices\":[{\"text\":\"\",\"index\":0,\"finish_reason\":null}]}" },
         { PERI_STREAM_LIFECYCLE, "{\"choices\":\"content\"}" },
@@ -272,7 +273,7 @@ TEST(stream_reads_the_gonka_networks_own_shapes) {
         bool is_complete;
     } streams[] = {
         { "sse-classic", "lccfud", true },
-        { "sse-devshard-host", "llccfudl", true },
+        { "sse-devshard-host", "ilccfudi", true },
         { "sse-gateway-ok", "lccfud", true },
         { "sse-gateway-host-error", "ed", false },
         { "sse-gateway-midstream-error", "lce", false },

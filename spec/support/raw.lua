@@ -172,7 +172,7 @@ function Raw:take_body(head)
     if bytes then return bytes, true end
     return self.received, false
   end
-  if head.status == nil then return "", true end
+  if head.status == nil or head.status == 204 or head.status == 304 then return "", true end
   local bytes, why = self:take_all()
   return bytes, why == "closed"
 end

@@ -44,6 +44,8 @@ behaviour.names = {
   comments = "a comment before every frame",
   crlf = "lines end with CRLF",
   bytes = "write this many bytes at a time",
+  devshard = "a stream begins with a devshard_receipt and ends, behind [DONE], with a devshard_meta",
+  restart_after = "say devshard_stream_reset, and begin the stream again",
   fail_times = "`status` for this many requests only, then as usual",
 }
 
@@ -54,7 +56,7 @@ local KINDS = {
   status = "status", text = "text", finish_reason = "text", model = "text", message = "text", code = "text",
   type = "text", retry_after = "text",
   stall_after = "after", cut_after = "after", reset_after = "after", eof_after = "after", broken_json_after = "after",
-  error_frame_after = "after",
+  error_frame_after = "after", restart_after = "after",
 }
 
 local function is_count(value, least, most)

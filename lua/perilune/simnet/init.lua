@@ -5,6 +5,7 @@
 --
 -- prints one JSON line for each provider and network, and then serves until POST /sim/quit on any of them.
 local peri = require "perilune"
+local gateway = require "perilune.simnet.gateway"
 local gonka = require "perilune.simnet.gonka"
 local options = require "perilune.simnet.options"
 local provider = require "perilune.simnet.provider"
@@ -73,7 +74,14 @@ local function start_all(wanted, started)
     if not network then return nil, why, code end
     started[1] = network
   end
-  if wanted.gonka and not wanted.providers then return true end
+  for i = 1, wanted.gateway or 0 do
+    local one, why, code = gateway.start {
+      name = "gateway" .. i, models = wanted.models, key = wanted.key, script = wanted.script,
+    }
+    if not one then return nil, why, code end
+    add(started, { one })
+  end
+  if (wanted.gonka or wanted.gateway) and not wanted.providers then return true end
   local providers, why, code = simnet.start(wanted)
   if not providers then return nil, why, code end
   add(started, providers)

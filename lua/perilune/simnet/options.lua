@@ -39,6 +39,7 @@ end
 
 flag("providers", "providers", {}, integer(1, 1000, "a number"))
 flag("gonka", "gonka", {}, integer(1, 500, "a number of hosts"))
+flag("gateway", "gateway", {}, integer(1, 100, "a number of gateways"))
 flag("port", "port", {}, integer(0, PORT_MAX, "a port"))
 flag("key", "key", {}, word "a key without white space")
 flag("model", "models", { is_list = true }, word "a model's name without white space")

@@ -21,6 +21,9 @@ local FOREVER_MS = 86400000
 local JSON = { ["content-type"] = "application/json" }
 local EVENTS = { ["content-type"] = "text/event-stream; charset=utf-8", ["cache-control"] = "no-cache" }
 local DIMENSIONS = 8
+local RECEIPT = json.encode { devshard_receipt = {
+  state_sig = "AA==", state_hash = "AA==", nonce = 7, receipt = "AA==", confirmed_at = 1,
+} }
 local GARBAGE = "\1\2{[<!-- neither -->\255\n\n\0data? no: nothing\n\n"
 
 -- Answers.
@@ -111,10 +114,20 @@ end
 
 local function wait(call, ms) return not ms or ms <= 0 or call.x:wait(ms) end
 
+local function send_role(call, wants_usage)
+  if call.completion.kind ~= "chat" or call.b.no_role then return true end
+  return frame(call, call.completion:chunk({ role = "assistant", content = "" }, wants_usage))
+end
+
 local function send_tokens(call, wants_usage)
   local b, c = call.b, call.completion
   for i, step in ipairs(c.deltas) do
     if strike(call) then return false end
+    if is_due(b.restart_after, call.entry.tokens) and not call.has_restarted then
+      call.has_restarted, call.entry.tokens = true, 0
+      return frame(call, '{"devshard_stream_reset":true}') and send_role(call, wants_usage)
+        and send_tokens(call, wants_usage)
+    end
     if not wait(call, i == 1 and b.first_token_ms or i > 1 and b.token_ms) then return false end
     if not frame(call, c:chunk(step.delta, wants_usage)) then return false end
     call.entry.tokens = call.entry.tokens + step.tokens
@@ -135,14 +148,14 @@ local function stream(call, body)
     strike(call)
     return
   end
-  if c.kind == "chat" and not b.no_role then
-    if not frame(call, c:chunk({ role = "assistant", content = "" }, wants_usage)) then return end
-  end
+  if b.devshard and not frame(call, RECEIPT) then return end
+  if not send_role(call, wants_usage) then return end
   if not send_tokens(call, wants_usage) then return end
   if not b.no_finish then
     if not frame(call, c:chunk(nil, wants_usage)) then return end
     if wants_usage and not frame(call, c:usage_chunk()) then return end
     if not b.no_done and not frame(call, "[DONE]") then return end
+    if b.devshard and not frame(call, '{"devshard_meta":{"mempool":["AAAA"]}}') then return end
   end
   if x:finish() then call.ledger:finish(call.entry, "done") end
 end
