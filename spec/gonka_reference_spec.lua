@@ -1,0 +1,205 @@
+--- What other routers promise for Gonka networks and where they break, item by item: G1 to G19 of the comparison that
+-- this router is measured against. Items that have a specification of their own are only named here:
+--   G3 fresh signatures, G10 damping: gonka_hosts, gonka_examples · G13 proofs: gonka_proof, gonka_lies
+--   G14 what stays over an epoch: gonka, gonka_refresh · G15 status and refresh by order: admin
+local loop = require "spec.support.loop"
+local network = require "spec.support.network"
+local peri = require "perilune"
+local process = require "spec.support.process"
+local provider = require "spec.support.provider"
+local router = require "spec.support.router"
+
+local POLICY = { ["network.lua"] = network.policy }
+local VECTORS = assert(peri.json.decode((assert(process.read "spec/vectors/gonka-vectors.json")), { nulls = false }))
+
+-- What `perilune check` says of one Gonka provider, given as Lua source.
+local function check(entry, environment)
+  local directory = process.directory()
+  local file = assert(io.open(directory .. "/perilune.lua", "w"))
+  file:write(("return { providers = { { id = 'g', network = 'gonka', %s } } }"):format(entry))
+  file:close()
+  local words = {}
+  for name, value in pairs(environment or {}) do words[#words + 1] = process.quote(name .. "=" .. value) end
+  local pipe = assert(io.popen(("env %s %s check --config %s/perilune.lua 2>&1"):format(table.concat(words, " "),
+    process.quote(router.program), directory)))
+  local text = pipe:read "a"
+  return pipe:close() == true, text
+end
+
+local function behind(start, net, options)
+  local r = start({ providers = { net:provider(options) }, policies = { "network.lua" } }, POLICY)
+  net:await(r, "the hosts", function(seen) return seen.count > 0 end)
+  return r
+end
+
+local KEY = ("1"):rep(64)
+local SOURCE = "source = 'http://127.0.0.1:1', private_hosts = true, "
+
+describe("a Gonka network", function()
+  teardown(process.stop_all)
+
+  it("G1: takes keys of 64 digits with or without 0x, refuses impossible ones at once, and repeats none", function()
+    for _, key in ipairs { KEY, "0x" .. KEY } do
+      local ok, text = check(SOURCE .. "private_key = secret 'env:THE_KEY'", { THE_KEY = key })
+      assert.is_true(ok, text)
+    end
+    for _, v in ipairs(VECTORS.invalid_private_keys) do
+      local ok, text = check(SOURCE .. "private_key = secret 'env:THE_KEY'", { THE_KEY = v.hex })
+      assert.same({ v.reason, false }, { v.reason, ok })
+      assert.matches("private_key", text)
+      if #v.hex > 8 then assert.is_nil(text:find(v.hex, 1, true), v.reason) end
+    end
+  end)
+
+  it("G2: derives addresses as the network does", function()
+    for _, v in ipairs(VECTORS.address_vectors) do
+      local pipe = assert(io.popen(("env THE_KEY=%s %s address --key env:THE_KEY"):format(v.private_key_hex,
+        process.quote(router.program))))
+      assert.equal(v.address, pipe:read "l")
+      pipe:close()
+    end
+  end)
+
+  it("G4: says when the payer's address is not the key's", router.test(function(start)
+    local net = network.start { hosts = 1, wallets = 2 }
+    local r = behind(start, net, { private_key = net:secret(1), address = net.accounts[2] })
+    r:chat()
+    assert.equal(net.accounts[2], net:ledger("h1")[1].payer)
+  end))
+
+  it("G5: asks for the epoch's number, not the whole list, while it stays the same", router.test(function(start)
+    local net = network.start { hosts = 1 }
+    local r = behind(start, net)
+    for i = 1, 3 do
+      local before = net:look().reads
+      loop.await("look " .. i, function()
+        r:chat({}, { ["x-order"] = "refresh" })
+        return net:look().reads > before
+      end)
+    end
+    assert.equal(1, #r:log "gonka hosts")
+  end))
+
+  it("G6: refuses endpoints that are none, and those whose address is none",
+    function()
+      local address = VECTORS.address_vectors[1].address
+      local function endpoint(text) return check(("endpoints = { %q }, private_key = '%s'"):format(text, KEY)) end
+      local ok, text = endpoint("http://127.0.0.1:8000/v1;" .. address)
+      assert.is_true(ok, text)
+      for _, wrong in ipairs {
+        "http://127.0.0.1:8000/v1", "http://127.0.0.1:8000/v1;", ";" .. address, "ftp://127.0.0.1;" .. address,
+        "http://127.0.0.1:8000/v1;" .. address:sub(1, -2) .. "q", "http://127.0.0.1:8000/v1;   ",
+      } do
+        ok, text = endpoint(wrong)
+        assert.same({ wrong, false }, { wrong, ok })
+        assert.matches("endpoint", text)
+      end
+    end)
+
+  it("G7: reads files as sources only when that is switched on", function()
+    local FILE = "source = 'file:///tmp/participants.json', private_key = '" .. KEY .. "'"
+    local ok, text = check(FILE)
+    assert.is_false(ok)
+    assert.matches("file_sources", text)
+    ok, text = check(FILE .. ", file_sources = true")
+    assert.is_true(ok, text)
+  end)
+
+  it("G8: counts a host that is listed twice once", router.test(function(start)
+    local net = network.start { hosts = 2 }
+    net:epoch { "h1", "h2", "h1" }
+    local r = behind(start, net)
+    assert.equal(2, net:seen_by(r).count)
+  end))
+
+  it("G9: keeps hosts' names for itself and asks for the client's model", router.test(function(start)
+    local net = network.start { hosts = 1 }
+    local r = behind(start, net, { prefix = "net/" })
+    local answer = r:chat()
+    assert.equal("net/" .. net.addresses.h1, answer.headers["x-perilune-provider"])
+    local entries = net:ledger "h1"
+    assert.equal("m", entries[#entries].model)
+    assert.equal("m", answer.json.model)
+  end))
+
+  it("G11: limits what a host is asked at once", function()
+    local ok, text = check(SOURCE .. "default_max_concurrent = -1, private_key = '" .. KEY .. "'")
+    assert.is_false(ok)
+    assert.matches("default_max_concurrent", text)
+  end)
+
+  it("G12: stands in any tier, behind others or before them", router.test(function(start)
+    local net = network.start { hosts = 1 }
+    local plain = provider.start()
+    for tier, first in pairs { [1] = "gonka:" .. net.addresses.h1, [3] = "plain" } do
+      local r = start({
+        providers = { net:provider { tier = tier }, router.provider("plain", plain, { tier = 2 }) },
+        policies = { "network.lua" },
+      }, POLICY)
+      net:await(r, "the hosts", function(seen) return seen.count > 0 end)
+      for _ = 1, 5 do assert.equal(first, r:chat().headers["x-perilune-provider"]) end
+    end
+  end))
+
+  it("G16, G17: tells policies and the log what changed, not how many there are", router.test(function(start)
+    local net = network.start { hosts = 4 }
+    net:epoch { "h1", "h2", "h3" }
+    local r = start({ providers = { net:provider() }, policies = { "network.lua", "told.lua" } }, {
+      ["network.lua"] = network.policy,
+      ["told.lua"] = [[
+        return { epoch = function(change)
+          require "perilune".log.info("told", { old = change.old, new = change.new, added = #change.added,
+            removed = #change.removed, changed = #change.changed })
+          if change.new == 3 then error "and fails" end
+        end }
+      ]],
+    })
+    net:await(r, "the hosts", function(seen) return seen.count == 3 end)
+    net:epoch({ "h2", "h3", "h4" }, { h3 = 9 })
+    net:await_epoch(r, 3)
+    local lines = r:log "gonka hosts"
+    local line = lines[#lines]
+    assert.same({ 1, 1, 1, 1 }, { math.tointeger(line.kept), math.tointeger(line.changed),
+      math.tointeger(line.added), math.tointeger(line.removed) })
+    local told = loop.await("the word of it", function()
+      local found = r:log "told"
+      return found[#found] and math.tointeger(found[#found].new) == 3 and found[#found]
+    end)
+    assert.same({ 2, 1, 1, 1 }, { math.tointeger(told.old), math.tointeger(told.added), math.tointeger(told.removed),
+      math.tointeger(told.changed) })
+    assert.equal(200, r:chat().status) -- a hook that fails takes nothing with it
+    net:epoch { "h1" }
+    assert.equal(1, net:await_epoch(r, 4).count)
+  end))
+
+  it("G18: names the field in every error of its configuration", function()
+    for entry, field in pairs {
+      ["private_key = '" .. KEY .. "'"] = "source",
+      [SOURCE .. "private_key = 'short'"] = "private_key",
+      ["source = 'ftp://x', private_key = '" .. KEY .. "'"] = "source",
+      [SOURCE .. "refresh_interval = '-1s', private_key = '" .. KEY .. "'"] = "refresh_interval",
+      [SOURCE .. "damping = 'much', private_key = '" .. KEY .. "'"] = "damping",
+      [SOURCE .. "address = 'gonka1x', private_key = '" .. KEY .. "'"] = "address",
+    } do
+      local ok, text = check(entry)
+      assert.is_false(ok, entry)
+      assert.truthy(text:find(field, 1, true), text)
+      assert.matches("perilune%.lua:1", text)
+    end
+  end)
+
+  it("G19: logs what it does by request, and never what was said", router.test(function(start)
+    local net = network.start { hosts = 1 }
+    local r = start({ providers = { net:provider() }, policies = { "network.lua" }, log = { level = "trace" } }, POLICY)
+    net:await(r, "the hosts", function(seen) return seen.count > 0 end)
+    local answer = r:chat { messages = { { role = "user", content = "the canary sings" } } }
+    local id = answer.headers["x-request-id"]
+    loop.await("its line", function()
+      for _, line in ipairs(r:log "request") do
+        if line.request_id == id then return true end
+      end
+    end)
+    assert.is_nil(r.process:stderr():find("canary sings", 1, true))
+    assert.is_nil(r.process:stderr():find("moon pulls", 1, true))
+  end))
+end)
