@@ -213,9 +213,10 @@ local function outcome(case, text, state, release)
   local doc
   doc, message, field, status = gateway.text(text, settings(case, release))
   if not doc then return nil, status, message, field end
-  local model, is_done = type(doc.model) == "string" and words.trim(doc.model) or "", nil
+  local model = type(doc.model) == "string" and words.trim(doc.model) or ""
   if model == "" then model = case.model end
   local whole = setmetatable({ models = state.models or model and served(case) }, { __index = state })
+  local is_done
   status, message, field, is_done = network.after(whole,
     { model = model, stream = doc.stream == true, bytes = #text })
   if status then return nil, status, message, field, is_done end
