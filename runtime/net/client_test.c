@@ -575,3 +575,64 @@ TEST_BOTH_WAYS(a_start_that_memory_runs_out_on_is_an_error_and_leaks_nothing) {
     CHECK(failed > 5);
     bench_close(&b);
 }
+
+/* One answer, with allocations failing as the test has arranged, none of them the provider's. Gives whether it was
+ * whole. */
+static bool answer_without_memory(struct bench *b, struct bare *p, size_t piece,
+                                  const char *answer) {
+    struct seen seen = { .loop = b->loop };
+    struct peri_client_options options = { .is_all_libcurl = is_through_libcurl };
+    struct peri_client *fresh = NULL;
+    while (bare_accept(p)) bare_hang_up(p); /* of runs that ended as soon as they had connected */
+    enum peri_err err = peri_client_new(&fresh, b->loop, &options);
+    if (err == PERI_OK) {
+        err = peri_call_start(&seen.call, fresh, &b->spec, &seen_ops, &seen);
+        CHECK(err == PERI_OK || err == PERI_ENOMEM);
+    }
+    size_t n = strlen(answer), at = 0;
+    seen.body = (struct peri_buf){ .p = __real_malloc(4096), .cap = 4096, .max = 4096 };
+    for (int turn = 0; turn < 1000 && err == PERI_OK && seen.dones == 0; turn++) {
+        peri_loop_step(b->loop, false);
+        if (p->line < 0 && !bare_accept(p)) continue;
+        size_t next = n - at < piece ? n - at : piece;
+        if (next > 0 && send(p->line, answer + at, next, MSG_NOSIGNAL) > 0) at += next;
+    }
+    if (err == PERI_OK) {
+        CHECK_EQ(seen.dones, 1);
+        err = seen.report.err;
+        CHECK(err == PERI_OK || err == PERI_ENOMEM);
+    }
+    if (err == PERI_OK) CHECK_STR(peri_buf_str(&seen.body), "hello");
+    if (seen.dones == 0 && seen.call != NULL) peri_call_cancel(seen.call);
+    bare_hang_up(p);
+    peri_buf_done(&seen.body);
+    peri_client_free(fresh);
+    return err == PERI_OK;
+}
+
+TEST_BOTH_WAYS(an_answer_that_memory_runs_out_on_is_never_taken_for_whole) {
+    static const char *const answers[] = {
+        OK_5,
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        "2\r\nhe\r\n3\r\nllo\r\n0\r\na: b\r\n\r\n",
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+    };
+    struct bench b;
+    struct bare p;
+    bench_open(&b, OK_5);
+    bare_open(&p);
+    b.spec.url = p.url;
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++)
+        for (size_t piece = 1; piece < 1000; piece = piece * 7 + 1) {
+            bool is_whole = false;
+            long failed = 0;
+            TEST_EACH_FAILING_ALLOCATION {
+                is_whole = answer_without_memory(&b, &p, piece, answers[i]);
+                failed += !is_whole;
+            }
+            CHECK(is_whole);
+            CHECK(failed > 7);
+        }
+    bare_close(&p);
+    bench_close(&b);
+}

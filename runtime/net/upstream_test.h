@@ -204,6 +204,53 @@ static void upstream_close(struct upstream *up) {
     peri_url_unref(up->parsed);
 }
 
+/* A provider of bare sockets, to be read from and cut off at moments that a loop would not allow. */
+struct bare {
+    int listener, line; /* -1: none */
+    struct peri_url *url;
+};
+
+__attribute__((unused)) static void bare_open(struct bare *p) {
+    struct sockaddr_in address = { .sin_family = AF_INET };
+    socklen_t size = sizeof address;
+    char text[64];
+    p->line = -1;
+    p->listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (bind(p->listener, (struct sockaddr *)&address, size) != 0 || listen(p->listener, 8) != 0 ||
+        getsockname(p->listener, (struct sockaddr *)&address, &size) != 0)
+        abort();
+    snprintf(text, sizeof text, "http://127.0.0.1:%u/", ntohs(address.sin_port));
+    if (peri_url_parse(&p->url, peri_str_of(text), NULL) != PERI_OK) abort();
+}
+
+/* The next connection, when one waits. */
+__attribute__((unused)) static bool bare_accept(struct bare *p) {
+    p->line = accept(p->listener, NULL, NULL);
+    return p->line >= 0;
+}
+
+__attribute__((unused)) static void bare_say(const struct bare *p, const char *text) {
+    CHECK_EQ(send(p->line, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+}
+
+__attribute__((unused)) static void bare_hang_up(struct bare *p) {
+    if (p->line >= 0) close(p->line);
+    p->line = -1;
+}
+
+__attribute__((unused)) static void bare_reset(struct bare *p) {
+    struct linger now = { .l_onoff = 1 };
+    setsockopt(p->line, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    bare_hang_up(p);
+}
+
+__attribute__((unused)) static void bare_close(struct bare *p) {
+    bare_hang_up(p);
+    close(p->listener);
+    peri_url_unref(p->url);
+}
+
 /* An owner of one call. */
 struct seen {
     struct peri_loop *loop;

@@ -87,11 +87,14 @@ void peri_wire_settle(struct peri_call *call) {
     if (call->wire != NULL) watch(call->wire);
 }
 
-/* Nothing more is read; the call ends when what came is handed over. */
+/* Nothing more is read; the call ends when what came is handed over. What was wrong before stays: an answer that did
+ * not fit into memory has an end, too. */
 static void conclude(struct peri_call *call, enum peri_err err, const char *why) {
     call->is_over = true;
-    call->verdict = err;
-    call->why = why;
+    if (call->verdict == PERI_OK) {
+        call->verdict = err;
+        call->why = why;
+    }
     peri_call_ready(call);
 }
 
@@ -285,7 +288,10 @@ static size_t take_line(struct peri_wire *w, struct peri_str in) {
         return n;
     }
     if (newline == NULL || w->line.n > 0) {
-        if (peri_buf_add(&w->line, line) != PERI_OK) peri_call_out_of_memory(call);
+        if (peri_buf_add(&w->line, line) != PERI_OK) {
+            peri_call_out_of_memory(call);
+            return n;
+        }
         line = peri_buf_str(&w->line);
     }
     if (newline == NULL) return n;
