@@ -51,10 +51,14 @@ static void keep(struct peri_wire *w) {
         close_wire(peri_list_entry(c->aged.next, struct peri_wire, aged));
 }
 
+/* Nothing is to be read for it now. */
+static bool is_held(const struct peri_call *call) {
+    return call->is_over || (call->is_paused && call->has_head);
+}
+
 static void watch(struct peri_wire *w) {
     const struct peri_call *call = w->call;
-    bool is_held = call != NULL && (call->is_over || (call->is_paused && call->has_head));
-    int events = is_held ? 0 : UV_READABLE;
+    int events = call != NULL && is_held(call) ? 0 : UV_READABLE;
     if (call != NULL && !call->is_over && !w->is_write_over) events |= UV_WRITABLE;
     if (!w->is_connected) events = UV_WRITABLE;
     if (events == w->events) return;
@@ -114,8 +118,8 @@ static void send_request(struct peri_wire *w) {
         ssize_t n = sendmsg(w->fd, &message, MSG_NOSIGNAL);
         if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
         if (n < 0) {
-            /* What the provider said before it closed may still be read. */
-            w->is_write_over = true;
+            /* What the provider said before it closed may still be read; that it was no orderly end is not told twice. */
+            w->is_write_over = w->is_broken = true;
             return;
         }
         w->sent += (size_t)n;
@@ -354,7 +358,8 @@ static void take(struct peri_wire *w, struct peri_str in) {
 /* The provider closed (os_error 0) or reset the connection. */
 static void on_end(struct peri_wire *w, int os_error) {
     struct peri_call *call = w->call;
-    bool is_whole = call->has_head && w->reading == PERI_WIRE_TO_END && os_error == 0;
+    bool is_whole =
+        call->has_head && w->reading == PERI_WIRE_TO_END && os_error == 0 && !w->is_broken;
     if (w->was_kept && !w->has_answer)
         replace(w);
     else if (is_whole)
@@ -377,7 +382,6 @@ static void read_answer(struct peri_wire *w) {
 
 static void act(struct peri_wire *w, int status, int events) {
     struct peri_call *call = w->call;
-    if (status < 0) events |= UV_READABLE; /* recv says what it is */
     if (!w->is_connected) {
         int os_error = 0;
         socklen_t size = sizeof os_error;
@@ -387,10 +391,14 @@ static void act(struct peri_wire *w, int status, int events) {
             return;
         }
         on_connected(w);
+    if (status < 0) {
+        events |= UV_READABLE; /* recv says what it is */
+        w->is_write_over = w->is_broken = true;
+    }
         return;
     }
     if ((events & UV_WRITABLE) && !w->is_write_over) send_request(w);
-    if (events & UV_READABLE) read_answer(w);
+    if ((events & UV_READABLE) && !is_held(call)) read_answer(w);
 }
 
 static void on_event(uv_poll_t *poll, int status, int events) {

@@ -30,6 +30,7 @@ struct peri_wire {
     bool was_kept;      /* served a call before this one */
     bool has_answer;    /* a byte of this call's answer came */
     bool is_write_over; /* all is sent, or nothing more can be */
+    bool is_broken;     /* sending met an error: what follows is no orderly end */
     bool must_close;
     enum { PERI_WIRE_HEAD, PERI_WIRE_LENGTH, PERI_WIRE_CHUNKS, PERI_WIRE_TO_END } reading;
     size_t sent; /* of the request's head and body */

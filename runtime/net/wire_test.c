@@ -191,6 +191,61 @@ TEST(an_answer_to_a_head_request_has_no_body_whatever_it_says) {
     bench_close(&b);
 }
 
+static void reset_it(void *arg, struct peri_call *call, int status,
+                     const struct peri_header *headers, size_t count) {
+    (void)call, (void)status, (void)headers, (void)count;
+    bare_reset(arg);
+}
+
+static bool go_on(void *arg, struct peri_call *call, struct peri_str bytes) {
+    (void)arg, (void)call, (void)bytes;
+    return true;
+}
+
+static void ignore_end(void *arg, struct peri_call *call, const struct peri_call_report *report) {
+    (void)arg, (void)call, (void)report;
+}
+
+/* The first to hear of a reset is whoever uses the socket next: when that is the sender, the reader finds an end that
+ * looks like any other. */
+TEST(an_end_that_only_the_sender_saw_as_a_reset_truncates) {
+    static const struct peri_call_ops reset_ops = { reset_it, go_on, ignore_end };
+    static char waste[1 << 20];
+    struct bench b;
+    struct bare early, other;
+    struct peri_call *call;
+    size_t size = 64u << 20;
+    char *body = peri_calloc(1, size);
+    bench_open(&b, OK_5);
+    bare_open(&early);
+    bare_open(&other);
+    struct peri_call_spec spec = b.spec;
+    spec.url = early.url;
+    spec.body = (struct peri_str){ body, size };
+    CHECK_EQ(seen_start(&b.seen, b.client, &spec), PERI_OK);
+    CHECK(bare_accept(&early));
+    bare_say(&early, "HTTP/1.1 200 OK\r\n\r\nhalf");
+    UNTIL(b.loop, b.seen.bodies == 1);
+    spec.url = other.url;
+    spec.body = PERI_STR("");
+    CHECK_EQ(peri_call_start(&call, b.client, &spec, &reset_ops, &early), PERI_OK);
+    CHECK(bare_accept(&other));
+    TURNS(b.loop, 20); /* all that the kernel takes is sent: from now on the sender waits */
+    /* In one turn first the other's answer is handed over, then the sender may go on: to a socket that was reset. */
+    bare_say(&other, OK_5);
+    for (int quiet = 0; quiet < 3;)
+        quiet = recv(early.line, waste, sizeof waste, MSG_DONTWAIT) > 0 ? 0 : quiet + 1;
+    UNTIL(b.loop, b.seen.dones == 1);
+    CHECK_EQ(early.line, -1);
+    CHECK_EQ(b.seen.report.err, PERI_ETRUNCATED);
+    CHECK(b.seen.report.sent_bytes < size);
+    UNTIL(b.loop, peri_client_open_calls(b.client) == 0);
+    bare_close(&early);
+    bare_close(&other);
+    peri_free(body);
+    bench_close(&b);
+}
+
 TEST(names_nobody_uses_are_not_remembered_without_end) {
     struct bench b;
     bench_open(&b, OK_5);
