@@ -350,7 +350,8 @@ enum peri_err peri_call_start(struct peri_call **out, struct peri_client *c,
     if (may_be_plain(c, spec) &&
         (origin = peri_origin_of(c, spec->url, spec->is_restricted)) == NULL)
         return PERI_ENOMEM;
-    bool is_plain = origin != NULL && peri_origin_is_known(c, origin);
+    bool is_plain =
+        origin != NULL && (peri_wire_is_kept(origin) || peri_origin_is_known(c, origin));
     struct peri_call *call = NULL;
     if (is_plain || peri_curl_open(c) == PERI_OK) call = new_call(c, spec, is_plain);
     if (call == NULL) {

@@ -25,12 +25,14 @@ int peri_call_on_connected(void *easy, char *peer, char *own, int peer_port, int
     return CURL_PREREQFUNC_OK;
 }
 
-/* An answer that has no body may be followed by one all the same, and libcurl would not tell. */
+/* An answer that has no body may be followed by one all the same, and libcurl would not tell. And where the next calls
+ * go over wires, a connection of libcurl's would only be kept to be asked for the address when that may have changed. */
 static void settle_reuse(struct peri_call *call) {
     struct peri_client *c = call->client;
     struct peri_easy *e = call->easy;
     int status = call->head.status;
-    bool forbid = status == 204 || status == 304 || e->shape == PERI_EASY_HEAD ||
+    bool is_learnt = call->origin != NULL && peri_origin_is_known(c, call->origin);
+    bool forbid = is_learnt || status == 204 || status == 304 || e->shape == PERI_EASY_HEAD ||
                   c->sockets > c->open_calls + c->options.idle_connections;
     if (forbid == e->forbids_reuse) return;
     curl_easy_setopt(e->easy, CURLOPT_FORBID_REUSE, (long)forbid);

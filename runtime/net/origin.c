@@ -92,8 +92,7 @@ void peri_origin_leave(struct peri_client *c, struct peri_origin *o) {
 }
 
 bool peri_origin_is_known(const struct peri_client *c, const struct peri_origin *o) {
-    return o->is_literal || !peri_list_is_empty(&o->idle) ||
-           peri_loop_now_ms(c->loop) < o->known_until_ms;
+    return o->is_literal || peri_loop_now_ms(c->loop) < o->known_until_ms;
 }
 
 void peri_origin_learn(const struct peri_client *c, struct peri_origin *o, const char *ip,

@@ -26,7 +26,7 @@ struct peri_origin {
 struct peri_origin *peri_origin_of(struct peri_client *c, const struct peri_url *url,
                                    bool is_restricted);
 void peri_origin_leave(struct peri_client *c, struct peri_origin *o);
-/* Whether calls can go there without libcurl. */
+/* Whether its address is: calls can connect there without libcurl. */
 bool peri_origin_is_known(const struct peri_client *c, const struct peri_origin *o);
 /* libcurl reached this numeric address. */
 void peri_origin_learn(const struct peri_client *c, struct peri_origin *o, const char *ip,

@@ -208,32 +208,30 @@ static enum peri_err connect_wire(struct peri_call *call) {
 /* Nothing must have come on it: neither its end nor bytes that nobody asked for. */
 static bool is_alive(const struct peri_wire *w) {
     char byte;
-    return recv(w->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+    return peri_loop_now_ms(w->client->loop) - w->idle_since_ms < KEEP_MS &&
+           recv(w->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }
 
-static struct peri_wire *take_kept(struct peri_call *call) {
-    struct peri_client *c = call->client;
-    struct peri_list *idle = &call->origin->idle;
-    while (!peri_list_is_empty(idle)) {
-        struct peri_wire *w = peri_list_entry(idle->prev, struct peri_wire, in_origin);
-        bool is_fresh = peri_loop_now_ms(c->loop) - w->idle_since_ms < KEEP_MS;
-        if (!is_fresh || !is_alive(w)) {
-            close_wire(w);
-            continue;
-        }
-        peri_list_remove(&w->in_origin);
-        peri_list_remove(&w->aged);
-        c->aged_count--;
-        return w;
+static struct peri_wire *last_kept(const struct peri_origin *o) {
+    return peri_list_entry(o->idle.prev, struct peri_wire, in_origin);
+}
+
+bool peri_wire_is_kept(const struct peri_origin *o) {
+    while (!peri_list_is_empty(&o->idle)) {
+        if (is_alive(last_kept(o))) return true;
+        close_wire(last_kept(o));
     }
-    return NULL;
+    return false;
 }
 
 enum peri_err peri_wire_start(struct peri_call *call) {
     struct peri_client *c = call->client;
     if (c->scratch == NULL && (c->scratch = peri_malloc(SCRATCH_BYTES)) == NULL) return PERI_ENOMEM;
-    struct peri_wire *w = take_kept(call);
-    if (w == NULL) return connect_wire(call);
+    if (peri_list_is_empty(&call->origin->idle)) return connect_wire(call);
+    struct peri_wire *w = last_kept(call->origin);
+    peri_list_remove(&w->in_origin);
+    peri_list_remove(&w->aged);
+    c->aged_count--;
     w->call = call;
     call->wire = w;
     w->sent = 0;
@@ -391,11 +389,11 @@ static void act(struct peri_wire *w, int status, int events) {
             return;
         }
         on_connected(w);
+        return;
+    }
     if (status < 0) {
         events |= UV_READABLE; /* recv says what it is */
         w->is_write_over = w->is_broken = true;
-    }
-        return;
     }
     if ((events & UV_WRITABLE) && !w->is_write_over) send_request(w);
     if ((events & UV_READABLE) && !is_held(call)) read_answer(w);

@@ -4,7 +4,7 @@
  * what we do. Most of that is generality that a plain connection to a known address does not need. So http calls go
  * over wires of ours whenever the address is known, and libcurl keeps what it is good at: TLS, HTTP/2, unix sockets,
  * and names. A name's first call goes through libcurl, which resolves it and tries its addresses; the one that answered
- * is then the name's address for ORIGIN_MS, and calls go there directly.
+ * is then the name's address for a minute, and calls go there directly.
  *
  *   CONNECTING → SENDING and READING → idle in its origin → …          closed from any of them
  *
@@ -39,7 +39,9 @@ struct peri_wire {
     struct peri_buf line; /* the start of one whose end has not come */
 };
 
-/* Send the call over a kept wire or a new one. What fails later than memory ends the call in the next turn.
+/* Whether a kept connection to there still stands; those that do not are closed. Asked just before a start. */
+bool peri_wire_is_kept(const struct peri_origin *o);
+/* Send the call over a kept wire, the last one if any, or a new one. What fails later than memory ends the call in the next turn.
  *   gives   PERI_OK · PERI_ENOMEM */
 PERI_MUST_USE enum peri_err peri_wire_start(struct peri_call *call);
 /* The call needs its wire no longer: it is kept when the answer is whole and it may be, else closed at once. */

@@ -191,6 +191,28 @@ TEST(an_answer_to_a_head_request_has_no_body_whatever_it_says) {
     bench_close(&b);
 }
 
+TEST(a_name_is_asked_for_again_when_its_connection_was_idle_too_long) {
+    struct bench b;
+    bench_open(&b, OK_5);
+    struct peri_url *u = name_of(&b.up);
+    b.spec.url = u;
+    lookups = 0;
+    bench_run(&b);
+    bench_run(&b);
+    CHECK(!went_through_libcurl(&b));
+    for (int i = 2; i < 5; i++) {
+        peri_loop_advance(b.loop, 120000);
+        bench_run(&b);
+        CHECK(went_through_libcurl(&b));
+        bench_run(&b);
+        CHECK(!went_through_libcurl(&b));
+    }
+    /* What libcurl connected to learn the address is not kept. */
+    CHECK_EQ(b.up.accepts - b.up.gone, 1);
+    peri_url_unref(u);
+    bench_close(&b);
+}
+
 static void reset_it(void *arg, struct peri_call *call, int status,
                      const struct peri_header *headers, size_t count) {
     (void)call, (void)status, (void)headers, (void)count;
