@@ -21,7 +21,8 @@ static bool set_address(struct peri_addr *out, const char *ip, unsigned port) {
         out->sa.in4.sin_family = AF_INET;
         out->sa.in4.sin_port = htons((uint16_t)port);
         out->n = sizeof out->sa.in4;
-    } else if (inet_pton(AF_INET6, ip, &out->sa.in6.sin6_addr) == 1) {
+    } else if (inet_pton(AF_INET6, ip, &out->sa.in6.sin6_addr) == 1 &&
+               !IN6_IS_ADDR_LINKLOCAL(&out->sa.in6.sin6_addr)) { /* its zone is not in the text */
         out->sa.in6.sin6_family = AF_INET6;
         out->sa.in6.sin6_port = htons((uint16_t)port);
         out->n = sizeof out->sa.in6;

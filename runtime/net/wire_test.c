@@ -213,6 +213,20 @@ TEST(a_name_is_asked_for_again_when_its_connection_was_idle_too_long) {
     bench_close(&b);
 }
 
+/* fe80::1 on one network is not fe80::1 on another, and which one is meant is not in the address. */
+TEST(an_address_that_needs_a_zone_is_libcurls) {
+    struct bench b;
+    bench_open(&b, OK_5);
+    struct peri_url *u;
+    CHECK_EQ(peri_url_parse(&u, PERI_STR("http://[fe80::1%25lo]:9/"), NULL), PERI_OK);
+    b.spec.url = u;
+    CHECK_EQ(seen_start(&b.seen, b.client, &b.spec), PERI_OK);
+    CHECK_EQ(peri_client_multis(b.client), 1);
+    peri_call_cancel(b.seen.call);
+    peri_url_unref(u);
+    bench_close(&b);
+}
+
 static void reset_it(void *arg, struct peri_call *call, int status,
                      const struct peri_header *headers, size_t count) {
     (void)call, (void)status, (void)headers, (void)count;
