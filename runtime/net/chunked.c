@@ -5,8 +5,9 @@
 #include "net/http.h"
 
 #define DIGITS_MAX 16 /* of a chunk's size: 64 bits */
-#define EXTENSIONS_MAX                                                                             \
-    16384 /* bytes in all chunks: they cost the sender nothing and us everything */
+/* Bytes in all chunks of a request: they cost the sender nothing and us everything. Of an answer in one chunk: a long
+ * stream has many, and its sender was chosen. */
+#define EXTENSIONS_MAX 16384
 
 enum {
     SIZE,
@@ -27,8 +28,8 @@ enum {
 static const char bad_size[] = "a chunk's size is malformed";
 static const char bad_extension[] = "a chunk's extension is malformed";
 
-void peri_chunked_init(struct peri_chunked *c, bool pads_sizes) {
-    *c = (struct peri_chunked){ .state = SIZE, .pads_sizes = pads_sizes };
+void peri_chunked_init(struct peri_chunked *c, bool is_answer) {
+    *c = (struct peri_chunked){ .state = SIZE, .is_answer = is_answer };
 }
 
 static int digit_value(char c) {
@@ -42,7 +43,7 @@ static void end_of_size(struct peri_chunked *c, char got, const char *why) {
         c->state = SIZE_LF;
     else if (got == ';' && c->digits > 0)
         c->state = EXT_START;
-    else if ((got == ' ' || got == '\t') && c->digits > 0 && c->pads_sizes && why == bad_size &&
+    else if ((got == ' ' || got == '\t') && c->digits > 0 && c->is_answer && why == bad_size &&
              ++c->overhead <= EXTENSIONS_MAX)
         c->state = PADDING;
     else
@@ -90,6 +91,7 @@ static void begin_chunk(struct peri_chunked *c, char got) {
     c->left = c->size;
     c->size = 0;
     c->digits = 0;
+    if (c->is_answer) c->overhead = 0;
     if (got != '\n')
         c->why = bad_size;
     else if (c->left == 0)

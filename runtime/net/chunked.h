@@ -15,14 +15,14 @@ struct peri_chunked {
     uint64_t left;     /* data missing of this chunk; 0 in framing */
     uint64_t size;     /* the digits so far */
     const char *why;   /* what was malformed, static text; NULL while nothing is */
-    uint32_t overhead; /* bytes in extensions so far */
+    uint32_t overhead; /* bytes in extensions so far, of an answer in this chunk's */
     uint8_t state, digits;
     bool is_trailer; /* the last chunk's line is through */
-    bool pads_sizes; /* spaces behind a size pass: old servers write them at a fixed width */
+    bool is_answer;  /* spaces behind a size pass: old servers write them at a fixed width */
 };
 
-/* In place. `pads_sizes` is for answers only: nobody's request is written so. */
-void peri_chunked_init(struct peri_chunked *c, bool pads_sizes);
+/* In place. */
+void peri_chunked_init(struct peri_chunked *c, bool is_answer);
 
 /* Take framing up to and with the first run of data.
  *   data    a view into `in`, maybe empty; c->left says what is missing of its chunk behind it

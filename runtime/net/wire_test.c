@@ -227,6 +227,22 @@ TEST(an_address_that_needs_a_zone_is_libcurls) {
     bench_close(&b);
 }
 
+TEST(padding_is_counted_by_the_chunk) {
+    struct peri_buf answer;
+    struct bench b;
+    peri_buf_init(&answer, 0);
+    peri_buf_add(&answer, PERI_STR("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"));
+    for (int i = 0; i < 9000; i++) peri_buf_add(&answer, PERI_STR("1   \r\nx\r\n"));
+    peri_buf_add(&answer, PERI_STR("0\r\n\r\n"));
+    peri_buf_add_char(&answer, '\0');
+    bench_open(&b, answer.p);
+    bench_run(&b);
+    CHECK_EQ(b.seen.report.err, PERI_OK);
+    CHECK_EQ(b.seen.body.n, 9000);
+    bench_close(&b);
+    peri_buf_done(&answer);
+}
+
 static void reset_it(void *arg, struct peri_call *call, int status,
                      const struct peri_header *headers, size_t count) {
     (void)call, (void)status, (void)headers, (void)count;
