@@ -129,13 +129,13 @@ describe("the refresh of a Gonka network", function()
     net:steer("node", { delay_ms = 700 })
     local before = asked()
     net:seen_by(r, "refresh")
-    loop.await("its last step", function() return asked() == before + 3 end)
+    loop.await("its last step", function() return asked() == before + 4 end)
     net:epoch { "h1", "h2" }
     for _ = 1, 3 do net:seen_by(r, "refresh") end
     net:steer("node", {})
     loop.await("the second epoch", function() return net:seen_by(r).epoch == 2 end)
     loop.delay(0.3)
-    assert.equal(before + 6, asked()) -- three orders, one more refresh
+    assert.equal(before + 8, asked()) -- three orders, one more refresh
   end))
 
   it("takes changes inside an epoch, too", router.test(function(start)
@@ -391,7 +391,7 @@ describe("a host that lacks a model it is listed with", function()
     assert(refused >= 3)
     loop.await("the new list", function() return r:chat({ model = "other" }).status == 200 end)
     loop.delay(0.3)
-    assert.equal(before + 3, asked())
+    assert.equal(before + 4, asked())
   end))
 
   it("has the network looked at when the clock is what it refuses", router.test(function(start)
@@ -413,6 +413,43 @@ describe("a host that lacks a model it is listed with", function()
     assert(r:chat().status >= 500)
     loop.delay(0.3)
     assert.equal(reads, net:look().reads)
+  end))
+end)
+
+describe("a node that has another called in its place", function()
+  teardown(process.stop_all)
+
+  -- h1 is the source, and h2 serves without being in the epoch.
+  local function begin(start, options)
+    local net = network.start {}
+    net:epoch { "h1", "h3" }
+    options.source = ("http://127.0.0.1:%d"):format(net.ports.h1)
+    local function place(name) return ("http://127.0.0.1:%d/v1"):format(net.ports[name]) end
+    return net, place, function() return behind(start, { net:provider(options) }) end
+  end
+
+  it("is not called itself; requests are signed for the other", router.test(function(start)
+    local net, place, router_of = begin(start, {})
+    net:host("h1", { delegates = { [place "h2"] = net.addresses.h2 } })
+    local r = router_of()
+    local seen = net:await(r, "the hosts", some)
+    assert.truthy(seen.hosts.h2 and seen.hosts.h3)
+    assert.equal(2, seen.count)
+    net:host("h3", { default = "status=500" })
+    for _ = 1, 3 do assert.equal("h2", net:answerer(r:chat())) end
+    net:host("h1", { delegates = {} })
+    net:await(r, "its own name again", function(now) return now.hosts.h1 and not now.hosts.h2 end)
+  end))
+
+  it("is called itself when what it says will not do", router.test(function(start)
+    local net, place, router_of = begin(start, {})
+    net:host("h1", { delegates = {
+      [place("h2"):gsub("//", "//user@")] = net.addresses.h2, [place "h2"] = "gonka1nobody",
+      ["ftp://127.0.0.1"] = net.addresses.h2, ["http://[::1"] = net.addresses.h2, [place "h3"] = net.addresses.h3,
+    } })
+    local seen = net:await(router_of(), "the hosts", some)
+    assert.truthy(seen.hosts.h1 and seen.hosts.h3)
+    assert.equal(2, seen.count)
   end))
 end)
 

@@ -263,14 +263,18 @@ enum peri_err peri_gonka_params_read(struct peri_gonka_params *out, struct peri_
 }
 
 enum peri_err peri_gonka_delegates_read(const struct peri_gonka_delegate **out, size_t *count,
-                                        struct peri_arena *a, struct peri_str text,
-                                        struct peri_fault *fault) {
+                                        struct peri_str *node, struct peri_arena *a,
+                                        struct peri_str text, struct peri_fault *fault) {
     struct peri_json *j = NULL;
+    *node = (struct peri_str){ NULL, 0 };
     *out = NULL;
     *count = 0;
     enum peri_err err = parse(&j, text, "identity", fault);
     if (err != PERI_OK) return err;
-    uint32_t map = PERI_GONKA_GET(j, PERI_GONKA_GET(j, peri_json_root(j), "data"), "delegate_ta");
+    uint32_t data = PERI_GONKA_GET(j, peri_json_root(j), "data");
+    uint32_t map = PERI_GONKA_GET(j, data, "delegate_ta");
+    *node = peri_arena_dup(a, peri_gonka_text(j, data, "address", a));
+    if (node->p == NULL) err = PERI_ENOMEM;
     size_t room = peri_json_kind(j, map) == PERI_JSON_OBJECT ? peri_json_count(j, map) : 0;
     struct peri_gonka_delegate *list = NULL;
     if (room > PERI_GONKA_LIST_MAX) err = PERI_ETOOBIG;
@@ -289,4 +293,36 @@ enum peri_err peri_gonka_delegates_read(const struct peri_gonka_delegate **out, 
     peri_json_free(j);
     *out = list;
     return err;
+}
+
+static struct peri_gonka_participant *find_account(struct peri_gonka_set *set,
+                                                   struct peri_str address) {
+    for (size_t i = 0; i < set->count; i++)
+        if (peri_str_eq_nocase(set->participants[i].address, address)) return &set->participants[i];
+    return NULL;
+}
+
+static bool will_do(struct peri_gonka_set *set, const struct peri_gonka_delegate *d,
+                    bool allows_private) {
+    struct peri_str url;
+    enum peri_gonka_url_verdict verdict = peri_gonka_url(&url, &set->arena, d->url);
+    return (verdict == PERI_GONKA_URL_OK ||
+            (verdict == PERI_GONKA_URL_PRIVATE && allows_private)) &&
+           peri_address_is_gonka(d->address) && find_account(set, d->address) == NULL;
+}
+
+bool peri_gonka_delegate_apply(struct peri_gonka_set *set, struct peri_str node,
+                               const struct peri_gonka_delegate *list, size_t count,
+                               bool allows_private) {
+    struct peri_gonka_participant *p = node.n > 0 ? find_account(set, node) : NULL;
+    for (size_t i = 0; p != NULL && i < count; i++) {
+        if (!will_do(set, &list[i], allows_private)) continue;
+        struct peri_str url = peri_arena_dup(&set->arena, list[i].url);
+        struct peri_str address = peri_arena_dup(&set->arena, list[i].address);
+        if (url.p == NULL || address.p == NULL) return false;
+        p->told_url = url;
+        p->address = address;
+        return true;
+    }
+    return false;
 }

@@ -61,15 +61,28 @@ struct peri_gonka_delegate {
     struct peri_str url, address;
 };
 
-/* The delegates of `GET {node}/v1/identity`, member `data.delegate_ta` ({url: address}). Requests that go to a
- * delegate's URL are signed for the delegate's address, as nodes check the signature against their own.
- * Both texts are the node's say: judge them with peri_gonka_url and peri_address_is_gonka.
+/* The delegates of `GET {node}` PERI_GONKA_IDENTITY_PATH, member `data.delegate_ta` ({url: address}).
  *
- *   a       takes the texts
- *   gives   PERI_OK (also with none) · PERI_EMALFORMED · PERI_ETOOBIG · PERI_ENOMEM */
+ *   node     out: the node's own account, `data.address`; empty when it does not say
+ *   a        takes the texts
+ *   gives    PERI_OK (also with none) · PERI_EMALFORMED · PERI_ETOOBIG · PERI_ENOMEM */
 PERI_MUST_USE enum peri_err peri_gonka_delegates_read(const struct peri_gonka_delegate **out,
-                                                      size_t *count, struct peri_arena *a,
-                                                      struct peri_str text,
+                                                      size_t *count, struct peri_str *node,
+                                                      struct peri_arena *a, struct peri_str text,
                                                       struct peri_fault *fault);
+
+#define PERI_GONKA_IDENTITY_PATH "/v1/identity"
+
+/* Put the first delegate that will do in the node's place: its URL and its account, with the node's models and weight.
+ * Requests are then signed for the delegate's account, because nodes check signatures against their own; the official
+ * client signs for the node that delegated, which the delegate's check refuses.
+ * Both texts are the node's say. A URL that is none, or leads into a private network, an account that is none of Gonka's
+ * and one that is in the set anyway will not do; everything else is judged when the rules are applied.
+ *
+ *   set      not yet judged
+ *   gives    false: nothing was changed: no such node in the set, no delegate that will do, or no memory */
+bool peri_gonka_delegate_apply(struct peri_gonka_set *set, struct peri_str node,
+                               const struct peri_gonka_delegate *list, size_t count,
+                               bool allows_private);
 
 #endif

@@ -44,6 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
     struct peri_gonka_epoch epoch;
     const struct peri_gonka_delegate *delegates;
     struct peri_arena a;
+    struct peri_str node;
     size_t count;
     bool applies;
     peri_arena_init(&a, 0);
@@ -60,7 +61,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
         peri_bug("a window has an end, and outside of one there is none");
     if (peri_gonka_set_of_endpoints(&set, &text, 1, &fault) == PERI_OK) judge(set, n);
     (void)!peri_gonka_params_read(&params, &a, text, &fault);
-    (void)!peri_gonka_delegates_read(&delegates, &count, &a, text, &fault);
+    if (peri_gonka_delegates_read(&delegates, &count, &node, &a, text, &fault) == PERI_OK &&
+        peri_gonka_set_read(&set, text, &fault) == PERI_OK) {
+        (void)peri_gonka_delegate_apply(set, node, delegates, count, false);
+        judge(set, n);
+    }
     peri_arena_done(&a);
     return 0;
 }

@@ -197,9 +197,10 @@ TEST(params_are_read_where_they_stand) {
 TEST(delegates_are_read_when_there_are_any) {
     struct peri_arena a;
     const struct peri_gonka_delegate *d;
+    struct peri_str node;
     size_t n;
     peri_arena_init(&a, 0);
-    CHECK_EQ(peri_gonka_delegates_read(&d, &n, &a,
+    CHECK_EQ(peri_gonka_delegates_read(&d, &n, &node, &a,
                                        PERI_STR("{\"data\":{\"address\":\"x\",\"delegate_ta\":{"
                                                 "\"http://1.2.3.4:8000\":\"" A1
                                                 "\",\"http://5\":7}},\"signature\":\"s\"}"),
@@ -208,10 +209,51 @@ TEST(delegates_are_read_when_there_are_any) {
     CHECK_EQ(n, 1);
     CHECK_STR(d[0].url, "http://1.2.3.4:8000");
     CHECK_STR(d[0].address, A1);
-    CHECK_EQ(peri_gonka_delegates_read(&d, &n, &a, PERI_STR("{\"data\":{}}"), NULL), PERI_OK);
+    CHECK_STR(node, "x");
+    CHECK_EQ(peri_gonka_delegates_read(&d, &n, &node, &a, PERI_STR("{\"data\":{}}"), NULL),
+             PERI_OK);
     CHECK_EQ(n, 0);
-    CHECK_EQ(peri_gonka_delegates_read(&d, &n, &a, PERI_STR("oops"), NULL), PERI_EMALFORMED);
+    CHECK_EQ(peri_gonka_delegates_read(&d, &n, &node, &a, PERI_STR("oops"), NULL), PERI_EMALFORMED);
     peri_arena_done(&a);
+}
+
+TEST(discovery_puts_a_delegate_in_the_nodes_place) {
+    static const struct peri_gonka_delegate bad[] = {
+        { PERI_STR_INIT("gopher://5.6.7.8"), PERI_STR_INIT(A2) },
+        { PERI_STR_INIT("http://user@5.6.7.8"), PERI_STR_INIT(A2) },
+        { PERI_STR_INIT("http://169.254.169.254"), PERI_STR_INIT(A2) },
+        { PERI_STR_INIT("http://10.0.0.1:8000"), PERI_STR_INIT(A2) },
+        { PERI_STR_INIT("http://5.6.7.8"), PERI_STR_INIT("gonka1nobody") },
+        { PERI_STR_INIT("http://5.6.7.8"), PERI_STR_INIT(A1) }, /* it is there anyway */
+    };
+    const size_t bad_count = sizeof bad / sizeof *bad;
+    const struct peri_gonka_delegate list[] = {
+        bad[0], bad[4], { PERI_STR_INIT("http://5.6.7.8:8000/v1"), PERI_STR_INIT(A2) }
+    };
+    struct peri_gonka_set *set =
+        read_text("{\"active_participants\":{\"participants\":[{\"index\":\"" A1
+                  "\",\"inference_url\":\"http://1.2.3.4\",\"weight\":7,"
+                  "\"models\":[\"m\"]}]}}");
+    const struct peri_gonka_participant *p = set->participants;
+    CHECK(!peri_gonka_delegate_apply(set, PERI_STR(A1), bad, bad_count, false));
+    CHECK(!peri_gonka_delegate_apply(set, PERI_STR(A2), list, 3, false)); /* no such node */
+    CHECK(!peri_gonka_delegate_apply(set, PERI_STR(""), list, 3, false));
+    CHECK(!peri_gonka_delegate_apply(set, PERI_STR(A1), list, 0, false));
+    CHECK_STR(p->address, A1);
+    CHECK_STR(p->told_url, "http://1.2.3.4");
+    CHECK(peri_gonka_delegate_apply(set, PERI_STR(A1), list, 3, false));
+    CHECK_EQ(peri_gonka_set_apply(set, &(struct peri_gonka_rules){ 0 }), PERI_OK);
+    CHECK_EQ(set->usable_count, 1);
+    CHECK_STR(p->address, A2);
+    CHECK_STR(p->url, "http://5.6.7.8:8000");
+    CHECK_EQ(p->told_weight, 7);
+    CHECK_STR(p->models[0].id, "m");
+    peri_gonka_set_free(set);
+    set = read_text("{\"active_participants\":{\"participants\":[{\"index\":\"" A1
+                    "\",\"inference_url\":\"http://1.2.3.4\"}]}}");
+    CHECK(
+        peri_gonka_delegate_apply(set, PERI_STR(A1), bad, bad_count, true)); /* one's own network */
+    peri_gonka_set_free(set);
 }
 
 TEST(discovery_survives_failing_allocations) {

@@ -7,11 +7,12 @@
  * points to: the wallets, and the host's address.
  *
  * States of a refresh: idle → phase (…/epochs/latest) → clock (only when the answer's time is far from ours: the newest
- * block's time must bear it out before signatures follow it, gonka_skew.h) → participants (…/epochs/current/participants) →
- * commit (only with proofs) → params (the chain's allow-list) → preserved (only while proofs are computed: who goes on
- * serving) → idle. The participants are left out while the epoch is the one in force, except now and then. A failure on
- * the way ends it, and the next source's turn comes after a pause that doubles up to the refresh interval; params and
- * preserved may fail, what is known without them holds then.
+ * block's time must bear it out before signatures follow it, gonka_skew.h) → participants
+ * (…/epochs/current/participants) → commit (only with proofs) → params (the chain's allow-list) → identity (not with
+ * proofs: whom the source has called in its place) → preserved (only while proofs are computed: who goes on serving) →
+ * idle. The steps from participants to identity are left out while the epoch is the one in force, except now and then. A
+ * failure on the way ends it, and the next source's turn comes after a pause that doubles up to the refresh interval;
+ * clock, params, identity and preserved may fail, what is known without them holds then.
  */
 #ifndef PERI_CORE_GONKA_NETWORK_H
 #define PERI_CORE_GONKA_NETWORK_H

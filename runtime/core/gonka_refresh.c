@@ -173,6 +173,34 @@ static void conclude(struct peri_gonka_network *n) {
         install(n, 0);
 }
 
+static void take_delegate(struct peri_gonka_network *n, struct peri_str identity) {
+    struct peri_arena a;
+    struct peri_str node;
+    size_t count;
+    const struct peri_gonka_delegate *list;
+    peri_arena_init(&a, SMALL_MAX * 4);
+    if (peri_gonka_delegates_read(&list, &count, &node, &a, identity, NULL) == PERI_OK &&
+        count > 0 &&
+        !peri_gonka_delegate_apply(n->next, node, list, count, n->options->may_use_private_hosts))
+        peri_log_say(n->env.log, PERI_LOG_DEBUG, "gonka: no delegate of %s can be used", n->base);
+    peri_arena_done(&a);
+}
+
+static void on_identity(void *arg, const struct peri_fetched *got) {
+    struct peri_gonka_network *n = arg;
+    char why[200];
+    if (is_good(n, got, why)) take_delegate(n, got->body);
+    conclude(n);
+}
+
+/* Whom the source itself has called in its place. Nothing of it is proven. */
+static void ask_identity(struct peri_gonka_network *n) {
+    if (n->options->verify_proofs)
+        conclude(n);
+    else
+        get(n, PERI_GONKA_IDENTITY_PATH, SMALL_MAX, on_identity);
+}
+
 static void on_params(void *arg, const struct peri_fetched *got) {
     struct peri_gonka_network *n = arg;
     char why[200];
@@ -190,7 +218,7 @@ static void on_params(void *arg, const struct peri_fetched *got) {
         /* What was known of the allow-list still holds; a node without the endpoint has no list. */
         peri_arena_done(&fresh);
     }
-    conclude(n);
+    ask_identity(n);
 }
 
 static void ask_params(struct peri_gonka_network *n) {

@@ -16,10 +16,12 @@
 --     slots, snapshot: where the chain says who goes on serving while proofs are computed, both true;
 --     params: see gonka_chain.lua, and scheme
 --   POST /sim/account { address=, balance=, published= }  change one, or with public_key (hexadecimal) open one
---   POST /sim/host { name=, default=, queue=, down=, capacity=, models=, weight=, preserved=, url=, machine= }
+--   POST /sim/host { name=, default=, queue=, down=, capacity=, models=, weight=, preserved=, url=, machine=,
+--                    delegates= }
 --     preserved: true, or the models it goes on serving while it computes proofs;
 --     down: true closes it, false opens it again at the same port
---     machine: { count = 0 }, or { status = 400, message = } as its model server answers
+--     machine: { count = 0 }, or { status = 400, message = } as its model server answers;
+--     delegates: whom its identity has called in its place, { url = address }
 --   POST /sim/node { status=, delay_ms=, date= }          what the node itself fails with, how slow it is, and what its
 --                                                         clock says; none: nothing, not at all, the right thing
 --   POST /sim/quit

@@ -194,6 +194,7 @@ commands.host = {
     preserved = { "true, false or a list of models", function(value)
       return type(value) == "boolean" or type(value) == "table" and each(value, is_text)
     end }, url = TEXT, machine = MACHINE,
+    delegates = { "addresses by URL", function(value) return type(value) == "table" end },
   },
   needs = { "name" },
   run = function(network, wanted)
@@ -211,6 +212,7 @@ commands.host = {
     if wanted.preserved ~= nil then one.is_preserved = wanted.preserved end
     if wanted.models then one:serve(wanted.models) end
     one.machine = wanted.machine or one.machine
+    one.delegates = wanted.delegates or one.delegates
     one.weight, one.told_url = wanted.weight or one.weight, wanted.url or one.told_url
     local list = network.chain.current.members
     for i, member in ipairs(list) do

@@ -79,6 +79,7 @@ local READS = {
   [BASE .. "params"] = function(chain) return chain:parameters() end,
   ["/v1/identity"] = function(chain, node)
     local data = { address = node.address, block = chain.height, timestamp = rfc3339(chain:block_time()) }
+    data.delegate_ta = node.delegates
     return { data = data, signature = "" }
   end,
 }
