@@ -121,11 +121,7 @@ describe("the refresh of a Gonka network", function()
     local r = behind(start, { net:provider() })
     net:await(r, "the hosts", some)
     local function asked() return net:look().reads end
-    loop.await("rest", function()
-      local reads = asked()
-      loop.delay(0.2)
-      return asked() == reads
-    end)
+    net:rest()
     net:steer("node", { delay_ms = 700 })
     local before = asked()
     net:seen_by(r, "refresh")
@@ -336,6 +332,7 @@ describe("a machine whose clock is minutes off", function()
     local net = network.start { hosts = 1 }
     local r = behind(start, { net:provider() })
     net:await(r, "the hosts", some)
+    net:rest()
     net:steer("chain", { clock_offset = 600 })
     assert(r:chat().status >= 500)
     local line = r:log("gonka node refused")[1]
@@ -343,6 +340,7 @@ describe("a machine whose clock is minutes off", function()
     assert.equal("resync_clock", line.action)
     assert.matches("clock is behind", line.remedy)
     await_log(r, "this machine's clock is 60")
+    net:rest()
     net:steer("chain", { clock_offset = 0 })
     assert(r:chat().status >= 500)
     assert.equal("gonka_stamp_in_future", r:log("gonka node refused")[2].code)
@@ -356,6 +354,7 @@ describe("a host that lacks a model it is listed with", function()
     local net = network.start { hosts = 2, models = { "m", "n" } }
     local r = behind(start, { net:provider() })
     net:await(r, "the hosts", some)
+    net:rest()
     net:steer("node", { status = 500 }) -- nobody says that anything has changed
     net:host("h2", { queue = { { status = 404, message = "model not found" } } })
     for _ = 1, 20 do assert.equal("h1", net:answerer(r:chat())) end
@@ -378,11 +377,7 @@ describe("a host that lacks a model it is listed with", function()
     local r = behind(start, { net:provider() })
     net:await(r, "the hosts", some)
     local function asked() return net:look().reads end
-    loop.await("rest", function()
-      local reads = asked()
-      loop.delay(0.2)
-      return asked() == reads
-    end)
+    net:rest()
     local before = asked()
     for i = 1, 5 do net:host("h" .. i, { models = { "other" } }) end
     assert(r:chat().status >= 500) -- the hosts are asked in turn, each refuses
@@ -398,6 +393,7 @@ describe("a host that lacks a model it is listed with", function()
     local net = network.start { hosts = 2 }
     local r = behind(start, { net:provider() })
     net:await(r, "the hosts", some)
+    net:rest()
     net:steer("chain", { clock_offset = 600 })
     assert(r:chat().status >= 500)
     await_log(r, "this machine's clock is 60")

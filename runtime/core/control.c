@@ -172,7 +172,9 @@ static void on_changed(void *arg, struct peri_gonka_network *n, const struct per
                        const struct peri_gonka_set *before, const struct peri_gonka_set *after) {
     struct peri_control *c = arg;
     if (!c->is_running) return; /* the first fleet is about to be built anyway */
-    if (renew(c) && diff->count > 0)
+    bool is_news = before == NULL || before->epoch != after->epoch ||
+                   diff->counts[PERI_GONKA_KEPT] != diff->count;
+    if (renew(c) && is_news)
         peri_runtime_tell_epoch(c->runtime, peri_gonka_network_provider(n)->id, diff, before,
                                 after);
 }

@@ -65,6 +65,15 @@ function Network:host(name, wanted)
   return self:steer("host", wanted)
 end
 
+--- Until nobody asks the node any more: orders to refresh are kept, so the last one may come late.
+function Network:rest()
+  loop.await("rest", function()
+    local reads = self:look().reads
+    loop.delay(0.25)
+    return self:look().reads == reads
+  end)
+end
+
 function Network:look() return self.node:ask("GET", "/sim/network").json end
 
 --- What a host was asked, in order.
