@@ -133,7 +133,9 @@ struct peri_event {
     const struct peri_attempt *attempt; /* whose answer it belongs to */
 };
 
-enum peri_verdict { PERI_KEEP, PERI_DROP, PERI_REPLACE };
+/* PERI_BREAK: what should be sent instead could not be made (it is too large, memory ran out), and what came must not
+ * be sent as it is. The client sees an answer that failed. */
+enum peri_verdict { PERI_KEEP, PERI_DROP, PERI_REPLACE, PERI_BREAK };
 
 /* What changed in a network. Addresses; the lists are good until the callback returns. */
 struct peri_epoch_change {
@@ -154,7 +156,8 @@ struct peri_policy_ops {
      * whole frames with their blank lines. */
     enum peri_verdict (*event)(void *self, struct peri_request *r, const struct peri_event *e,
                                struct peri_buf *out);
-    /* The whole JSON answer of a request that is not streamed. With PERI_REPLACE, `out` holds the new text. */
+    /* The whole JSON answer of a request that is not streamed. With PERI_REPLACE, `out` holds the new text;
+     * PERI_DROP is as PERI_KEEP. */
     enum peri_verdict (*answer)(void *self, struct peri_request *r, struct peri_str json,
                                 struct peri_buf *out);
     /* The request is over; may not wait. */

@@ -355,6 +355,46 @@ describe("the relay", function()
     assert.is_nil(body:find("[DONE]", 1, true))
   end, 120))
 
+  local GROWN = {
+    ["edit.lua"] = [[
+      local function grow(choice, name)
+        if not choice or not choice[name] then return end
+        if choice[name].secret then choice[name].secret, choice[name].content = nil, ("y"):rep(3 * 1024 * 1024) end
+      end
+      return {
+        event = function(_, event) grow(event.json and event.json.choices and event.json.choices[1], "delta") end,
+        answer = function(_, answer) grow(answer.body.choices[1], "message") end,
+      }
+    ]],
+  }
+
+  it("breaks a stream off rather than send an event that could not be edited", router.test(function(start)
+    local p = provider.start(provider.stream { frames.role .. frames.token "a"
+      .. 'data: {"choices":[{"index":0,"delta":{"content":"x","secret":"shh"}}]}\n\n' .. frames.token "b"
+      .. frames.finish() .. frames.done })
+    local r = start({
+      providers = { router.provider("a", p) }, policies = { "./edit.lua" }, policy = { budget = "10s" },
+    }, GROWN)
+    local answer = r:stream()
+    assert.equal("a", answer.stream.text)
+    assert.is_false(answer.stream.done)
+    assert.equal("upstream_oversize", answer.stream.error.code)
+    assert.is_nil(answer.body:find("shh", 1, true))
+  end))
+
+  it("refuses a whole answer that could not be edited", router.test(function(start)
+    local p = provider.start(provider.reply(200,
+      '{"choices":[{"index":0,"message":{"role":"assistant","content":"x","secret":"shh"},"finish_reason":"stop"}]}'))
+    local r = start({
+      providers = { router.provider("a", p) }, policies = { "./edit.lua" }, policy = { budget = "10s" },
+      limits = { answer_bytes = "1MiB" },
+    }, GROWN)
+    local answer = r:chat()
+    assert.equal(502, answer.status)
+    assert.matches("answer_bytes", answer.json.error.message, 1, true)
+    assert.is_nil(answer.body:find("shh", 1, true))
+  end))
+
   it("sends each frame on at once", router.test(function(start)
     local release = {}
     local r = start { providers = { router.provider("a", provider.start(provider.stream {

@@ -87,6 +87,10 @@ static void send_event(struct peri_attempt *a, struct run *run,
             peri_buf_add(&a->held, peri_buf_str(&out));
         break;
     case PERI_DROP: flush_run(a, run); break;
+    case PERI_BREAK:
+        flush_run(a, run);
+        a->is_lossy = true; /* nothing more of it is put: `feed` tells */
+        break;
     }
     peri_buf_done(&out);
 }

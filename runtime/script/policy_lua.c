@@ -285,7 +285,7 @@ static enum peri_verdict on_event(void *self, struct peri_request *r,
             peri_buf_add(out, data);
             verdict = data.p != NULL && peri_buf_add(out, PERI_STR("\n\n")) == PERI_OK
                           ? PERI_REPLACE
-                          : PERI_KEEP;
+                          : PERI_BREAK; /* what was taken out of it must not go on */
             peri_buf_done(&text);
         }
     }
@@ -299,11 +299,11 @@ static enum peri_verdict on_answer(void *self, struct peri_request *r, struct pe
     struct visit v = { self, r, PERI_ON_ANSWER, &a, r->serving->candidate.provider };
     if (!is_asked_for(&v)) return PERI_KEEP;
     if (peri_json_parse(&a.json, json, NULL, NULL) != PERI_OK) return PERI_KEEP;
-    enum peri_err err = visit(v, visit_answer);
-    bool is_new =
-        err == PERI_OK && peri_json_is_edited(a.json) && peri_json_text(a.json, out).p != NULL;
+    enum peri_verdict verdict = PERI_KEEP;
+    if (visit(v, visit_answer) == PERI_OK && peri_json_is_edited(a.json))
+        verdict = peri_json_text(a.json, out).p != NULL ? PERI_REPLACE : PERI_BREAK;
     peri_json_free(a.json);
-    return is_new ? PERI_REPLACE : PERI_KEEP;
+    return verdict;
 }
 
 static void on_done(void *self, struct peri_request *r, const struct peri_outcome *outcome) {
