@@ -3,7 +3,7 @@
  *
  * libcurl's cost grows with the transfers open on one multi handle (23 µs a request with none open, 250 µs with
  * 5,000), so a client owns many small multis, filled first to last with at most 32 busy transfers each, every one
- * with its own deadline: 22 µs whatever is open. Easy handles are pooled, connections reused.
+ * with its own deadline: 22 µs whatever is open. Connections are reused, and easy handles where libcurl can bear it.
  *
  * A call: peri_call_start → on_head once → on_body any number of times → on_done exactly once. Callbacks run
  * from the loop only: never before peri_call_start returns, never inside another peri_call_* call, so every one

@@ -69,6 +69,7 @@ struct peri_client {
     uv_idle_t *soon; /* runs while something is ready or due */
     struct peri_authorities authorities;
     bool may_use_target; /* peri_call_target_is_safe */
+    bool may_reuse_handles;
     bool is_soon, is_pumping;
     unsigned depth;            /* callbacks of owners under way */
     bool is_doomed;            /* freed by one of them: goes when the last has returned */

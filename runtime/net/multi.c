@@ -55,9 +55,16 @@ enum peri_err peri_easy_take(struct peri_easy **out, struct peri_client *c) {
     return PERI_OK;
 }
 
+/* From 7.83 until 8.1.1 a folded line at the front of a head makes libcurl reallocate a line of the answer before, which
+ * it has freed (curl issue 11101): a provider could do with us as it likes. A new handle had no answer before. */
+static bool may_reuse_handles(void) {
+    unsigned version = curl_version_info(CURLVERSION_NOW)->version_num;
+    return version < 0x075300 || version >= 0x080101;
+}
+
 void peri_easy_give(struct peri_client *c, struct peri_easy *e) {
     e->call = NULL;
-    if (c->pool_count >= POOL_MAX) {
+    if (!c->may_reuse_handles || c->pool_count >= POOL_MAX) {
         peri_easy_free(e);
         return;
     }
@@ -215,6 +222,7 @@ enum peri_err peri_curl_open(struct peri_client *c) {
     c->multis = multis;
     c->authorities = peri_authorities_find();
     c->may_use_target = peri_call_target_is_safe();
+    c->may_reuse_handles = may_reuse_handles();
     return PERI_OK;
 }
 
