@@ -21,12 +21,14 @@ static enum peri_err take_status(struct peri_answer_head *h, struct peri_str lin
     struct peri_str rest = line, version = { NULL, 0 };
     peri_str_cut(&version, &rest, ' ');
     bool is_http1 = version.n == 8 && peri_str_has_prefix(version, PERI_STR("HTTP/1.")) &&
-                    is_digit(version.p[7]);
+                    (version.p[7] == '0' || version.p[7] == '1');
     if (!is_http1 && !peri_str_eq(version, PERI_STR("HTTP/2")))
         return refuse(h, PERI_EPROTO, "the answer does not start with an HTTP version");
     if (rest.n < 3 || rest.p[0] < '1' || rest.p[0] > '9' || !is_digit(rest.p[1]) ||
         !is_digit(rest.p[2]) || (rest.n > 3 && rest.p[3] != ' '))
         return refuse(h, PERI_EPROTO, "the answer has no three-digit status");
+    if (!peri_http_is_value(rest))
+        return refuse(h, PERI_EPROTO, "the answer's status line has a control character");
     peri_buf_clear(&h->lines);
     h->line_count = 0;
     h->length = 0;
@@ -59,22 +61,34 @@ static enum peri_err take_framing(struct peri_answer_head *h, struct peri_str na
     return PERI_OK;
 }
 
-static enum peri_err take_header(struct peri_answer_head *h, struct peri_str line) {
-    struct peri_str value = line, name;
+static enum peri_err split(struct peri_answer_head *h, struct peri_str *name,
+                           struct peri_str *value, struct peri_str line) {
     ptrdiff_t colon = peri_str_find_char(line, ':');
     if (colon < 0) return refuse(h, PERI_EPROTO, "a header line of the answer has no colon");
-    name = (struct peri_str){ line.p, (size_t)colon };
-    value = peri_str_trim(peri_str_from(line, (size_t)colon + 1));
-    if (!peri_http_is_token(name))
+    *name = (struct peri_str){ line.p, (size_t)colon };
+    *value = peri_str_trim(peri_str_from(line, (size_t)colon + 1));
+    if (!peri_http_is_token(*name))
         return refuse(h, PERI_EPROTO, "a header name of the answer is not a token");
-    if (!peri_http_is_value(value))
+    if (!peri_http_is_value(*value))
         return refuse(h, PERI_EPROTO, "a header value of the answer has a control character");
+    return PERI_OK;
+}
+
+static enum peri_err take_header(struct peri_answer_head *h, struct peri_str line) {
+    struct peri_str value, name;
+    enum peri_err err = split(h, &name, &value, line);
+    if (err != PERI_OK) return err;
     if (++h->line_count > PERI_ANSWER_LINES_MAX)
         return refuse(h, PERI_ETOOBIG, "the answer has too many header lines");
     peri_buf_add(&h->lines, line);
     peri_buf_add_char(&h->lines, '\n');
     if (h->lines.err != PERI_OK) return h->lines.err;
     return take_framing(h, name, value);
+}
+
+static enum peri_err take_trailer(struct peri_answer_head *h, struct peri_str line) {
+    struct peri_str value, name;
+    return line.n == 0 ? PERI_OK : split(h, &name, &value, line);
 }
 
 static enum peri_err take_end(struct peri_answer_head *h) {
@@ -98,9 +112,9 @@ enum peri_err peri_answer_head_line(struct peri_answer_head *h, struct peri_str 
     h->taken += line.n;
     if (h->taken > max_bytes)
         return refuse(h, PERI_ETOOBIG, "the answer's head is larger than its limit");
-    if (h->is_complete) return PERI_OK;
     if (line.n > 0 && line.p[line.n - 1] == '\n') line.n--;
     if (line.n > 0 && line.p[line.n - 1] == '\r') line.n--;
+    if (h->is_complete) return take_trailer(h, line);
     if (h->status == 0) return take_status(h, line);
     return line.n == 0 ? take_end(h) : take_header(h, line);
 }

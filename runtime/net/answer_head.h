@@ -19,7 +19,7 @@ struct peri_answer_head {
     size_t taken;          /* bytes of all lines, interim answers and trailers too */
     int status;            /* of the head being read; 0 before its first line */
     unsigned line_count, interim_count;
-    bool is_complete; /* lines after this are trailers and are dropped */
+    bool is_complete; /* lines after this are trailers: checked and dropped */
     uint64_t length;  /* with has_length */
     bool has_length, is_chunked, is_http1_0, is_http1_1, is_closing;
 };
