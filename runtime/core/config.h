@@ -74,6 +74,7 @@ struct peri_config_gonka {
     bool verifies_signatures;   /* each one before it is sent */
     bool may_read_files;        /* sources may be file:// (development) */
     bool may_use_private_hosts; /* hosts in private networks may be called (test networks) */
+    struct peri_secret epoch_webhook, epoch_webhook_key; /* a URL; a bearer key. Empty: none */
 };
 
 /* network_options of a provider with network "0g": `sources` are chain RPC URLs, `endpoints` provider

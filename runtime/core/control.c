@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "core/admin.h"
 #include "core/catalog.h"
+#include "core/epoch_webhook.h"
 #include "core/runtime.h"
 #include "crypto/selftest.h"
 
@@ -20,6 +21,7 @@ struct peri_control {
     struct peri_client *client;
     struct peri_log log;
     struct peri_gonka_network *networks[NETWORKS_MAX];
+    struct peri_epoch_webhook *webhooks[NETWORKS_MAX]; /* NULL: nobody is told but policies */
     size_t count;
     struct peri_catalog **catalogs; /* by provider of the configuration; NULL: it is not asked */
     size_t catalog_count;           /* of those that are */
@@ -174,9 +176,11 @@ static void on_changed(void *arg, struct peri_gonka_network *n, const struct per
     if (!c->is_running) return; /* the first fleet is about to be built anyway */
     bool is_news = before == NULL || before->epoch != after->epoch ||
                    diff->counts[PERI_GONKA_KEPT] != diff->count;
-    if (renew(c) && is_news)
-        peri_runtime_tell_epoch(c->runtime, peri_gonka_network_provider(n)->id, diff, before,
-                                after);
+    if (!renew(c) || !is_news) return;
+    peri_runtime_tell_epoch(c->runtime, peri_gonka_network_provider(n)->id, diff, before, after);
+    for (size_t i = 0; i < c->count; i++)
+        if (c->networks[i] == n && c->webhooks[i] != NULL)
+            peri_epoch_webhook_tell(c->webhooks[i], diff, before, after);
 }
 
 static void on_models(void *arg) { renew(arg); }
@@ -221,6 +225,9 @@ static enum peri_err make_networks(struct peri_control *c, struct peri_fault *fa
                                   .state_dir = c->config->state_dir,
                                   .changed = on_changed,
                                   .arg = c };
+    struct peri_epoch_webhook_env webhook_env = {
+        .loop = c->loop, .client = c->client, .log = &c->log, .clock = c->runtime->clock
+    };
     for (size_t i = 0; i < c->config->provider_count; i++) {
         const struct peri_config_provider *p = &c->config->providers[i];
         if (!peri_str_eq(p->network, PERI_STR("gonka"))) continue;
@@ -230,7 +237,8 @@ static enum peri_err make_networks(struct peri_control *c, struct peri_fault *fa
         enum peri_err err =
             peri_gonka_network_new(&c->networks[c->count], c->config, p, &env, fault);
         if (err != PERI_OK) return err;
-        c->count++;
+        err = peri_epoch_webhook_new(&c->webhooks[c->count++], p, &webhook_env);
+        if (err != PERI_OK) return err;
     }
     return PERI_OK;
 }
@@ -283,6 +291,7 @@ void peri_control_free(struct peri_control *c) {
     }
     peri_admin_close(c->admin);
     for (size_t i = 0; i < c->count; i++) {
+        peri_epoch_webhook_free(c->webhooks[i]);
         peri_gonka_network_close(c->networks[i]);
         peri_gonka_network_unref(c->networks[i]);
     }

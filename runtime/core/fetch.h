@@ -1,4 +1,4 @@
-/* One GET, its whole body in memory: for discovery and probes, on the control thread. */
+/* One call, its whole answer in memory: for discovery, lists and webhooks, on the control thread. */
 #ifndef PERI_CORE_FETCH_H
 #define PERI_CORE_FETCH_H
 
@@ -24,7 +24,7 @@ peri_fetch_start(struct peri_fetch **out, struct peri_client *client, struct per
                  uint64_t timeout_ms, size_t max_bytes,
                  void (*done)(void *arg, const struct peri_fetched *got), void *arg,
                  struct peri_fault *fault);
-/* The same for a GET that is made as `spec` says, with headers, certificates and the rest.
+/* A call that is made as `spec` says, with method, headers, certificates and the rest; its body must stay until the end.
  *   gives   PERI_OK · PERI_EINVAL · PERI_ENOMEM · PERI_EFULL */
 PERI_MUST_USE enum peri_err peri_fetch_call(struct peri_fetch **out, struct peri_client *client,
                                             const struct peri_call_spec *spec, size_t max_bytes,

@@ -2,7 +2,9 @@
 #include <stdio.h>
 
 #include "core/options_reader.h"
+#include "core/secret_zone.h"
 #include "crypto/address.h"
+#include "net/url.h"
 
 bool peri_option_is_id(struct peri_str id) {
     for (size_t i = 0; i < id.n; i++) {
@@ -54,6 +56,24 @@ void peri_read_tags(struct peri_reader *r, const struct peri_option *o,
     }
     *(struct peri_str *)(void *)((char *)at + o->at) = joined;
     peri_reader_note_str(r, node, joined);
+}
+
+/* Often the URL alone is what its receiver knows senders by: it is kept as a secret, but may be written out. */
+void peri_read_webhook(struct peri_reader *r, const struct peri_option *o,
+                       const struct peri_node *node, void *at) {
+    struct peri_secret *out = (void *)((char *)at + o->at);
+    struct peri_url *url = NULL;
+    if (node->kind != PERI_NODE_STRING) {
+        if (!peri_reader_secret(r, node, out)) return;
+    } else if (peri_secret_zone_dup(r->config->secrets, out, node->text) != PERI_OK) {
+        r->err = PERI_ENOMEM;
+        return;
+    }
+    if (peri_url_parse(&url, (struct peri_str){ out->p, out->n }, NULL) != PERI_OK)
+        peri_reader_fault(r, node,
+                          "must be a URL that starts with http:// or https:// (not shown here)");
+    peri_url_unref(url);
+    peri_reader_note_secret(r, node);
 }
 
 /* ---- endpoints ---- */
@@ -249,6 +269,12 @@ static void check_network(struct peri_reader *r, const struct peri_node *node,
     if (p->prefix.p != NULL && !peri_option_is_id(p->prefix))
         peri_reader_fault(r, peri_node_get(node, PERI_STR("prefix")),
                           "has a bad 'prefix': must be %s", PERI_OPTION_ID_EXPECTED);
+    const struct peri_node *webhook_key = peri_node_get(node, PERI_STR("epoch_webhook_key"));
+    if (webhook_key != NULL && peri_node_get(node, PERI_STR("epoch_webhook")) == NULL)
+        peri_reader_fault(
+            r, webhook_key,
+            "has an 'epoch_webhook_key' without 'epoch_webhook': expected the URL that it "
+            "is sent to");
     check_addresses(r, node, "address", &p->gonka.address, 1);
     check_addresses(r, node, "allow", p->gonka.allow, p->gonka.allow_count);
     check_addresses(r, node, "deny", p->gonka.deny, p->gonka.deny_count);

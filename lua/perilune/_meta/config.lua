@@ -120,6 +120,8 @@ function include(path) end
 ---@field verify_signatures? boolean Check each signature before it is sent, against faults of the machine: a faulty one can tell a stranger the key. A signature costs two and a half times as much then. Default: false.
 ---@field file_sources? boolean Sources may be files, too: "file:///path/participants.json", as a node answers them. For development: nothing but the file says who is called. Default: false.
 ---@field private_hosts? boolean Call hosts in private networks, too: for test networks. Default: false.
+---@field epoch_webhook? string|perilune.secret URL that is told, by a POST of JSON, of each change of the network's epoch or hosts. It may lead anywhere, and is not shown.
+---@field epoch_webhook_key? string|perilune.secret Bearer key sent with it.
 ---@field chain_id? integer Of the chain; 0: the RPC is asked. Default: 0.
 ---@field ledger? string Address of the ledger contract; by chain id when not given.
 ---@field inference? string Address of the inference contract; by chain id when not given.
