@@ -54,5 +54,6 @@ uint64_t peri_gonka_skew_now_ns(const struct peri_gonka_skew *s, const struct pe
 }
 
 int64_t peri_gonka_skew_applied(const struct peri_gonka_skew *s, const struct peri_clock *clock) {
-    return (int64_t)peri_gonka_skew_now_ns(s, clock) - (int64_t)peri_clock_wall_ns(clock);
+    int64_t ahead = atomic_load_explicit(&s->ahead_ns, memory_order_relaxed);
+    return ahead == 0 ? 0 : monotonic_ns(clock) + ahead - (int64_t)peri_clock_wall_ns(clock);
 }
