@@ -76,10 +76,12 @@ static bool state_path(const struct peri_gonka_network *n, char *path) {
     return length > 0 && length < PATH_BYTES;
 }
 
-void peri_gonka_keep(struct peri_gonka_network *n, struct peri_str document) {
+void peri_gonka_keep(struct peri_gonka_network *n) {
     char path[PATH_BYTES];
     struct peri_fault fault;
-    if (state_path(n, path) && peri_file_replace(peri_str_of(path), document, &fault) != PERI_OK)
+    struct peri_str document = peri_buf_str(&n->document);
+    if (document.n > 0 && state_path(n, path) &&
+        peri_file_replace(peri_str_of(path), document, &fault) != PERI_OK)
         peri_log_say(n->env.log, PERI_LOG_WARN, "gonka: the host list can not be kept: %s",
                      fault.text);
 }

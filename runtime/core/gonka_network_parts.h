@@ -49,7 +49,7 @@ struct peri_gonka_network {
     struct peri_gonka_follow *follow;   /* under way */
     struct peri_gonka_trusted *trusted; /* how far the chain was followed; NULL: not begun */
     char base[1024];                    /* the present source, without /v1 */
-    struct peri_buf document;           /* that waits for the commit it is proven with */
+    struct peri_buf document;           /* what `next` was read from, until it is in force */
     struct peri_arena arena;            /* of the chain's parameters */
     struct peri_str *agents;
     size_t agent_count;
@@ -64,8 +64,8 @@ void peri_gonka_judge(struct peri_gonka_network *n, struct peri_gonka_set *set, 
  *           set is still the caller's */
 PERI_MUST_USE enum peri_err peri_gonka_put_in_force(struct peri_gonka_network *n,
                                                     struct peri_gonka_set *set);
-/* On disk, for the next start. */
-void peri_gonka_keep(struct peri_gonka_network *n, struct peri_str document);
+/* n->document on disk, for the next start; when there is none, nothing. */
+void peri_gonka_keep(struct peri_gonka_network *n);
 /* Put what is known without a network in force. */
 enum peri_err peri_gonka_refresh_begin(struct peri_gonka_network *n);
 void peri_gonka_refresh_due(void *arg);

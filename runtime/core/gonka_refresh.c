@@ -41,6 +41,7 @@ static void plan(struct peri_gonka_network *n, uint64_t ms) {
 static void fail(struct peri_gonka_network *n, const char *what, const char *why) {
     peri_gonka_set_free(n->next);
     n->next = NULL;
+    peri_buf_done(&n->document);
     n->failures++;
     n->status.failures++;
     struct peri_str source = n->provider->sources[n->source];
@@ -128,9 +129,11 @@ static void install(struct peri_gonka_network *n, int64_t preserved) {
     struct peri_gonka_set *set = n->next;
     n->next = NULL;
     enum peri_err err = peri_gonka_put_in_force(n, set);
-    if (err == PERI_OK) n->preserved = preserved;
     if (err == PERI_OK) {
+        n->preserved = preserved;
         n->checked = 0;
+        peri_gonka_keep(n);
+        peri_buf_done(&n->document);
         succeed(n);
         return;
     }
@@ -250,10 +253,9 @@ static bool is_over(const struct peri_gonka_network *n, const struct peri_gonka_
     return true;
 }
 
-static void take_document(struct peri_gonka_network *n, struct peri_str document,
-                          struct peri_str commit) {
+static void take_document(struct peri_gonka_network *n, struct peri_str commit) {
     struct peri_fault fault = { .text = "" };
-    enum peri_err err = read_document(n, document, commit, &fault);
+    enum peri_err err = read_document(n, peri_buf_str(&n->document), commit, &fault);
     if (err != PERI_OK) {
         fail(n, n->options->verify_proofs ? "proof" : "participants",
              fault.text[0] != '\0' ? fault.text : peri_err_text(err));
@@ -265,7 +267,6 @@ static void take_document(struct peri_gonka_network *n, struct peri_str document
         fail(n, "participants", fault.text);
         return;
     }
-    peri_gonka_keep(n, document);
     ask_params(n);
 }
 
@@ -274,13 +275,7 @@ static void on_commit(void *arg, const struct peri_fetched *got) {
     struct peri_gonka_network *n = arg;
     char why[200];
     bool has_commit = is_good(n, got, why);
-    take_document(n, peri_buf_str(&n->document), has_commit ? got->body : PERI_STR(""));
-    peri_buf_done(&n->document);
-}
-
-static void drop_document(struct peri_gonka_network *n, const char *what, const char *why) {
-    peri_buf_done(&n->document);
-    fail(n, what, why);
+    take_document(n, has_commit ? got->body : PERI_STR(""));
 }
 
 static void on_followed(void *arg, enum peri_err err, struct peri_gonka_trusted *trusted,
@@ -288,15 +283,14 @@ static void on_followed(void *arg, enum peri_err err, struct peri_gonka_trusted 
     struct peri_gonka_network *n = arg;
     n->follow = NULL;
     if (err != PERI_OK) {
-        drop_document(n, "following the chain", why[0] != '\0' ? why : peri_err_text(err));
+        fail(n, "following the chain", why[0] != '\0' ? why : peri_err_text(err));
         return;
     }
     peri_gonka_trusted_free(n->trusted);
     n->trusted = trusted;
     peri_log_say(n->env.log, PERI_LOG_INFO, "gonka: the chain was followed to block %lld",
                  (long long)trusted->height);
-    take_document(n, peri_buf_str(&n->document), commit);
-    peri_buf_done(&n->document);
+    take_document(n, commit);
 }
 
 /* From the block that is trusted to the one whose header carries the record's app hash. */
@@ -313,21 +307,18 @@ static void follow(struct peri_gonka_network *n, int64_t target) {
     if (err == PERI_OK) err = peri_gonka_follow_start(&n->follow, &walk, on_followed, n, &fault);
     if (err == PERI_OK) return;
     n->follow = NULL;
-    drop_document(n, "following the chain",
-                  fault.text[0] != '\0' ? fault.text : peri_err_text(err));
+    fail(n, "following the chain", fault.text[0] != '\0' ? fault.text : peri_err_text(err));
 }
 
 /* What the proof leads to: the block after the one that wrote the record. */
-static void ask_anchor(struct peri_gonka_network *n, struct peri_str document) {
+static void ask_anchor(struct peri_gonka_network *n) {
     struct peri_gonka_set *set;
     struct peri_fault fault = { .text = "" };
-    enum peri_err err = peri_gonka_set_read(&set, document, &fault);
+    enum peri_err err = peri_gonka_set_read(&set, peri_buf_str(&n->document), &fault);
     int64_t height = err == PERI_OK ? set->created_height + 1 : 0;
     if (err == PERI_OK) peri_gonka_set_free(set);
-    peri_buf_init(&n->document, PERI_GONKA_DOCUMENT_MAX);
-    if (err == PERI_OK) err = peri_buf_add(&n->document, document);
     if (err != PERI_OK) {
-        drop_document(n, "participants", fault.text[0] != '\0' ? fault.text : peri_err_text(err));
+        fail(n, "participants", fault.text[0] != '\0' ? fault.text : peri_err_text(err));
     } else if (n->options->trust_height > 0 &&
                (n->trusted == NULL || n->trusted->height != height)) {
         follow(n, height);
@@ -341,12 +332,18 @@ static void ask_anchor(struct peri_gonka_network *n, struct peri_str document) {
 static void on_participants(void *arg, const struct peri_fetched *got) {
     struct peri_gonka_network *n = arg;
     char why[200];
-    if (!is_good(n, got, why))
+    if (!is_good(n, got, why)) {
         fail(n, "participants", why);
+        return;
+    }
+    peri_buf_init(&n->document, PERI_GONKA_DOCUMENT_MAX);
+    enum peri_err err = peri_buf_add(&n->document, got->body);
+    if (err != PERI_OK)
+        fail(n, "participants", peri_err_text(err));
     else if (n->options->verify_proofs)
-        ask_anchor(n, got->body);
+        ask_anchor(n);
     else
-        take_document(n, got->body, PERI_STR(""));
+        take_document(n, PERI_STR(""));
 }
 
 static void ask_participants(struct peri_gonka_network *n) {
@@ -467,6 +464,7 @@ void peri_gonka_refresh_due(void *arg) {
 void peri_gonka_network_start(struct peri_gonka_network *n) {
     if (n->provider->source_count == 0) return;
     n->is_running = n->options->is_refreshing;
+    n->checked = CHECKS_MAX; /* what was kept says nothing of the chain's allow-list */
     peri_gonka_refresh_due(n);
 }
 

@@ -1,0 +1,78 @@
+--- What a router knows of a Gonka network and keeps: on disk for the next start, in memory over a reload.
+local loop = require "spec.support.loop"
+local network = require "spec.support.network"
+local process = require "spec.support.process"
+local router = require "spec.support.router"
+
+local POLICY = { ["network.lua"] = network.policy }
+
+local function configuration(providers, more)
+  local config = {
+    listen = "127.0.0.1:0", workers = 1, seed = 1, log = { level = "debug" }, providers = providers,
+    policies = { "network.lua" }, queue = { discovery = "300ms" },
+  }
+  for name, value in pairs(more or {}) do config[name] = value end
+  return config
+end
+
+local function some(seen) return seen.count > 0 end
+
+local function has_said(r, text)
+  for _, line in ipairs(r:log()) do
+    if line.msg:find(text, 1, true) then return line end
+  end
+  return false
+end
+
+local function await_log(r, text)
+  return loop.await("'" .. text .. "' in the log", function() return has_said(r, text) end)
+end
+
+describe("the list of hosts kept on disk", function()
+  teardown(process.stop_all)
+
+  it("is held against the chain's allow-list at once when a router starts with it", router.test(function(start)
+    local net = network.start {}
+    local config = configuration({ net:provider { refresh_interval = "1h" } }, { state_dir = process.directory() })
+    net:steer("chain", { allowed = { "h1" } })
+    for _ = 1, 2 do
+      local r = start(config, POLICY)
+      local seen = loop.await("the allow-list", function()
+        local now = net:seen_by(r)
+        return now.count == 1 and now
+      end)
+      assert.truthy(seen.hosts.h1)
+      r:stop()
+    end
+  end))
+
+  it("is not replaced by one of which no host can be used", router.test(function(start)
+    local net = network.start {}
+    local config = configuration({ net:provider() }, { state_dir = process.directory() })
+    local r = start(config, POLICY)
+    net:await(r, "the hosts", some)
+    for _, name in ipairs { "h1", "h2", "h3" } do net:host(name, { url = "gopher://nobody" }) end
+    net:epoch()
+    net:seen_by(r, "refresh")
+    await_log(r, "not one of them is usable")
+    assert.equal(200, r:chat().status)
+    r:stop()
+    net:steer("node", { status = 503 })
+    r = start(config, POLICY)
+    assert.equal(200, r:chat().status)
+    assert.equal(3, net:seen_by(r).count)
+  end))
+end)
+
+describe("a clock that agrees with the network's", function()
+  teardown(process.stop_all)
+
+  it("is not spoken of", router.test(function(start)
+    local net = network.start {}
+    local r = start(configuration { net:provider() }, POLICY)
+    net:await(r, "the hosts", some)
+    net:epoch { "h1" }
+    net:await_epoch(r, 2)
+    assert.is_false(has_said(r, "clock"))
+  end))
+end)
