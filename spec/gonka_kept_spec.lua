@@ -64,6 +64,64 @@ describe("the list of hosts kept on disk", function()
   end))
 end)
 
+describe("a reload while no source answers", function()
+  teardown(process.stop_all)
+
+  -- A router that knows the hosts, whose sources have gone down; `change(provider)` gives its new configuration.
+  local function reload(start, net, before, change)
+    local r = start(configuration { net:provider(before) }, POLICY)
+    net:await(r, "the hosts", some)
+    net:steer("node", { status = 503 })
+    local config = configuration { change(net:provider(before)) }
+    r:configure(config)
+    r.process:signal "HUP"
+    await_log(r, "reloaded")
+    return r
+  end
+
+  it("keeps the hosts, by the rules of the new configuration", router.test(function(start)
+    local net = network.start {}
+    local r = reload(start, net, {}, function(p)
+      p.deny, p.sources, p.source = { net.addresses.h2 }, { "http://127.0.0.1:1", net.url }, nil
+      return p
+    end)
+    local seen = net:seen_by(r)
+    assert.same({ 2, 1 }, { seen.count, seen.epoch })
+    assert.is_nil(seen.hosts.h2)
+    assert.equal(200, r:chat().status)
+    net:steer("node", {})
+    net:epoch { "h1" }
+    assert.equal(1, net:await_epoch(r, 2).count)
+  end))
+
+  it("keeps none of another network's hosts", router.test(function(start)
+    local net = network.start {}
+    local r = reload(start, net, {}, function(p)
+      p.source = "http://127.0.0.1:1"
+      return p
+    end)
+    assert.equal(0, net:seen_by(r).count)
+  end))
+
+  it("keeps no hosts without proof once proofs are asked for", router.test(function(start)
+    local net = network.start {}
+    local r = reload(start, net, {}, function(p)
+      p.verify_proofs, p.trust_chain, p.trust_block = true, "gonka-simnet", ("0"):rep(64)
+      return p
+    end)
+    assert.equal(0, net:seen_by(r).count)
+  end))
+
+  it("keeps to the list of agents that the network told", router.test(function(start)
+    local net = network.start {}
+    net:steer("chain", { allowed = { "h1", "h3" } })
+    local r = reload(start, net, {}, function(p) return p end)
+    local seen = net:seen_by(r)
+    assert.equal(2, seen.count)
+    assert.is_nil(seen.hosts.h2)
+  end))
+end)
+
 describe("a clock that agrees with the network's", function()
   teardown(process.stop_all)
 

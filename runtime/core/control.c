@@ -282,13 +282,25 @@ enum peri_err peri_control_new(struct peri_control **out, struct peri_runtime *r
 
 static void stop(void *arg) { peri_loop_stop(((struct peri_control *)arg)->loop); }
 
+static void halt(struct peri_control *c) {
+    if (!c->is_running) return;
+    while (peri_loop_post(c->loop, stop, c) != PERI_OK) {}
+    pthread_join(c->thread, NULL);
+    c->is_running = false;
+}
+
+bool peri_control_take_over(struct peri_control *c, struct peri_control *old) {
+    bool has_any = false;
+    halt(old);
+    for (size_t i = 0; i < c->count; i++)
+        for (size_t k = 0; k < old->count; k++)
+            has_any |= peri_gonka_network_inherit(c->networks[i], old->networks[k]);
+    return has_any;
+}
+
 void peri_control_free(struct peri_control *c) {
     if (c == NULL) return;
-    if (c->is_running) {
-        while (peri_loop_post(c->loop, stop, c) != PERI_OK) {}
-        pthread_join(c->thread, NULL);
-        c->is_running = false;
-    }
+    halt(c);
     peri_admin_close(c->admin);
     for (size_t i = 0; i < c->count; i++) {
         peri_epoch_webhook_free(c->webhooks[i]);

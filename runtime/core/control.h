@@ -17,6 +17,12 @@ PERI_MUST_USE enum peri_err peri_control_new(struct peri_control **out, struct p
 /* Stops its thread first. Takes NULL. */
 void peri_control_free(struct peri_control *c);
 
+/* Go on where another one was, before the thread is started: what it knew of the networks that stay is in force here, held
+ * against this configuration's rules.
+ *   old      its thread is stopped for good; still to be freed
+ *   gives    true: something was taken over, and a fleet made before lacks it */
+PERI_MUST_USE bool peri_control_take_over(struct peri_control *c, struct peri_control *old);
+
 /* Start the thread: from now on networks and lists are refreshed. */
 PERI_MUST_USE enum peri_err peri_control_start(struct peri_control *c, struct peri_fault *fault);
 /* Any thread that can not lose c meanwhile (peri_runtime_refresh_networks): refresh every network now.

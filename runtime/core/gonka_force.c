@@ -117,3 +117,62 @@ enum peri_err peri_gonka_refresh_begin(struct peri_gonka_network *n) {
                ? PERI_OK
                : err; /* deny lists may take them all: that is the operator's word */
 }
+
+/* ---- Over a reload ---- */
+
+static bool is_followed(const struct peri_config_provider *p, struct peri_str source) {
+    for (size_t i = 0; i < p->source_count; i++)
+        if (peri_str_eq(p->sources[i], source)) return true;
+    return false;
+}
+
+static bool is_same_network(const struct peri_config_provider *a,
+                            const struct peri_config_provider *b) {
+    if (!peri_str_eq(a->id, b->id)) return false;
+    for (size_t i = 0; i < a->source_count; i++)
+        if (is_followed(b, a->sources[i])) return true;
+    return false;
+}
+
+static bool is_same_trust(const struct peri_config_gonka *a, const struct peri_config_gonka *b) {
+    return a->verify_proofs && b->verify_proofs && a->trust_height == b->trust_height &&
+           peri_str_eq(a->trust_chain, b->trust_chain) &&
+           peri_str_eq(a->trust_block, b->trust_block) &&
+           peri_str_eq(a->trust_validators, b->trust_validators);
+}
+
+/* The allow-list and the time: true whoever the hosts are. */
+static void inherit_chain(struct peri_gonka_network *n, struct peri_gonka_network *old) {
+    struct peri_arena empty = n->arena;
+    n->arena = old->arena;
+    n->agents = old->agents;
+    n->agent_count = old->agent_count;
+    n->safe_ns = old->safe_ns;
+    old->arena = empty;
+    old->agents = NULL;
+    old->agent_count = 0;
+    atomic_store(&n->skew.ahead_ns, atomic_load(&old->skew.ahead_ns));
+    n->epoch = old->epoch;
+    n->has_epoch = old->has_epoch;
+}
+
+bool peri_gonka_network_inherit(struct peri_gonka_network *n, struct peri_gonka_network *old) {
+    bool is_trusted = is_same_trust(n->options, old->options);
+    if (!is_same_network(n->provider, old->provider)) return false;
+    if (n->options->verify_proofs && !is_trusted) return false;
+    inherit_chain(n, old);
+    if (is_trusted) {
+        n->trusted = old->trusted;
+        old->trusted = NULL;
+    }
+    struct peri_gonka_set *set = old->set;
+    if (set == NULL) return false;
+    peri_gonka_judge(n, set, false);
+    if (set->usable_count == 0) return false;
+    peri_gonka_set_free(n->set);
+    n->set = set;
+    old->set = NULL;
+    n->preserved = old->preserved;
+    n->status.last_ok_ms = old->status.last_ok_ms;
+    return true;
+}

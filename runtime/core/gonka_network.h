@@ -59,6 +59,14 @@ void peri_gonka_network_unref(struct peri_gonka_network *n);
 /* On the control thread: first refresh at once, then at jittered intervals, until closed. */
 void peri_gonka_network_start(struct peri_gonka_network *n);
 void peri_gonka_network_close(struct peri_gonka_network *n);
+/* Over a reload: go on with what the network that had this one's id knew, so that a source that is down just then takes no
+ * host away. Its hosts are judged by the rules of now. Nothing is taken where no source is asked that was asked before,
+ * nor what was not proven in the way that is asked for now.
+ *   n        not started yet
+ *   old      will not be started again; no thread of its own runs
+ *   gives    true: its hosts are in force here */
+PERI_MUST_USE bool peri_gonka_network_inherit(struct peri_gonka_network *n,
+                                              struct peri_gonka_network *old);
 /* Refresh now, whatever the timer says; when a refresh is under way, once more after it: what it has fetched so far may
  * be older than the order. */
 void peri_gonka_network_refresh(struct peri_gonka_network *n);

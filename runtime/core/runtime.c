@@ -307,7 +307,8 @@ enum peri_err peri_runtime_start(struct peri_runtime *rt, struct peri_fault *fau
 enum peri_err peri_runtime_reconfigure(struct peri_runtime *rt, struct peri_config *config,
                                        struct peri_fault *fault) {
     struct peri_control *control;
-    struct peri_fleet *fleet;
+    struct peri_fleet *fleet, *whole;
+    struct peri_fault ignored;
     enum peri_err err = peri_control_new(&control, rt, config, fault);
     if (err != PERI_OK) return err;
     err = peri_control_fleet(control, &fleet, fault);
@@ -319,7 +320,13 @@ enum peri_err peri_runtime_reconfigure(struct peri_runtime *rt, struct peri_conf
     struct peri_control *old = rt->control;
     rt->control = control;
     pthread_mutex_unlock(&rt->lock);
-    peri_control_free(old); /* its thread is joined: nobody publishes an older fleet after this */
+    /* Its thread is joined: nobody publishes an older fleet after this. */
+    if (peri_control_take_over(control, old) &&
+        peri_control_fleet(control, &whole, &ignored) == PERI_OK) {
+        peri_fleet_unref(fleet);
+        fleet = whole;
+    }
+    peri_control_free(old);
     peri_runtime_publish(rt, fleet);
     return peri_control_start(control, fault);
 }
