@@ -122,11 +122,70 @@ describe("a Gonka network", function()
     assert.equal("m", answer.json.model)
   end))
 
-  it("G11: limits what a host is asked at once", function()
-    local ok, text = check(SOURCE .. "default_max_concurrent = -1, private_key = '" .. KEY .. "'")
-    assert.is_false(ok)
-    assert.matches("default_max_concurrent", text)
-  end)
+  it("G11: limits what a host is asked at once, by default, by host and by model", router.test(function(start)
+    local net = network.start { hosts = 2, models = { "m", "n" } }
+    local r = behind(start, net, {
+      default_max_concurrent = 3, max_concurrent_of = { [net.addresses.h1] = 2, N = 1 },
+    })
+    local function hold(model, count)
+      local clients = {}
+      for i = 1, count do clients[i] = r:open_chat({ model = model, x_sim = "hang" }) end
+      return clients
+    end
+    local function await_in_flight(h1, h2)
+      loop.await(("%d and %d requests under way"):format(h1, h2), function()
+        local hosts = net:seen_by(r).hosts
+        return hosts.h1.in_flight == h1 and hosts.h2.in_flight == h2
+      end)
+    end
+    local held = hold("n", 4)
+    await_in_flight(1, 1)
+    for _, client in ipairs(hold("m", 5)) do held[#held + 1] = client end
+    await_in_flight(2, 3)
+    for _, client in ipairs(held) do client:close() end
+    await_in_flight(0, 0)
+    for entry, word in pairs {
+      ["default_max_concurrent = -1"] = "default_max_concurrent",
+      ["max_concurrent_of = 4"] = "max_concurrent_of",
+      ["max_concurrent_of = { m = -1 }"] = "max_concurrent_of.m",
+      ["max_concurrent_of = { gonka1slip = 2 }"] = "max_concurrent_of.gonka1slip",
+    } do
+      local ok, text = check(SOURCE .. entry .. ", private_key = '" .. KEY .. "'")
+      assert.is_false(ok)
+      assert.truthy(text:find("'providers[1]." .. word .. "' must be", 1, true), text)
+    end
+  end))
+
+  it("G11: learns what an overloaded host takes", router.test(function(start)
+    local net = network.start { hosts = 1 }
+    local r = behind(start, net, { default_max_concurrent = 8, adaptive_concurrency = true })
+    local function limit() return math.tointeger(net:seen_by(r).hosts.h1.limit) end
+    local function ask(count, status, behaviour)
+      for _ = 1, count do
+        loop.await("the host to be asked again", function()
+          local answer = r:chat { x_sim = behaviour }
+          return answer.status == status and not answer.body:find("cooling", 1, true)
+        end)
+      end
+    end
+    assert.equal(8, limit())
+    ask(1, 429, "status=429;retry_after_ms=1")
+    assert.equal(4, limit())
+    ask(9, 200)
+    assert.equal(4, limit())
+    ask(1, 200)
+    assert.equal(5, limit())
+    local held = {}
+    for i = 1, 8 do held[i] = r:open_chat { x_sim = "hang" } end
+    loop.await("five requests under way", function() return net:seen_by(r).hosts.h1.in_flight == 5 end)
+    for _, client in ipairs(held) do client:close() end
+    loop.await("them to be gone", function() return net:seen_by(r).hosts.h1.in_flight == 0 end)
+    net:epoch { "h1" }
+    net:await_epoch(r, 2)
+    assert.equal(5, limit()) -- what was learned of a host that stays is kept
+    ask(1, 400, "status=400")
+    assert.equal(5, limit()) -- its word about a request is none about itself
+  end))
 
   it("G12: stands in any tier, behind others or before them", router.test(function(start)
     local net = network.start { hosts = 1 }

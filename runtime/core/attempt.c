@@ -9,6 +9,7 @@
 #include "core/health.h"
 #include "core/retry_after.h"
 #include "core/runtime.h"
+#include "core/slots.h"
 #include "core/upstream_error.h"
 
 #define HELD_MAX         262144 /* bytes of life-cycle frames before the first token */
@@ -96,7 +97,7 @@ static enum peri_err body_of(struct peri_attempt *a, struct peri_str *out) {
 static void release_slot(struct peri_attempt *a) {
     if (!a->has_slot) return;
     a->has_slot = false;
-    peri_vitals_release(a->candidate.provider->vitals);
+    peri_slots_release(&a->candidate);
     peri_runtime_slot_freed(a->request->worker->runtime);
 }
 
@@ -135,14 +136,17 @@ void peri_attempt_fail(struct peri_attempt *a, enum peri_err err, const char *fo
     va_start(args, format);
     vsnprintf(a->detail, sizeof a->detail, format, args);
     va_end(args);
+    const struct peri_provider *p = a->candidate.provider;
+    if (p->is_adaptive && !a->is_excused && peri_health_is_overload(err, a->status))
+        peri_slots_overloaded(p, peri_loop_now_ms(r->worker->loop));
     /* While a network computes proofs its hosts fail more than they are to blame for. */
     if (a->is_excused || (a->candidate.is_reduced && err != PERI_EAUTH)) {
-        atomic_fetch_add(&a->candidate.provider->vitals->failed, 1);
-        atomic_fetch_add(&a->candidate.provider->vitals->failures, 1);
-        if (a->is_probe) peri_vitals_unknown(a->candidate.provider->vitals);
+        atomic_fetch_add(&p->vitals->failed, 1);
+        atomic_fetch_add(&p->vitals->failures, 1);
+        if (a->is_probe) peri_vitals_unknown(p->vitals);
     } else {
-        peri_health_failed(a->candidate.provider, r->config, err, peri_loop_now_ms(r->worker->loop),
-                           a->hint_ms, a->is_probe);
+        peri_health_failed(p, r->config, err, peri_loop_now_ms(r->worker->loop), a->hint_ms,
+                           a->is_probe);
     }
     struct peri_call *call = a->call;
     a->call = NULL;
@@ -167,11 +171,13 @@ void peri_attempt_fail_empty(struct peri_attempt *a) {
 }
 
 void peri_attempt_ready(struct peri_attempt *a) {
-    struct peri_vitals *v = a->candidate.provider->vitals;
+    const struct peri_provider *p = a->candidate.provider;
+    struct peri_vitals *v = p->vitals;
     a->state = PERI_READY;
     a->first_token_ns = now_ns(a);
     peri_timer_stop(&a->patience);
     peri_vitals_well(v);
+    if (p->is_adaptive) peri_slots_went_well(p);
     a->is_probe = false;
     peri_vitals_saw_first_token(v, (a->first_token_ns - a->started_ns) / 1000);
     peri_request_wait_ends(a->request);
@@ -495,7 +501,7 @@ enum peri_err peri_attempt_start(struct peri_attempt **out, struct peri_request 
     uint64_t now_ms = peri_loop_now_ms(r->worker->loop);
     if (peri_vitals_lacks_ms(p->vitals, r->model, now_ms) > 0) return PERI_ENOPROVIDER;
     if (!peri_vitals_enter(p->vitals, now_ms, &a->is_probe)) return PERI_ENOPROVIDER;
-    if (!peri_vitals_take(p->vitals, p->max_concurrent)) {
+    if (!peri_slots_take(&candidate)) {
         if (a->is_probe) peri_vitals_unknown(p->vitals);
         return PERI_EFULL;
     }

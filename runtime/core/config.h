@@ -48,6 +48,13 @@ struct peri_config_timeouts {
 /* How chain weights become shares: as they are, their square root, their logarithm, or all the same. */
 enum peri_damping { PERI_DAMPING_NONE, PERI_DAMPING_SQRT, PERI_DAMPING_LOG, PERI_DAMPING_EQUAL };
 
+/* Of requests under way at once: at a host, by its address, or at each host for one model. */
+struct peri_config_limit {
+    struct peri_str name;
+    uint32_t max; /* 0: no limit */
+    bool is_address;
+};
+
 /* network_options of a provider with network "gonka". The provider's own tier, weight and timeouts hold for
  * every host found; its `sources` are discovery URLs, its `endpoints` static "url;address" pairs. */
 struct peri_config_gonka {
@@ -57,6 +64,8 @@ struct peri_config_gonka {
     struct peri_str address;         /* requester address to send; empty: derived from the key */
     struct peri_str prefix;          /* of the provider ids made, "gonka:" */
     uint32_t default_max_concurrent; /* of one host, 0: no limit */
+    const struct peri_config_limit *limits; /* others */
+    size_t limit_count;
     bool verify_proofs;
     uint64_t
         trust_height; /* of trust_block: the chain is followed from there; 0: it is the block itself */
@@ -104,6 +113,7 @@ struct peri_config_provider {
     uint32_t tier;                        /* 1 is tried first */
     uint32_t weight;                      /* share among equals, positive, 100 */
     uint32_t max_concurrent;              /* 0: no limit */
+    bool is_adaptive;                     /* it gives way to what the provider takes */
     struct peri_config_timeouts timeouts; /* the general ones where not given */
     bool use_http2, is_insecure;
     struct peri_str ca_file;

@@ -70,6 +70,14 @@ static bool is_reduced(bool *by_model, const struct peri_gonka_network *n,
     return is_whole;
 }
 
+/* The host's own, else the default. */
+static uint32_t limit_of(const struct peri_config_gonka *o, struct peri_str address) {
+    for (size_t i = 0; i < o->limit_count; i++)
+        if (o->limits[i].is_address && peri_str_eq_nocase(o->limits[i].name, address))
+            return o->limits[i].max;
+    return o->default_max_concurrent;
+}
+
 static enum peri_err add_host(struct hosts *h, struct peri_gonka_network *n,
                               const struct peri_gonka_participant *p, uint64_t total,
                               bool is_fixed) {
@@ -94,7 +102,9 @@ static enum peri_err add_host(struct hosts *h, struct peri_gonka_network *n,
         .model_count = p->model_count,
         .weight = p->weight,
         .share = share > 0 ? share : 1,
-        .max_concurrent = o->default_max_concurrent,
+        .max_concurrent = limit_of(o, p->address),
+        .limits = o->limits,
+        .limit_count = o->limit_count,
         .is_reduced = is_reduced(reduced, n, p),
         .reduced = reduced,
         .is_public_only = !is_fixed && !o->may_use_private_hosts,

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "core/fleet_index.h"
 #include "core/gonka_network.h"
+#include "core/slots.h"
 
 static const struct peri_str endpoint_paths[PERI_ENDPOINT_COUNT] = {
     [PERI_CHAT] = PERI_STR_INIT("/chat/completions"),
@@ -14,6 +15,12 @@ static const struct peri_str endpoint_paths[PERI_ENDPOINT_COUNT] = {
 struct peri_fleet *peri_fleet_ref(struct peri_fleet *f) {
     atomic_fetch_add(&f->refs, 1);
     return f;
+}
+
+static void drop_slots(struct peri_provider *p) {
+    for (size_t i = 0; p->model_slots != NULL && i < p->model_count; i++)
+        peri_vitals_unref(p->model_slots[i].vitals);
+    p->model_slots = NULL;
 }
 
 void peri_fleet_unref(struct peri_fleet *f) {
@@ -28,6 +35,7 @@ void peri_fleet_unref(struct peri_fleet *f) {
         }
         peri_gonka_network_unref(p->gonka);
         peri_vitals_unref(p->vitals);
+        drop_slots(p);
         peri_model_list_unref(p->list);
     }
     peri_map_done(&f->by_id);
@@ -128,6 +136,8 @@ static enum peri_err build_provider(struct peri_fleet *f, const struct peri_conf
         .weight = c->weight,
         .share = (uint64_t)c->weight * PERI_SHARE_UNIT,
         .max_concurrent = c->max_concurrent,
+        .is_adaptive = c->is_adaptive,
+        .is_limited = c->max_concurrent != 0 || c->is_adaptive,
         .timeouts = c->timeouts,
         .use_http2 = c->use_http2,
         .is_insecure = c->is_insecure,
@@ -195,7 +205,40 @@ static void take_back(struct peri_fleet *f, size_t count) {
         struct peri_provider *p = &f->providers[--f->provider_count];
         for (size_t e = 0; e < PERI_ENDPOINT_COUNT; e++) peri_url_unref(p->urls[e]);
         peri_vitals_unref(p->vitals);
+        drop_slots(p);
     }
+}
+
+/* By the public name or the host's own, in whatever case. 0: none. */
+static uint32_t limit_of(const struct peri_fleet_host *h, const struct peri_config_model *m) {
+    for (size_t i = 0; i < h->limit_count; i++) {
+        const struct peri_config_limit *l = &h->limits[i];
+        if (!l->is_address &&
+            (peri_str_eq_nocase(l->name, m->name) || peri_str_eq_nocase(l->name, m->upstream)))
+            return l->max;
+    }
+    return 0;
+}
+
+/* What is in flight is counted beside the host's own vitals, and is kept as they are. */
+static enum peri_err build_slots(struct peri_fleet *f, struct peri_provider *p,
+                                 const struct peri_fleet_host *h,
+                                 struct peri_vitals_table *vitals) {
+    struct peri_model_slots *slots = NULL;
+    for (size_t i = 0; i < p->model_count; i++) {
+        uint32_t max = limit_of(h, &p->models[i]);
+        if (max == 0) continue;
+        if (slots == NULL)
+            p->model_slots = slots = peri_arena_zalloc(&f->arena, p->model_count * sizeof *slots);
+        struct peri_str id = peri_arena_printf(&f->arena, "%.*s %.*s", PERI_STR_ARGS(p->id),
+                                               PERI_STR_ARGS(p->models[i].upstream));
+        if (slots == NULL || id.p == NULL) return PERI_ENOMEM;
+        slots[i].max = max;
+        slots[i].vitals = peri_vitals_get(vitals, id);
+        if (slots[i].vitals == NULL) return PERI_ENOMEM;
+        p->is_limited = true;
+    }
+    return PERI_OK;
 }
 
 static enum peri_err build_host(struct peri_fleet *f, const struct peri_fleet_host *h,
@@ -212,6 +255,8 @@ static enum peri_err build_host(struct peri_fleet *f, const struct peri_fleet_ho
         .weight = h->weight,
         .share = h->share,
         .max_concurrent = h->max_concurrent,
+        .is_adaptive = c->is_adaptive,
+        .is_limited = h->max_concurrent != 0 || c->is_adaptive,
         .timeouts = c->timeouts,
         .tags = c->tags,
         .network = c->network,
@@ -222,6 +267,7 @@ static enum peri_err build_host(struct peri_fleet *f, const struct peri_fleet_ho
         return PERI_OK; /* has nothing that is offered here */
     size_t before = f->provider_count;
     if (err == PERI_OK) err = settle(f, p, p->url, vitals, fault);
+    if (err == PERI_OK) err = build_slots(f, p, h, vitals);
     if (err != PERI_OK) {
         take_back(f, before);
         return err;

@@ -22,6 +22,7 @@
 enum peri_endpoint { PERI_CHAT, PERI_COMPLETIONS, PERI_EMBEDDINGS, PERI_ENDPOINT_COUNT };
 
 struct peri_gonka_network;
+struct peri_model_slots;
 
 struct peri_provider {
     struct peri_str id;
@@ -45,6 +46,9 @@ struct peri_provider {
         is_public_only; /* a stranger told us where it is: it must not lead into a private network */
     bool is_reduced;    /* serves little of anything just now */
     const bool *reduced; /* by model; NULL: is_reduced for every one */
+    bool is_limited;     /* max_concurrent, is_adaptive or model_slots is set: see core/slots.h */
+    bool is_adaptive;    /* max_concurrent gives way to what it was found to take */
+    const struct peri_model_slots *model_slots; /* by model; NULL: none has a limit of its own */
     struct peri_str ca_file, tags;
     struct peri_str network;          /* "" for a plain provider */
     struct peri_str address;          /* the host's address on that network */
@@ -99,6 +103,8 @@ struct peri_fleet_host {
     const struct peri_str *models;    /* none: every model */
     size_t model_count;
     uint32_t weight, max_concurrent;
+    const struct peri_config_limit *limits; /* those of addresses are left out */
+    size_t limit_count;
     uint64_t share;
     bool is_public_only;
     bool is_reduced;     /* serves little just now: asked when nobody else can be */

@@ -315,6 +315,11 @@ TEST(fleet_out_of_memory_is_an_error_and_nothing_leaks) {
     struct peri_fleet_host host = {
         .of = &plain[0], .id = PERI_STR("h"), .url = PERI_STR("http://10.0.0.2"), .share = 1
     };
+    struct peri_config_limit limit = { .name = PERI_STR("Big"), .max = 1 };
+    struct peri_str model = PERI_STR("big");
+    host.models = &model;
+    host.model_count = host.limit_count = 1;
+    host.limits = &limit;
     TEST_EACH_FAILING_ALLOCATION {
         enum peri_err err = rig_build(&r, &host, 1);
         if (err == PERI_OK) {

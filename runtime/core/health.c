@@ -17,6 +17,10 @@ enum peri_err peri_health_of_status(int status) {
     }
 }
 
+bool peri_health_is_overload(enum peri_err err, int status) {
+    return err == PERI_ERATELIMIT || (err == PERI_EUPSTREAM && status == 503);
+}
+
 bool peri_health_is_retryable(enum peri_err err) {
     switch (err) {
     case PERI_OK:

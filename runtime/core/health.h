@@ -16,6 +16,10 @@
  * is known to read more. An attempt that ends so has PERI_EUNFIT, and the others are asked. */
 enum peri_err peri_health_of_status(int status);
 
+/* True for a failure by which a provider says that it has too much to do: a rate limit, or 503.
+ *   status   of its answer; 0 when none came */
+bool peri_health_is_overload(enum peri_err err, int status);
+
 /* True for failures after which another provider may be asked. */
 bool peri_health_is_retryable(enum peri_err err);
 

@@ -1,4 +1,5 @@
 /* What holds between the options of one provider, and of the whole configuration. */
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "core/options_reader.h"
@@ -56,6 +57,36 @@ void peri_read_tags(struct peri_reader *r, const struct peri_option *o,
     }
     *(struct peri_str *)(void *)((char *)at + o->at) = joined;
     peri_reader_note_str(r, node, joined);
+}
+
+void peri_read_limits(struct peri_reader *r, const struct peri_option *o,
+                      const struct peri_node *node, void *at) {
+    if (!peri_node_is_map(node)) {
+        peri_reader_expected(r, node, "a table from addresses and names of models to limits");
+        return;
+    }
+    struct peri_config_limit *limits = peri_reader_alloc(r, node->member_count * sizeof *limits);
+    size_t count = 0;
+    if (limits == NULL) return;
+    for (const struct peri_node *n = node->first; n != NULL; n = n->next) {
+        size_t path = peri_reader_push(r, n->key);
+        uint64_t max = 0;
+        bool is_address = peri_str_has_prefix(n->key, PERI_STR("gonka1"));
+        if (is_address && !peri_address_is_gonka(n->key))
+            peri_reader_fault(r, n,
+                              "must be named by an address of the network: gonka1…, its "
+                              "checksum included");
+        else if (peri_reader_number(r, o, n, &max))
+            limits[count++] = (struct peri_config_limit){ .name = peri_reader_dup(r, n->key),
+                                                          .max = (uint32_t)max,
+                                                          .is_address = is_address };
+        char text[24];
+        snprintf(text, sizeof text, "%" PRIu64, max);
+        peri_reader_note(r, n, peri_str_of(text));
+        peri_reader_pop(r, path);
+    }
+    *(const void **)(void *)((char *)at + o->at) = limits;
+    *(size_t *)((char *)at + o->count_at) = count;
 }
 
 /* Often the URL alone is what its receiver knows senders by: it is kept as a secret, but may be written out. */

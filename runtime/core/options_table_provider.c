@@ -195,6 +195,14 @@ static const struct peri_option provider_rows[] = {
       .most = 1000000,
       .is_reloadable = true,
       .help = "Requests under way at once; 0: no limit." },
+    { .name = "adaptive_concurrency",
+      .type = PERI_OPTION_BOOL,
+      PERI_ROW_FIELD(peri_read_provider, out.is_adaptive),
+      .fallback = "false",
+      .is_reloadable = true,
+      .help = "Who answers that it is overloaded (429, 529, 503) has its limit halved, to one "
+              "at least, and raised by one after every ten good answers, up to what is configured. "
+              "With a network each host has its own." },
     { .name = "timeouts",
       .type = PERI_OPTION_GROUP,
       .record = &provider_timeout_record,
@@ -292,6 +300,18 @@ static const struct peri_option provider_rows[] = {
       .most = 1000000,
       .is_reloadable = true,
       .help = "Requests under way at once at one host; 0: no limit." },
+    { .name = "max_concurrent_of",
+      .type = PERI_OPTION_CUSTOM,
+      .network = "gonka",
+      PERI_ROW_LIST(peri_read_provider, gonka.limits, gonka.limit_count),
+      .read = peri_read_limits,
+      .most = 1000000,
+      .is_reloadable = true,
+      .schema = "{\"type\":\"object\",\"additionalProperties\":{\"type\":\"integer\",\"minimum\":0,"
+                "\"maximum\":1000000}}",
+      .lua = "table<string, integer>",
+      .help = "Other limits: by a host's address instead of the default, and by a model's name for "
+              "each host that lists it, within the host's own; 0: no limit." },
     { .name = "verify_proofs",
       .type = PERI_OPTION_BOOL,
       .network = "gonka",

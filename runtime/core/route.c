@@ -1,5 +1,7 @@
 #include "core/route.h"
 
+#include "core/slots.h"
+
 struct peri_candidate peri_route_pick(struct peri_candidates from, const bool *tried, bool overflow,
                                       uint64_t now_ms, struct peri_rand *rand,
                                       struct peri_route_report *report) {
@@ -24,9 +26,7 @@ struct peri_candidate peri_route_pick(struct peri_candidates from, const bool *t
             if (seen.wait_ms == 0 || wait_ms < seen.wait_ms) seen.wait_ms = wait_ms;
             continue;
         }
-        if (p->max_concurrent != 0 &&
-            atomic_load_explicit(&p->vitals->in_flight, memory_order_relaxed) >=
-                p->max_concurrent) {
+        if (!peri_slots_are_free(&from.at[i])) {
             seen.full++;
             continue;
         }

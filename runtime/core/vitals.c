@@ -170,6 +170,7 @@ void peri_vitals_reset(struct peri_vitals *v) {
     atomic_store(&v->strikes, 0);
     atomic_store(&v->cool_until_ms, 0);
     atomic_store(&v->failures, 0);
+    atomic_store(&v->learned_limit, 0);
     atomic_store(&v->condition, PERI_OPEN);
     for (size_t i = 0; i < PERI_LACKS_MAX; i++) atomic_store(&v->lacking[i].until_ms, 0);
 }

@@ -26,6 +26,8 @@ struct peri_vitals {
     uint64_t
         alone_since_ms; /* under the table's lock: nobody but the table has held it since; 0: not seen so */
     atomic_uint in_flight;              /* slots taken: one an attempt, released exactly once */
+    atomic_uint learned_limit;          /* of those, at once; 0: nothing learned (core/slots.h) */
+    atomic_uint learned_successes;      /* since it was learned */
     atomic_int condition;               /* enum peri_condition */
     atomic_int reason;                  /* enum peri_err that closed it */
     atomic_uint_fast64_t cool_until_ms; /* monotonic */
@@ -74,7 +76,7 @@ void peri_vitals_well(struct peri_vitals *v);
 void peri_vitals_cool(struct peri_vitals *v, enum peri_err reason, uint64_t now_ms, uint64_t ms);
 /* The probe found nothing out (its client left): the next request may probe. */
 void peri_vitals_unknown(struct peri_vitals *v);
-/* Forget cool-downs and lacking models (an operator's order). */
+/* Forget cool-downs, lacking models and learned limits (an operator's order). */
 void peri_vitals_reset(struct peri_vitals *v);
 
 /* It does not have that model: not to be asked for it for `ms`, and for its others as before. The newest

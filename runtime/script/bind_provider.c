@@ -2,6 +2,7 @@
 
 #include "core/fit.h"
 #include "core/request.h"
+#include "core/slots.h"
 
 #define TYPE "perilune.provider"
 
@@ -45,6 +46,7 @@ FIELD(tags) { return push_str(L, p->tags); }
 FIELD(tier) { return push_count(L, p->tier); }
 FIELD(weight) { return push_count(L, p->weight); }
 FIELD(max_concurrent) { return push_count(L, p->max_concurrent); }
+FIELD(concurrency_limit) { return push_count(L, peri_slots_limit(p)); }
 FIELD(in_flight) { return push_count(L, atomic_load(&p->vitals->in_flight)); }
 FIELD(success) { return push_count(L, atomic_load(&p->vitals->success)); }
 FIELD(failed) { return push_count(L, atomic_load(&p->vitals->failed)); }
@@ -141,6 +143,7 @@ static const struct {
     { "tier", get_tier },
     { "weight", get_weight },
     { "max_concurrent", get_max_concurrent },
+    { "concurrency_limit", get_concurrency_limit },
     { "in_flight", get_in_flight },
     { "healthy", get_healthy },
     { "admissible", get_admissible },

@@ -120,7 +120,8 @@ function policy.request(req)
   for i, p in ipairs(peri.gonka.participants()) do
     hosts[i] = {
       address = p.address, weight = p.weight, success = p.success, failed = p.failed, healthy = p.healthy,
-      in_flight = p.in_flight, reduced = p.reduced, models = peri.json.array(p.models), id = p.id,
+      in_flight = p.in_flight, limit = p.concurrency_limit, reduced = p.reduced, id = p.id,
+      models = peri.json.array(p.models),
     }
   end
   local epoch, phase = peri.gonka.epoch()

@@ -93,6 +93,7 @@ function include(path) end
 ---@field tier? integer Tier 1 is tried first, then 2, and so on. Default: 1.
 ---@field weight? integer Share of the requests among providers of one tier. Default: 100.
 ---@field max_concurrent? integer Requests under way at once; 0: no limit. Default: 0.
+---@field adaptive_concurrency? boolean Who answers that it is overloaded (429, 529, 503) has its limit halved, to one at least, and raised by one after every ten good answers, up to what is configured. With a network each host has its own. Default: false.
 ---@field timeouts? perilune.config.provider_timeouts The general ones where not given.
 ---@field http2? boolean Offer HTTP/2 to an https URL. Default: false.
 ---@field insecure? boolean Do not check the provider's certificate. Default: false.
@@ -108,6 +109,7 @@ function include(path) end
 ---@field refresh? boolean Follow the epochs of the network. Default: true.
 ---@field address? string Requester address to send; derived from the key when not given.
 ---@field default_max_concurrent? integer Requests under way at once at one host; 0: no limit. Default: 0.
+---@field max_concurrent_of? table<string, integer> Other limits: by a host's address instead of the default, and by a model's name for each host that lists it, within the host's own; 0: no limit.
 ---@field verify_proofs? boolean Believe a list of participants only with its proof. Default: false.
 ---@field trust_height? integer Height of trust_block, at most two weeks old: the chain is followed from there, signature by signature; 0: trust_block is the block of the list itself. Default: 0.
 ---@field trust_block? string Hash of the block that a proof must lead to: 64 hexadecimal digits.

@@ -78,6 +78,7 @@ function Request:set_header(name, value) end
 ---@field tier integer
 ---@field weight integer
 ---@field max_concurrent integer 0: no limit
+---@field concurrency_limit integer the same as it is just now: less while `adaptive_concurrency` found less; 0: no limit
 ---@field in_flight integer requests under way, of all workers
 ---@field healthy boolean not cooling down
 ---@field admissible boolean healthy, and a slot is free
