@@ -110,6 +110,7 @@ struct peri_call {
     bool is_restricted, is_head;
     bool has_head, gave_head, is_paused, is_over; /* is_over: nothing more will come */
     bool opened_socket, is_connected, was_refused, was_sent;
+    bool is_cut; /* libcurl has closed its socket */
     uint64_t connect_us, first_byte_us, sent_bytes, received_bytes;
     /* The request's head, behind the call in the same piece of memory: call_head.c tells of the three forms. */
     struct peri_str text;     /* for a wire: all of it */
@@ -160,8 +161,6 @@ curl_socket_t peri_watch_open(void *easy, curlsocktype purpose, struct curl_sock
 void peri_watch_keep(const struct peri_call *call);
 /* The call no longer uses the socket it last waited for. */
 void peri_watch_release(struct peri_call *call);
-/* Whether libcurl has closed it. */
-bool peri_watch_is_closed(const struct peri_call *call);
 int peri_watch_close(void *client, curl_socket_t fd);
 
 /* curl_call.c */

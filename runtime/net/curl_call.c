@@ -65,8 +65,7 @@ size_t peri_call_on_bytes(char *p, size_t size, size_t n, void *easy) {
 static bool came_with_more(const struct peri_call *call) {
     const struct peri_answer_head *head = &call->head;
     curl_off_t sent = 0;
-    if (!head->is_http1_1 || head->is_closing || call->easy->forbids_reuse ||
-        !peri_watch_is_closed(call))
+    if (!head->is_http1_1 || head->is_closing || call->easy->forbids_reuse || !call->is_cut)
         return false;
     if (!head->has_length && !head->is_chunked) return false;
     curl_easy_getinfo(call->easy->easy, CURLINFO_SIZE_UPLOAD_T, &sent);

@@ -16,9 +16,10 @@ struct peri_watcher {
     struct peri_client *client;
     struct peri_multi *multi;
     curl_socket_t fd;
-    const struct peri_call *call; /* the last that waited for it, until that call ends */
-    int wanted, armed;            /* uv events: what libcurl waits for, what is watched */
-    bool is_kept; /* an established connection: peri_watch_close will be told of its end */
+    struct peri_call
+        *call;         /* the last that waited for it, until that call ends or waits for another */
+    int wanted, armed; /* uv events: what libcurl waits for, what is watched */
+    bool is_kept;      /* an established connection: peri_watch_close will be told of its end */
     bool is_tls, is_dead;
 };
 
@@ -106,8 +107,10 @@ static void note_user(struct peri_watcher *w, CURL *easy) {
     struct peri_easy *e = NULL;
     curl_easy_getinfo(easy, CURLINFO_PRIVATE, &e);
     if (e == NULL || e->call == NULL) return;
+    if (e->call->fd != w->fd) peri_watch_release(e->call);
     w->call = e->call;
     e->call->fd = w->fd;
+    e->call->is_cut = false;
     if (e->call->is_connected) peri_watch_keep(e->call);
 }
 
@@ -123,11 +126,6 @@ void peri_watch_keep(const struct peri_call *call) {
 void peri_watch_release(struct peri_call *call) {
     struct peri_watcher *w = watcher_of(call->client, call->fd);
     if (w != NULL && w->call == call) w->call = NULL;
-}
-
-bool peri_watch_is_closed(const struct peri_call *call) {
-    const struct peri_watcher *w = watcher_of(call->client, call->fd);
-    return call->fd != CURL_SOCKET_BAD && (w == NULL || w->call != call);
 }
 
 /* The transfer ends with its own error in the next turn; nothing else in the multi is touched. */
@@ -188,6 +186,7 @@ curl_socket_t peri_watch_open(void *easy, curlsocktype purpose, struct curl_sock
 
 int peri_watch_close(void *client, curl_socket_t fd) {
     struct peri_watcher *w = watcher_of(client, fd);
+    if (w != NULL && w->call != NULL) w->call->is_cut = true;
     if (w != NULL) forget(w);
     return close(fd);
 }
