@@ -1,6 +1,6 @@
 --- gonka_rules: a request becomes one that the Gonka network accepts, or is refused with the network's own sentence.
--- Profile "repair" changes what can be changed without changing what is meant, and tells the client in the header
--- `x-perilune-edits`; "emulate" does exactly what the network's gateway does.
+-- Profile "repair" changes what can be changed without changing what is meant; "emulate" does exactly what the
+-- network's gateway does. Either tells the client of every change in the header `x-perilune-edits`.
 local json = require("perilune").json
 local attachments = require "perilune.rules.attachments"
 local body = require "perilune.rules.body"
@@ -72,9 +72,10 @@ end
 
 --- The gateway on the body as it stands.
 local function emulate(attempt, settings)
-  if json.depth(attempt.body) > body.max_nesting then return body.too_deep, "$body", 400 end
+  if json.depth(attempt.body) > body.max_nesting then return nil, body.too_deep, "$body", 400 end
   settings.is_exact, settings.release = true, policy.options.release
-  return gateway.run(context.new(attempt.body, settings))
+  local c = context.new(attempt.body, settings)
+  return c, gateway.run(c)
 end
 
 --- A repair, with what this policy's options add to it.
@@ -106,10 +107,10 @@ function policy.attempt(req, attempt)
   if options.profile == "repair" then
     c, message, field, status = mend(attempt.body, settings)
   else
-    message, field, status = emulate(attempt, settings)
+    c, message, field, status = emulate(attempt, settings)
   end
   if message then return attempt:refuse(status, message, "gonka_rules", field) end
-  if c and #c.notes > 0 then req:set_header("x-perilune-edits", repair.summary(c)) end
+  if #c.notes > 0 then req:set_header("x-perilune-edits", repair.summary(c)) end
 end
 
 return policy

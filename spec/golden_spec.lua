@@ -223,7 +223,8 @@ describe("a conversation of ten megabytes", function()
     local at = parting(result, expected)
     assert.equal(expected:sub(at, at + 200), result:sub(at, at + 200))
     assert.equal("dropped null user; dropped tags; wrote max_tokens as an integer; wrote arguments of a call as text; "
-      .. "dropped tool_calls of a user message; wrote content as text", repair.summary(c))
+      .. "dropped tool_calls of a user message; wrote content as text; dropped an empty assistant message",
+      repair.summary(c))
   end)
 
   it("goes on untouched when nothing is wrong with it", function()

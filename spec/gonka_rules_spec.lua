@@ -55,8 +55,10 @@ describe("gonka_rules", function()
   it("knows the model that the provider serves", router.test(function(start)
     local p = provider.start()
     local r = with_rules(start, p)
-    r:ask("POST", "/v1/chat/completions", '{"model":"moonshotai/Kimi-K2.6","max_tokens":8192,"frequency_penalty":0.5,'
-      .. '"messages":[{"role":"user","content":"hi"}]}')
+    local answer = r:ask("POST", "/v1/chat/completions", '{"model":"moonshotai/Kimi-K2.6","max_tokens":8192,'
+      .. '"frequency_penalty":0.5,"messages":[{"role":"user","content":"hi"}]}')
+    assert.equal("max_tokens became 4096; added thinking_token_budget 2048; frequency_penalty became 0",
+      answer.headers["x-perilune-edits"])
     local sent = p.requests[1].json
     assert.equal(4096, sent.max_tokens)
     assert.equal(2048, sent.thinking_token_budget)
@@ -69,7 +71,9 @@ describe("gonka_rules", function()
     local answer = r:chat { model = "other", tags = { "x" } }
     assert.equal(400, answer.status)
     assert.truthy(answer.json.error.message:find('Chat completions parameter "tags" is currently rejected', 1, true))
-    assert.equal(200, r:chat({ model = "other" }).status)
+    answer = r:chat { model = "other" }
+    assert.equal(200, answer.status)
+    assert.matches("added top_logprobs 5", answer.headers["x-perilune-edits"], 1, true)
     assert.equal(5, p.requests[1].json.top_logprobs)
   end))
 

@@ -31,7 +31,7 @@ function context:set(name, value)
   end
 end
 
---- Remember what was changed, for the client: "dropped tags".
+--- Remember what was changed, for the client: "dropped tags". Whoever changes a request says so here.
 ---@param text string
 function context:note(text)
   local notes = self.notes
@@ -39,6 +39,20 @@ function context:note(text)
     notes[text] = true
     notes[#notes + 1] = text
   end
+end
+
+--- What a rule of the gateway does to a top-level member: change it, and say so. Repairs say it in words of their own.
+---@param name string
+---@param value? string|number|boolean nil takes it away
+function context:change(name, value)
+  if value == nil then
+    self:note("dropped " .. name)
+  elseif self.top[name] == nil then
+    self:note(("added %s %s"):format(name, value))
+  else
+    self:note(("%s became %s"):format(name, value))
+  end
+  self:set(name, value)
 end
 
 --- Is a rule on?

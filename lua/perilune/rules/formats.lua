@@ -122,9 +122,13 @@ forms.disable_additional_properties = flag "disable_additional_properties"
 
 local options = { "whitespace_pattern", "disable_any_whitespace", "disable_additional_properties" }
 
-local function known_fields_fault(value)
-  if value._backend ~= nil then value._backend = nil end
-  if value._backend_was_auto ~= nil then value._backend_was_auto = nil end
+local function known_fields_fault(c, value)
+  for _, name in ipairs { "_backend", "_backend_was_auto" } do
+    if value[name] ~= nil then
+      value[name] = nil
+      c:note("dropped structured_outputs." .. name)
+    end
+  end
   local first
   for name in pairs(value) do
     if not forms[name] and (not first or name < first) then first = name end
@@ -142,7 +146,7 @@ function formats.structured_outputs(c)
   end
   if json.kind(value) ~= "object" then return at .. ": invalid wrapper shape: must be an object", at end
   if c.top.response_format ~= nil then return at .. ": cannot be combined with response_format", at end
-  local message, field = known_fields_fault(value)
+  local message, field = known_fields_fault(c, value)
   if message then return message, field end
   local set = {}
   for _, name in ipairs(constraints) do

@@ -19,7 +19,7 @@ function limits.check(c)
         local number = words.parse_number(value)
         if number and (number <= 0 or number ~= number) then return name .. ": must be greater than 0", name end
       end
-      if words.is_uint(value) then c:set(name, lifted) end
+      if words.is_uint(value) then c:change(name, lifted) end
     end
   end
 end
@@ -35,7 +35,7 @@ local function wanted(c, name, own)
 end
 
 local function put(c, name, value)
-  if c.top[name] ~= value then c:set(name, value) end
+  if c.top[name] ~= value then c:change(name, value) end
 end
 
 --- Set max_tokens, and max_completion_tokens when it was sent. The default is not capped.

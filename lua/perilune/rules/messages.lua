@@ -79,25 +79,38 @@ local function flattened(parts, field)
 end
 
 --- One message, which is the `place`-th that stays, from 0. gives whether it stays, and what is wrong with its parts
-local function tidy_one(message, open, place)
+local function tidy_one(c, message, open, place)
   local role = message.role
   local content = json.has_text(message, "content") and "text" or message.content
   if role == "tool" then
     local id = message.tool_call_id
     if type(id) == "string" and id ~= "" then
-      if not open[id] then return false end
+      if not open[id] then
+        c:note "dropped a result that answers no call"
+        return false
+      end
       open[id] = nil
     end
-    if message.name ~= nil then message.name = nil end
+    if message.name ~= nil then
+      message.name = nil
+      c:note "dropped the name of a tool message"
+    end
     if not has_content(content) then
       message.content = messages.empty_result
+      c:note "named an empty result"
       return true
     end
   elseif role == "assistant" then
     local called = has_calls(message)
     if not has_content(content) then
-      if not called then return false end
-      if content ~= nil and content ~= null then message.content, content = null, nil end
+      if not called then
+        c:note "dropped an empty assistant message"
+        return false
+      end
+      if content ~= nil and content ~= null then
+        message.content, content = null, nil
+        c:note "empty content beside calls became null"
+      end
     end
     if called then remember_calls(message, open) end
   end
@@ -105,6 +118,7 @@ local function tidy_one(message, open, place)
     local text, fault, field = flattened(content, ("messages[%d].content"):format(place))
     if fault then return true, fault, field end
     message.content = text
+    c:note "wrote content as text"
   end
   return true
 end
@@ -120,7 +134,7 @@ function messages.tidy(c)
     local message, stays = list[i], true
     if is_object(message) then
       local fault, field
-      stays, fault, field = tidy_one(message, open, i - 1)
+      stays, fault, field = tidy_one(c, message, open, i - 1)
       if fault then return fault, field end
     end
     if stays then
@@ -194,10 +208,16 @@ end
 
 local by_role = {}
 
-function by_role.assistant(message, field)
+function by_role.assistant(message, field, c)
   local calls, call = message.tool_calls, message.function_call
-  if calls == null then message.tool_calls, calls = nil, nil end
-  if call == null then message.function_call, call = nil, nil end
+  if calls == null then
+    message.tool_calls, calls = nil, nil
+    c:note "dropped null tool_calls"
+  end
+  if call == null then
+    message.function_call, call = nil, nil
+    c:note "dropped null function_call"
+  end
   if calls ~= nil then
     local fault, at = calls_fault(calls, field .. ".tool_calls")
     if fault then return fault, at end
@@ -236,7 +256,7 @@ by_role["function"] = function(message, field)
   return plain(message, field)
 end
 
-local function message_fault(message, i)
+local function message_fault(c, message, i)
   local field = "messages[" .. i .. "]"
   if not is_object(message) then return field .. " must be an object", field end
   local role = message.role
@@ -249,7 +269,7 @@ local function message_fault(message, i)
   for _, name in ipairs(may_not_carry[role]) do
     if message[name] ~= nil then return ("%s: %s is not allowed for this role"):format(field, name), field end
   end
-  return check(message, field)
+  return check(message, field, c)
 end
 
 function messages.check(c)
@@ -258,7 +278,7 @@ function messages.check(c)
   if not is_array(list) then return "messages is required", "messages" end
   if #list == 0 then return "messages must not be empty", "messages" end
   for i = 1, #list do
-    local fault, at = message_fault(list[i], i - 1)
+    local fault, at = message_fault(c, list[i], i - 1)
     if fault then return fault, at end
   end
 end

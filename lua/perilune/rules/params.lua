@@ -49,6 +49,7 @@ function checks.extra_body(c)
     end
   end
   c:set("extra_body", nil)
+  c:note "unwrapped extra_body"
 end
 
 --- Parameters that are not in the list. Of several, the first by name: the gateway names one at random.
@@ -117,7 +118,7 @@ end
 
 function checks.stop_token_ids(c)
   local list = c.top.stop_token_ids
-  if c.release.drops_stop_token_ids then return c:set("stop_token_ids", nil) end
+  if c.release.drops_stop_token_ids then return c:change("stop_token_ids", nil) end
   if not is_list(list) then return end
   local message, field = count_fault("stop_token_ids", list, 64)
   if not message then
@@ -132,9 +133,12 @@ function checks.bad_words(c)
   local message, field = entry_fault("bad_words", list, is_text, "must be a string")
   if message then return message, field end
   for i = #list, 1, -1 do
-    if words.is_blank(list[i]) then json.remove(list, i) end
+    if words.is_blank(list[i]) then
+      json.remove(list, i)
+      c:note "dropped a blank entry of bad_words"
+    end
   end
-  if #list == 0 then return c:set("bad_words", nil) end
+  if #list == 0 then return c:change("bad_words", nil) end
   message, field = count_fault("bad_words", list, 64)
   if not message then message, field = length_fault("bad_words", list, 128) end
   return message, field
@@ -155,11 +159,11 @@ local check_safety_identifier = short_text "safety_identifier"
 function checks.safety_identifier(c)
   if c.top.safety_identifier == nil then return end
   if c.family.keeps.safety_identifier then return check_safety_identifier(c) end
-  c:set("safety_identifier", nil)
+  c:change("safety_identifier", nil)
 end
 
 function checks.reasoning_split(c)
-  if c.top.reasoning_split ~= nil and not c.family.keeps.reasoning_split then c:set("reasoning_split", nil) end
+  if c.top.reasoning_split ~= nil and not c.family.keeps.reasoning_split then c:change("reasoning_split", nil) end
 end
 
 function checks.metadata(c)
@@ -183,7 +187,7 @@ end
 function checks.stream_options(c)
   local value = c.top.stream_options
   if value == nil then return end
-  if c.top.stream ~= true then return c:set("stream_options", nil) end
+  if c.top.stream ~= true then return c:change("stream_options", nil) end
   if json.kind(value) ~= "object" then
     return "stream_options: invalid wrapper shape: must be an object", "stream_options"
   end
@@ -191,8 +195,11 @@ function checks.stream_options(c)
   for name in pairs(value) do
     if name ~= "include_usage" then others[#others + 1] = name end
   end
-  for _, name in ipairs(others) do value[name] = nil end
-  if json.len(value) == 0 then c:set("stream_options", nil) end
+  for _, name in ipairs(others) do
+    value[name] = nil
+    c:note("dropped stream_options." .. name)
+  end
+  if json.len(value) == 0 then c:change("stream_options", nil) end
 end
 
 local function boolean_or_null(name)
@@ -209,7 +216,7 @@ checks.parallel_tool_calls = boolean_or_null "parallel_tool_calls"
 
 function checks.ignored(c)
   for _, name in ipairs(params.ignored) do
-    if c.top[name] ~= nil then c:set(name, nil) end
+    if c.top[name] ~= nil then c:change(name, nil) end
   end
 end
 
@@ -239,13 +246,13 @@ end
 function clamps.n(c)
   local n = c.top.n
   if c.release.single_choice then
-    if n ~= 1 then c:set("n", 1) end
+    if n ~= 1 then c:change("n", 1) end
     return
   end
   if n == json.null then return end
   local most = words.to_float(c.top.temperature) == 0 and 1 or 5
   local kept = math.max(1, math.min(n, most))
-  if kept ~= n then c:set("n", kept) end
+  if kept ~= n then c:change("n", kept) end
 end
 
 --- The gateway keeps knobs as doubles and writes them anew: 40.0 becomes 40, and a huge integer loses digits.
@@ -253,7 +260,7 @@ local function put_number(c, name, number)
   local value = c.top[name]
   local kept = math.tointeger(number + 0.0) or number
   local is_changed = type(value) == "string" or kept ~= value
-  if is_changed or (math.type(kept) ~= math.type(value) and c:has "number_text") then c:set(name, kept) end
+  if is_changed or (math.type(kept) ~= math.type(value) and c:has "number_text") then c:change(name, kept) end
 end
 
 --- A knob in [low, high]. Text that is a number becomes one; what is no number goes.
@@ -263,7 +270,7 @@ local function knob(name, low, high)
     if value == nil then return end
     if math.type(value) == "float" and value > low and value < high and value % 1 ~= 0 then return end -- the usual one
     local number = words.to_float(value)
-    if number == nil then return c:set(name, nil) end
+    if number == nil then return c:change(name, nil) end
     put_number(c, name, math.max(low, math.min(number, high)))
   end
 end
@@ -274,7 +281,7 @@ local function penalty(name)
   local clamp = knob(name, -2, 2)
   return function(c)
     clamp(c)
-    if c.family.zero_penalties and c.top[name] ~= nil and c.top[name] ~= 0 then c:set(name, 0) end
+    if c.family.zero_penalties and c.top[name] ~= nil and c.top[name] ~= 0 then c:change(name, 0) end
   end
 end
 clamps.frequency_penalty = penalty "frequency_penalty"
@@ -296,7 +303,7 @@ function clamps.top_k(c)
   local value = c.top.top_k
   if value == nil then return end
   local number = words.to_float(value)
-  if not number then return c:set("top_k", nil) end
+  if not number then return c:change("top_k", nil) end
   if number ~= -1 and number < 1 then return "top_k: must be -1 or a positive integer", "top_k" end
   put_number(c, "top_k", number)
 end
@@ -311,19 +318,22 @@ function clamps.logit_bias(c)
     local number = words.parse_number(bias)
     if number and not (number >= -100 and number <= 100) then beyond[#beyond + 1] = token end
   end
-  for _, token in ipairs(beyond) do value[token] = nil end
-  if json.len(value) == 0 then c:set("logit_bias", nil) end
+  for _, token in ipairs(beyond) do
+    value[token] = nil
+    c:note "dropped an entry of logit_bias: out of range"
+  end
+  if json.len(value) == 0 then c:change("logit_bias", nil) end
 end
 
 local function lower_to_limit(c, value)
   local most = c.top.max_tokens
   if math.type(value) == "integer" and math.type(most) == "integer" and value > most then value = most end
-  if value ~= c.top.min_tokens then c:set("min_tokens", value) end
+  if value ~= c.top.min_tokens then c:change("min_tokens", value) end
 end
 
 --- Lowered to max_tokens, and away when stop_token_ids stands beside it.
 function clamps.min_tokens(c)
-  if c.top.stop_token_ids ~= nil then return c:set("min_tokens", nil) end
+  if c.top.stop_token_ids ~= nil then return c:change("min_tokens", nil) end
   lower_to_limit(c, c.top.min_tokens)
 end
 
@@ -335,9 +345,9 @@ end
 
 --- Logprobs and token ids, which the network's own checks need.
 function clamps.forced(c)
-  if c.top.logprobs ~= true then c:set("logprobs", true) end
-  if c.top.top_logprobs ~= 5 then c:set("top_logprobs", 5) end
-  if c.top.return_token_ids ~= true then c:set("return_token_ids", true) end
+  if c.top.logprobs ~= true then c:change("logprobs", true) end
+  if c.top.top_logprobs ~= 5 then c:change("top_logprobs", 5) end
+  if c.top.return_token_ids ~= true then c:change("return_token_ids", true) end
 end
 
 return params

@@ -178,7 +178,7 @@ local function repair_members(c, value)
   end
   for _, name in ipairs(others) do
     value[name] = nil
-    if not name:find "^_backend" then c:note("dropped structured_outputs." .. name) end
+    c:note("dropped structured_outputs." .. name)
   end
   for _, name in ipairs { "json", "structural_tag" } do
     local given = value[name]
@@ -197,10 +197,16 @@ local function repair_values(c, value)
     c:note "made structured_outputs.choice a list"
   elseif is_array(choice) then
     for i = 1, #choice do
-      if type(choice[i]) == "number" then choice[i] = json.encode(choice[i]) end
+      if type(choice[i]) == "number" then
+        choice[i] = json.encode(choice[i])
+        c:note "wrote structured_outputs.choice as texts"
+      end
     end
   end
-  if value.json_object == 1 or value.json_object == "true" then value.json_object = true end
+  if value.json_object == 1 or value.json_object == "true" then
+    value.json_object = true
+    c:note "wrote structured_outputs.json_object as a boolean"
+  end
 end
 
 local function constraints_of(value)

@@ -236,6 +236,7 @@ local function repair_calls(c, state, message)
   if not is_list and calls ~= null and not is_object(calls) then return 0, false end
   if not is_list or #calls == 0 then
     message.tool_calls = nil
+    c:note "dropped empty tool_calls"
     return 0, true
   end
   local seen, are_good = {}, true
@@ -284,7 +285,10 @@ end
 
 local function repair_legacy_call(c, state, message)
   local call = message.function_call
-  if call == null then message.function_call = nil end
+  if call == null then
+    message.function_call = nil
+    c:note "dropped null function_call"
+  end
   if not is_object(call) then return end
   state.last_name = type(call.name) == "string" and call.name or nil
   if type(call.arguments) == "userdata" and call.arguments ~= null then
@@ -319,7 +323,10 @@ end
 
 by_role["function"] = function(c, state, message)
   repair_function_name(c, message, state.last_name)
-  if is_empty(message.content) then message.content = "<empty tool result>" end
+  if is_empty(message.content) then
+    message.content = "<empty tool result>"
+    c:note "named an empty result"
+  end
   return false
 end
 

@@ -22,10 +22,7 @@ local function is_kind(value, kind)
 end
 
 --- Members of the envelope move to the top; the gateway would do the same.
-function params.extra_body(c)
-  gateway_params.checks.extra_body(c)
-  c:note "unwrapped extra_body"
-end
+params.extra_body = gateway_params.checks.extra_body
 
 local function top_names(c)
   local names = {}

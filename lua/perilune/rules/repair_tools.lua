@@ -51,7 +51,7 @@ local function declares_nothing(func)
 end
 
 --- One declaration in the shape that is wanted; false when there is no tool in it, or one that the network has not.
-local function reshape(tool)
+local function reshape(c, tool)
   if tool == json.null then return false end
   if not is_object(tool) then return nil end
   local func = tool["function"]
@@ -60,7 +60,10 @@ local function reshape(tool)
   end
   if is_object(func) then
     if declares_nothing(func) then return false end
-    if tool.type ~= "function" then tool.type = "function" end
+    if tool.type ~= "function" then
+      tool.type = "function"
+      c:note "corrected the type of a tool"
+    end
     return nil
   end
   if json.len(tool) == 0 then return false end
@@ -101,7 +104,7 @@ function tools.declarations(c)
   end
   if not is_kind(list, "array") then return end
   for i = #list, 1, -1 do
-    local shaped = reshape(list[i])
+    local shaped = reshape(c, list[i])
     if shaped == false then
       local kind = is_object(list[i]) and list[i].type
       c:note("dropped a tool of type " .. (type(kind) == "string" and kind or "null"))

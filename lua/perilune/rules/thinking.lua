@@ -24,9 +24,15 @@ local wrong_kwargs = "chat_template_kwargs: invalid wrapper shape: must be an ob
 --- Put a value into chat_template_kwargs. What the caller has set there himself stays, unless `wins`.
 local function put_kwarg(c, name, value, wins)
   local kwargs = c.top.chat_template_kwargs
-  if kwargs == nil then return c:set("chat_template_kwargs", { [name] = value }) end
+  if kwargs == nil then
+    c:set("chat_template_kwargs", { [name] = value })
+    return c:note(("set chat_template_kwargs.%s to %s"):format(name, value))
+  end
   if json.kind(kwargs) ~= "object" then return wrong_kwargs, "chat_template_kwargs" end
-  if kwargs[name] == nil or (wins and kwargs[name] ~= value) then kwargs[name] = value end
+  if kwargs[name] == nil or (wins and kwargs[name] ~= value) then
+    kwargs[name] = value
+    c:note(("set chat_template_kwargs.%s to %s"):format(name, value))
+  end
 end
 
 --- `reasoning`: its effort is lifted; the rest has no meaning here.
@@ -34,9 +40,9 @@ function thinking.reasoning(c)
   local reasoning = c.top.reasoning
   local is_off, effort
   if json.kind(reasoning) == "object" then is_off, effort = reasoning.enabled == false, reasoning.effort end
-  c:set("reasoning", nil)
+  c:change("reasoning", nil)
   if is_off then
-    if c.release.keeps_effort then c:set("reasoning_effort", "none") end
+    if c.release.keeps_effort then c:change("reasoning_effort", "none") end
   elseif effort ~= nil and c.top.reasoning_effort == nil then
     c.lifted_effort = effort
   end
@@ -53,9 +59,9 @@ function thinking.effort(c)
     return "reasoning_effort: unsupported value: got " .. words.quote(effort), "reasoning_effort"
   end
   if release.keeps_effort then
-    if c.top.reasoning_effort == nil then c:set("reasoning_effort", effort) end
+    if c.top.reasoning_effort == nil then c:change("reasoning_effort", effort) end
   elseif c.top.reasoning_effort ~= nil then
-    c:set("reasoning_effort", nil)
+    c:change("reasoning_effort", nil)
   end
 end
 
@@ -69,7 +75,7 @@ function thinking.enable(c)
     local message, field = put_kwarg(c, "enable_thinking", value)
     if message then return message, field end
   end
-  c:set("enable_thinking", nil)
+  c:change("enable_thinking", nil)
 end
 
 local function type_fault(value)
@@ -84,7 +90,7 @@ end
 function thinking.switch(c)
   local value = c.top.thinking
   if value == nil then return end
-  if c.family.thinking == "remove" then return c:set("thinking", nil) end
+  if c.family.thinking == "remove" then return c:change("thinking", nil) end
   if json.kind(value) ~= "object" then return "thinking: invalid wrapper shape: must be an object", "thinking" end
   local wanted = value.type
   local fault = type_fault(wanted)
@@ -92,10 +98,16 @@ function thinking.switch(c)
   if c.family.thinking == "kwargs" then
     local message, field = put_kwarg(c, "thinking", wanted ~= "disabled")
     if message then return message, field end
-    c:set("thinking", nil)
+    c:change("thinking", nil)
   else
-    if wanted == "adaptive" or wanted == "auto" then value.type = "enabled" end
-    if value.display ~= nil then value.display = nil end
+    if wanted == "adaptive" or wanted == "auto" then
+      value.type = "enabled"
+      c:note(("thinking %s became enabled"):format(wanted))
+    end
+    if value.display ~= nil then
+      value.display = nil
+      c:note "dropped thinking.display"
+    end
   end
 end
 
@@ -129,7 +141,7 @@ end
 
 --- A budget that the model does not know is taken away.
 function thinking.budget_check(c)
-  if c.top.thinking_token_budget ~= nil and not c.family.thinking_budget then c:set("thinking_token_budget", nil) end
+  if c.top.thinking_token_budget ~= nil and not c.family.thinking_budget then c:change("thinking_token_budget", nil) end
 end
 
 --- The budget for an answer of at most `tokens`.
@@ -156,7 +168,7 @@ function thinking.budget(c)
     return
   end
   local budget = thinking.budget_for(tokens, words.is_uint(wanted) and wanted or nil)
-  if budget ~= wanted or math.type(wanted) ~= "integer" then c:set("thinking_token_budget", budget) end
+  if budget ~= wanted or math.type(wanted) ~= "integer" then c:change("thinking_token_budget", budget) end
 end
 
 --- Models that always think are told so by newer gateways, whatever the caller says.
@@ -165,7 +177,10 @@ function thinking.always(c)
   local message, field = put_kwarg(c, "enable_thinking", true, true)
   if message then return message, field end
   local kwargs = c.top.chat_template_kwargs
-  if kwargs.thinking ~= nil then kwargs.thinking = nil end
+  if kwargs.thinking ~= nil then
+    kwargs.thinking = nil
+    c:note "dropped chat_template_kwargs.thinking"
+  end
 end
 
 return thinking

@@ -10,7 +10,7 @@ local function is_named(value)
 end
 
 --- What is wrong with one declaration. `i` counts from 0; a repair may have checked its schema already.
-local function declaration_fault(tool, i, is_checked)
+local function declaration_fault(c, tool, i)
   if json.kind(tool) ~= "object" then
     return ("tools[i]: invalid tool shape: tools[%d] must be an object"):format(i), "tools[i]"
   end
@@ -25,8 +25,12 @@ local function declaration_fault(tool, i, is_checked)
   if not is_named(func.name) then
     return ("tools[i].function.name: must be a non-empty string (tools[%d])"):format(i), "tools[i].function.name"
   end
-  if func.strict ~= nil then func.strict = nil end
+  if func.strict ~= nil then
+    func.strict = nil
+    c:note "dropped strict of a tool"
+  end
   local parameters = func.parameters
+  local is_checked = c.checked_tools and c.checked_tools[i + 1]
   if is_checked or type(parameters) ~= "userdata" or json.kind(parameters) ~= "object" then return end
   local fault = schema.fault(json.table(parameters), function() return json.text(parameters) end, schema.limits.tools)
   if fault then
@@ -41,21 +45,21 @@ function tools.check(c)
   if list == nil then return end
   if json.kind(list) ~= "array" then return "tools: invalid array shape: must be an array", "tools" end
   if #list == 0 then
-    c:set("tools", nil)
-    if c.top.tool_choice ~= nil then c:set("tool_choice", nil) end
+    c:change("tools", nil)
+    if c.top.tool_choice ~= nil then c:change("tool_choice", nil) end
     return
   end
   for i = 1, #list do
-    local message, field = declaration_fault(list[i], i - 1, c.checked_tools and c.checked_tools[i])
+    local message, field = declaration_fault(c, list[i], i - 1)
     if message then return message, field end
   end
-  if c.top.tool_choice == nil and c:has "default_choice" then c:set("tool_choice", "auto") end
+  if c.top.tool_choice == nil and c:has "default_choice" then c:change("tool_choice", "auto") end
 end
 
 function tools.choice(c)
   local choice = c.top.tool_choice
   if choice == nil or choice == "auto" or choice == "none" then return end
-  if choice == "required" then return c:set("tool_choice", "auto") end
+  if choice == "required" then return c:change("tool_choice", "auto") end
   if json.kind(choice) ~= "object" then
     return 'tool_choice: invalid value: must be "auto", "none", or a function object', "tool_choice"
   end
