@@ -2,6 +2,7 @@
 -- this router is measured against. Items that have a specification of their own are only named here:
 --   G3 fresh signatures, G10 damping: gonka_hosts, gonka_examples · G13 proofs: gonka_proof, gonka_lies
 --   G14 what stays over an epoch: gonka, gonka_refresh · G15 status and refresh by order: admin
+--   G16 webhook: epoch_webhook
 local loop = require "spec.support.loop"
 local network = require "spec.support.network"
 local peri = require "perilune"
@@ -198,6 +199,50 @@ describe("a Gonka network", function()
       net:await(r, "the hosts", function(seen) return seen.count > 0 end)
       for _ = 1, 5 do assert.equal(first, r:chat().headers["x-perilune-provider"]) end
     end
+  end))
+
+  it("G15: lets policies see what the operator sees", router.test(function(start)
+    local net = network.start { hosts = 3 }
+    local r = start({ providers = { net:provider { refresh_interval = "1h" } }, policies = { "status.lua" } }, {
+      ["status.lua"] = [[
+        local peri = require "perilune"
+        return { request = function(req)
+          if req:header "x-order" then peri.gonka.refresh() end
+          local s, why, code = peri.gonka.status(req:header "x-network")
+          req:reply(200, s or { why = why, code = code })
+        end }
+      ]],
+    })
+    local function await(what, claim)
+      return loop.await(what, function()
+        local s = r:chat().json
+        return claim(s) and s
+      end)
+    end
+    local first = r:chat().json -- whether or not anybody has looked yet
+    assert.equal("gonka", first.id)
+    local s = await("the first look", function(seen) return seen.refreshes == 1 end)
+    assert.same({ "gonka", 1, "Inference", 3, 3, 0, 0, false },
+      { s.id, s.epoch, s.phase, s.usable, s.listed, s.failures, s.clock_offset_ms, s.proven })
+    assert(s.age_ms >= 0 and s.next_ms > 0 and s.next_ms <= 4320000 and s.height > 0)
+    assert.is_nil(s.last_error)
+    assert.same(s.id, r:chat({}, { ["x-network"] = "gonka" }).json.id)
+    assert.equal("ENOTFOUND", r:chat({}, { ["x-network"] = "else" }).json.code)
+    net:steer("node", { status = 500 })
+    r:chat({}, { ["x-order"] = "refresh" })
+    s = await("the failure", function(seen) return seen.failures > 0 end)
+    assert.matches("answered 500", s.last_error)
+    assert.same({ 3, 1 }, { s.usable, s.refreshes }) -- and the last good set is in force
+    net:steer("node", {})
+    net:epoch { "h1" }
+    r:chat({}, { ["x-order"] = "refresh" })
+    s = await("the next epoch", function(seen) return seen.epoch == 2 end)
+    assert.equal(1, s.usable)
+    assert.is_nil(s.last_error)
+    r:configure { listen = "127.0.0.1:0", workers = 1, seed = 1, log = { level = "debug" }, policies = { "status.lua" },
+      providers = { router.provider("plain", provider.start()) } }
+    r.process:signal "HUP"
+    await("the network to be gone", function(seen) return seen.code == "ENOTFOUND" end)
   end))
 
   it("G16, G17: tells policies and the log what changed, not how many there are", router.test(function(start)

@@ -101,18 +101,16 @@ static void put_age(struct peri_buf *b, const struct peri_gonka_status *s, uint6
 
 static void put_network(struct peri_buf *b, const struct peri_gonka_network *n, uint64_t now_ms) {
     struct peri_gonka_status status;
-    const struct peri_gonka_set *set = peri_gonka_network_set(n);
-    const struct peri_gonka_epoch *e = peri_gonka_network_epoch(n);
     peri_gonka_network_status(n, &status);
     peri_json_put_open(b, '{');
-    put_text(b, "id", peri_gonka_network_provider(n)->id);
+    put_text(b, "id", peri_str_of(status.id));
     put_count(b, "epoch", status.epoch);
-    put_text(b, "phase", peri_str_of(e != NULL ? peri_gonka_phase_name(e->phase) : NULL));
-    put_count(b, "height", e != NULL ? (uint64_t)e->height : 0);
-    put_count(b, "usable", set != NULL ? set->usable_count : 0);
-    put_count(b, "listed", set != NULL ? set->count : 0);
+    put_text(b, "phase", peri_str_of(status.phase));
+    put_count(b, "height", (uint64_t)status.height);
+    put_count(b, "usable", status.usable);
+    put_count(b, "listed", status.listed);
     peri_json_put_name(b, "proven");
-    peri_buf_add(b, set != NULL && set->is_proven ? PERI_STR("true") : PERI_STR("false"));
+    peri_json_put_bool(b, status.is_proven);
     put_age(b, &status, now_ms);
     put_count(b, "refreshes", status.refreshes);
     put_count(b, "failures", status.failures);

@@ -193,6 +193,14 @@ static void on_changed(void *arg, struct peri_gonka_network *n, const struct per
             peri_epoch_webhook_tell(c->webhooks[i], diff, before, after);
 }
 
+static void on_looked(void *arg) {
+    struct peri_control *c = arg;
+    struct peri_gonka_board *board = peri_gonka_board_new(c->networks, c->count);
+    if (board == NULL) return; /* the next one says it all */
+    peri_runtime_post_board(c->runtime, board);
+    peri_gonka_board_unref(board);
+}
+
 static void on_models(void *arg) { renew(arg); }
 
 static struct peri_fleet *fleet_of(void *arg) {
@@ -234,6 +242,7 @@ static enum peri_err make_networks(struct peri_control *c, struct peri_fault *fa
                                   .stamps = &c->runtime->stamps,
                                   .state_dir = c->config->state_dir,
                                   .changed = on_changed,
+                                  .looked = on_looked,
                                   .arg = c };
     struct peri_epoch_webhook_env webhook_env = {
         .loop = c->loop, .client = c->client, .log = &c->log, .clock = c->runtime->clock
@@ -338,6 +347,7 @@ static void *run(void *arg) {
 }
 
 enum peri_err peri_control_start(struct peri_control *c, struct peri_fault *fault) {
+    on_looked(c); /* nobody has looked: but who there is is known */
     if (c->count + c->catalog_count == 0 && c->admin == NULL)
         return PERI_OK; /* nothing to follow, nobody to answer: no thread */
     c->is_running = true;

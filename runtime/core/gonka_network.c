@@ -166,7 +166,14 @@ const struct peri_config_gonka *peri_gonka_network_options(const struct peri_gon
 }
 
 void peri_gonka_network_status(const struct peri_gonka_network *n, struct peri_gonka_status *out) {
+    const struct peri_gonka_set *set = n->set;
     *out = n->status;
-    out->epoch = n->set != NULL ? n->set->epoch : 0;
+    snprintf(out->id, sizeof out->id, "%.*s", PERI_STR_ARGS(n->provider->id));
+    out->epoch = set != NULL ? set->epoch : 0;
+    out->usable = set != NULL ? set->usable_count : 0;
+    out->listed = set != NULL ? set->count : 0;
+    out->is_proven = set != NULL && set->is_proven;
+    out->phase = n->has_epoch ? peri_gonka_phase_name(n->epoch.phase) : "";
+    out->height = n->has_epoch ? n->epoch.height : 0;
     out->clock_offset_ms = peri_gonka_skew_applied(&n->skew, n->env.clock) / 1000000;
 }

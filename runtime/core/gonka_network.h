@@ -32,6 +32,8 @@ typedef void (*peri_gonka_changed)(void *arg, struct peri_gonka_network *n,
                                    const struct peri_gonka_diff *diff,
                                    const struct peri_gonka_set *before,
                                    const struct peri_gonka_set *after);
+/* Said on the control thread after each look at the network, whatever came of it: its status is another one. */
+typedef void (*peri_gonka_looked)(void *arg);
 
 struct peri_gonka_env {
     struct peri_loop *loop; /* the control thread's */
@@ -41,6 +43,7 @@ struct peri_gonka_env {
     struct peri_gonka_stamps *stamps; /* one for the whole process of routers */
     struct peri_str state_dir;        /* where last good sets are kept; empty: nowhere */
     peri_gonka_changed changed;
+    peri_gonka_looked looked; /* NULL: nobody wants to know */
     void *arg;
 };
 
@@ -84,9 +87,16 @@ const struct peri_gonka_epoch *peri_gonka_network_epoch(const struct peri_gonka_
 const struct peri_config_provider *peri_gonka_network_provider(const struct peri_gonka_network *n);
 const struct peri_config_gonka *peri_gonka_network_options(const struct peri_gonka_network *n);
 
+#define PERI_GONKA_ID_MAX 128 /* of a configured provider, as the configuration allows */
+
 /* How it stands, for status pages and `peri.gonka`. */
 struct peri_gonka_status {
+    char id[PERI_GONKA_ID_MAX + 1]; /* of the configured provider */
     uint64_t epoch, refreshes, failures;
+    const char *phase; /* static; "" when not known */
+    int64_t height;    /* of the newest block heard of; 0: none */
+    size_t usable, listed;
+    bool is_proven;
     uint64_t last_ok_ms, next_ms; /* monotonic; 0: never, none planned */
     int64_t clock_offset_ms;      /* what is added to this machine's clock in signatures */
     char last_error[200];

@@ -52,6 +52,7 @@ static void fail(struct peri_gonka_network *n, const char *what, const char *why
     n->source = (n->source + 1) % n->provider->source_count;
     uint64_t pause = BACKOFF_MS << (n->failures < 6 ? n->failures - 1 : 5);
     plan(n, pause < n->options->refresh_ms ? pause : n->options->refresh_ms);
+    if (n->env.looked != NULL) n->env.looked(n->env.arg);
 }
 
 static void succeed(struct peri_gonka_network *n) {
@@ -60,6 +61,7 @@ static void succeed(struct peri_gonka_network *n) {
     n->status.last_error[0] = '\0';
     n->status.last_ok_ms = peri_loop_now_ms(n->env.loop);
     plan(n, n->options->refresh_ms);
+    if (n->env.looked != NULL) n->env.looked(n->env.arg);
 }
 
 /* ---- The clock ---- */

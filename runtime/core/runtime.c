@@ -338,6 +338,11 @@ enum peri_err peri_runtime_refresh_networks(struct peri_runtime *rt) {
     return err;
 }
 
+void peri_runtime_post_board(struct peri_runtime *rt, struct peri_gonka_board *board) {
+    for (unsigned i = 0; i < rt->worker_count; i++)
+        peri_gonka_board_put(&rt->workers[i]->board, board);
+}
+
 struct epoch_news {
     struct peri_worker *worker;
     struct peri_arena arena;

@@ -7,7 +7,7 @@
 #include <pthread.h>
 
 #include "base/log.h"
-#include "core/gonka_network.h"
+#include "core/gonka_board.h"
 #include "core/request.h"
 
 struct peri_runtime;
@@ -39,6 +39,7 @@ struct peri_worker {
     struct peri_list queue; /* requests waiting for a slot, first come first served */
     size_t queued;
     struct peri_gonka_pen pen; /* made when the first attempt is signed */
+    struct peri_gonka_board_box board;
     bool is_draining;
     bool is_overdue;         /* nobody is waited for any more */
     bool is_done;            /* drained: the loop has been told to stop */

@@ -129,6 +129,49 @@ static int epoch(lua_State *L) {
     return 2;
 }
 
+static void set_int(lua_State *L, const char *name, lua_Integer value) {
+    lua_pushinteger(L, value);
+    lua_setfield(L, -2, name);
+}
+
+static void set_text(lua_State *L, const char *name, const char *text) {
+    if (text[0] == '\0') return; /* not known, or none */
+    lua_pushstring(L, text);
+    lua_setfield(L, -2, name);
+}
+
+/* peri.gonka.status([id]) */
+static int status(lua_State *L) {
+    struct peri_worker *w = worker(L);
+    const char *id = luaL_optstring(L, 1, NULL);
+    const struct peri_gonka_board *board = peri_gonka_board_look(&w->board);
+    const struct peri_gonka_status *s = NULL;
+    for (size_t i = 0; board != NULL && i < board->count && s == NULL; i++)
+        if (id == NULL || strcmp(board->networks[i].id, id) == 0) s = &board->networks[i];
+    if (s == NULL)
+        return peri_push_fault(L, PERI_ENOTFOUND,
+                               id == NULL ? "no network is configured" : "no network has that id");
+    uint64_t now_ms = peri_loop_now_ms(w->loop);
+    lua_createtable(L, 0, 13);
+    set_text(L, "id", s->id);
+    set_int(L, "epoch", (lua_Integer)s->epoch);
+    set_text(L, "phase", s->phase);
+    set_int(L, "height", s->height);
+    set_int(L, "usable", (lua_Integer)s->usable);
+    set_int(L, "listed", (lua_Integer)s->listed);
+    lua_pushboolean(L, s->is_proven);
+    lua_setfield(L, -2, "proven");
+    /* The two threads read the same clock, each at its own time. */
+    if (s->last_ok_ms > 0)
+        set_int(L, "age_ms", now_ms > s->last_ok_ms ? (lua_Integer)(now_ms - s->last_ok_ms) : 0);
+    if (s->next_ms > now_ms) set_int(L, "next_ms", (lua_Integer)(s->next_ms - now_ms));
+    set_int(L, "refreshes", (lua_Integer)s->refreshes);
+    set_int(L, "failures", (lua_Integer)s->failures);
+    set_int(L, "clock_offset_ms", s->clock_offset_ms);
+    set_text(L, "last_error", s->last_error);
+    return 1;
+}
+
 static int refresh(lua_State *L) {
     enum peri_err err = peri_runtime_refresh_networks(worker(L)->runtime);
     if (err != PERI_OK) return peri_push_failure(L, err);
@@ -198,9 +241,11 @@ void peri_bind_policy_open(lua_State *L, struct peri_state *s) {
     static const luaL_Reg functions[] = {
         { "providers", providers }, { "address", address }, { "sign", sign }, { NULL, NULL }
     };
-    static const luaL_Reg gonka[] = {
-        { "participants", participants }, { "epoch", epoch }, { "refresh", refresh }, { NULL, NULL }
-    };
+    static const luaL_Reg gonka[] = { { "participants", participants },
+                                      { "epoch", epoch },
+                                      { "status", status },
+                                      { "refresh", refresh },
+                                      { NULL, NULL } };
     peri_state_set_functions(L, s, functions);
     lua_newtable(L);
     peri_state_set_functions(L, s, gonka);

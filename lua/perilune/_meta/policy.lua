@@ -261,6 +261,30 @@ function peri.gonka.participants() end
 ---@return string? phase "Inference", "PoCGenerate", …
 function peri.gonka.epoch() end
 
+--- How a network stands, as of the last look at it: what `GET /admin/networks` says, too.
+---@class perilune.NetworkStatus
+---@field id string of the configured provider
+---@field epoch integer 0: not known yet
+---@field phase? string "Inference", "PoCGenerate", …
+---@field height integer of the newest block heard of, 0 when none was
+---@field usable integer hosts that get requests
+---@field listed integer hosts the network lists
+---@field proven boolean the list came with a proof that held
+---@field age_ms? integer since the last look that succeeded; nil: none has
+---@field next_ms? integer until the next one; nil: one is under way, or none is planned
+---@field refreshes integer looks that succeeded
+---@field failures integer looks that failed
+---@field clock_offset_ms integer what signatures add to this machine's clock
+---@field last_error? string why the last look failed; nil: it did not
+
+--- The status of one network; without an id of the first. It costs a look at memory and may be asked in every request.
+--- Example: `local s = peri.gonka.status()  if s and (s.age_ms or 0) > 600000 then … end`
+---@param id? string of the configured provider
+---@return perilune.NetworkStatus? status
+---@return string? why
+---@return string? code "ENOTFOUND"
+function peri.gonka.status(id) end
+
 --- Look at the networks now; does not wait for the result.
 ---@return boolean? ok
 ---@return string? why
