@@ -1,6 +1,7 @@
 --- Answers as clients get them: reasoning in its own field, nothing of the network's own.
 local answers = require "perilune.answers"
 local cjson = require "cjson"
+local json = require("perilune").json
 local process = require "spec.support.process"
 local provider = require "spec.support.provider"
 local router = require "spec.support.router"
@@ -40,6 +41,33 @@ describe("answers.split", function()
   it("takes an answer that only closes as one whose template opened", function()
     assert.same({ "\n\nso", "why" }, { answers.split_whole "why</think>\n\nso" })
     assert.same({ "so" }, { answers.split_whole "so" })
+  end)
+end)
+
+describe("answers.split_think", function()
+  local function heard(...)
+    local splitters, texts = {}, {}
+    for i, text in ipairs { ... } do
+      local body = json.document(text)
+      answers.split_think(body, splitters)
+      answers.spell_reasoning(body, "reasoning_content")
+      texts[i] = json.encode(body)
+    end
+    return table.concat(texts)
+  end
+
+  it("lets go of what it held back when the end has no delta", function()
+    local start = '{"choices":[{"index":0,"delta":{"content":"<think>a </th"}}]}'
+    for _, finish in ipairs { '{"choices":[{"index":0,"finish_reason":"length"}]}',
+      '{"choices":[{"index":0,"delta":null,"finish_reason":"length"}]}' } do
+      assert.matches('"reasoning_content":"</th"', heard(start, finish), 1, true)
+    end
+  end)
+
+  it("passes by what providers write where there is nothing", function()
+    for _, text in ipairs { "5", "[]", '{"choices":null}', '{"choices":[null,5]}', '{"choices":[{"delta":null}]}' } do
+      assert.equal(text, heard(text))
+    end
   end)
 end)
 

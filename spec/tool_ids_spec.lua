@@ -48,6 +48,21 @@ describe("tool_ids", function()
       "> functions.h:2" }, ids(messages))
   end)
 
+  it("gives a result to the newest turn where an earlier call was never answered", function()
+    local messages = conversation(
+      { role = "assistant", tool_calls = { call("same", "f"), call("other", "g") } },
+      { role = "tool", tool_call_id = "other", content = "of g" },
+      { role = "user", content = "never mind" },
+      { role = "assistant", tool_calls = { call("same", "h") } },
+      { role = "assistant", tool_calls = { call("same", "i") } },
+      { role = "tool", tool_call_id = "same", content = "of h" },
+      { role = "tool", tool_call_id = "same", content = "of i" },
+      { role = "tool", tool_call_id = "same", content = "of f, late" })
+    tool_ids.to_functions(messages)
+    assert.same({ "functions.f:0", "functions.g:1", "> functions.g:1", "functions.h:2", "functions.i:3",
+      "> functions.h:2", "> functions.i:3", "> functions.f:0" }, ids(messages))
+  end)
+
   it("leaves ids that stand once, byte for byte", function()
     local text = '[{"role":"assistant", "tool_calls":[{"id":"x\\u0031"}]},{"role":"tool","tool_call_id":"x1"}]'
     local messages = json.document(text)
@@ -86,6 +101,44 @@ describe("tool_ids", function()
     local second = json.document(text)
     tool_ids.answer(second, memory, true)
     assert.equal(text, second:text())
+  end)
+
+  it("keeps calls apart that a stream gives the same index", function()
+    local memory = tool_ids.remember(conversation())
+    local heard = {}
+    local function hear(index, id, name, arguments)
+      local event = json.document(cjson.encode { choices = { { index = 0, delta = { tool_calls = { { index = index,
+        id = id, ["function"] = { name = name, arguments = arguments } } } } } } })
+      tool_ids.answer(event, memory, true)
+      local made = json.table(event).choices[1].delta.tool_calls[1]
+      local at = heard[made.index] or { id = made.id, text = "" }
+      heard[made.index] = at
+      at.text = at.text .. made["function"].arguments
+    end
+    hear(0, "a", "f", '{"x"')
+    hear(0, "a", "f", ":1}") -- some name their call every time
+    hear(0, "b", "g", '{"y":')
+    hear(0, nil, nil, "2}")
+    hear(1, "c", "h", "{}")
+    assert.same({ id = "functions.f:0", text = '{"x":1}' }, heard[0])
+    assert.same({ id = "functions.g:1", text = '{"y":2}' }, heard[1])
+    assert.same({ id = "functions.h:2", text = "{}" }, heard[2])
+  end)
+
+  it("passes by what providers write where there is nothing", function()
+    local function heard(text)
+      local body = json.document(text)
+      tool_ids.answer(body, tool_ids.remember(conversation()), true)
+      return json.text(body)
+    end
+    for _, text in ipairs { '{"choices":null}', '{"choices":[null,5]}', '{"choices":[{"delta":null}]}', "[]",
+      '{"choices":[{"delta":{"tool_calls":[null,"x"]}}]}' } do
+      assert.equal(text, heard(text))
+    end
+    assert.matches('"id":"functions.f:0"', heard('{"choices":[{"index":null,"delta":{"tool_calls":[{"index":null,'
+      .. '"id":"a","function":{"name":"f"}}]}}]}'), 1, true)
+    assert.matches('"arguments":"{}"', heard('{"choices":[{"delta":null,"message":{"tool_calls":[{"id":"a",'
+      .. '"function":{"name":"f","arguments":{}}}]}}]}'), 1, true)
   end)
 
   it("drops the nameless copy that MiniMax sends behind a call", function()

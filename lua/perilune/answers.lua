@@ -1,6 +1,7 @@
 --- answers: what clients get to see of an answer: reasoning in its own field, no fields of the network's own, usage for
 --- those who asked.
 local json = require("perilune").json
+local choices = require "perilune.choices"
 local gateway = require "perilune.rules.answers"
 
 local answers = {}
@@ -104,14 +105,19 @@ local function split_message(message)
   end
 end
 
-local function split_delta(splitters, choice, place)
-  local index = choice.index or place
+local function split_delta(splitters, choice, index)
   local s = splitters[index]
   if not s then
     s = answers.splitter()
     splitters[index] = s
   end
   local delta = choice.delta
+  if not is_kind(delta, "object") then
+    -- The end may come without a delta; what was held back still goes out.
+    if s.held == "" then return end
+    choice.delta = json.object {}
+    delta = choice.delta
+  end
   local is_last = choice.finish_reason ~= nil and choice.finish_reason ~= json.null
   local piece = type(delta.content) == "string" and delta.content or ""
   if s.held == "" and (piece == "" or s.state == "saying") then return end
@@ -124,11 +130,12 @@ end
 ---@param body perilune.json.node edited
 ---@param splitters table empty at first, one for a request
 function answers.split_think(body, splitters)
-  local choices = body.choices
-  for i = 1, is_kind(choices, "array") and #choices or 0 do
-    local choice = choices[i]
-    if is_kind(choice.message, "object") then split_message(choice.message) end
-    if is_kind(choice.delta, "object") then split_delta(splitters, choice, i - 1) end
+  for choice, index in choices.of(body) do
+    if is_kind(choice.message, "object") then
+      split_message(choice.message)
+    else
+      split_delta(splitters, choice, index)
+    end
   end
 end
 
@@ -171,10 +178,9 @@ end
 ---@param body perilune.json.node edited
 ---@param name "reasoning"|"reasoning_content"
 function answers.spell_reasoning(body, name)
-  local choices = body.choices
-  for i = 1, is_kind(choices, "array") and #choices or 0 do
+  for choice in choices.of(body) do
     for _, place in ipairs { "delta", "message" } do
-      local said = choices[i][place]
+      local said = choice[place]
       if is_kind(said, "object") then answers.rename_reasoning(said, name) end
     end
   end
@@ -240,9 +246,9 @@ end
 ---@param body perilune.json.node edited
 ---@return boolean is_only nothing is left to tell
 function answers.strip_usage(body)
-  local usage, choices = body.usage, body.choices
+  local usage, list = body.usage, body.choices
   if usage == nil then return false end
-  if is_kind(usage, "object") and (choices == nil or is_kind(choices, "array") and #choices == 0) then return true end
+  if is_kind(usage, "object") and (list == nil or is_kind(list, "array") and #list == 0) then return true end
   body.usage = nil
   return false
 end

@@ -1,12 +1,27 @@
 --- tool_ids: the names of tool calls, as the model's template wants them.
 -- Rewritten, never de-duplicated: two calls with one id may be two real calls with two results. Where ids collide, a
--- result belongs to the first call of that id that has none yet.
+-- result belongs to the first call of that id that has none yet, in the newest turn that has one: a call that was never
+-- answered does not take the result of a later one.
 local json = require("perilune").json
+local choices = require "perilune.choices"
 
 local tool_ids = {}
 
-local function is_kind(value, kind)
-  return type(value) == "userdata" and json.kind(value) == kind
+local is_object = choices.is_object
+
+local function is_array(value)
+  return type(value) == "userdata" and json.kind(value) == "array"
+end
+
+--- The call that a result belongs to: its place among those that wait. A result without an id takes any.
+local function place_of(waiting, id)
+  local found, turn
+  for k = #waiting, 1, -1 do
+    local entry = waiting[k]
+    if found and entry.turn ~= turn then break end
+    if entry.id == id or type(id) ~= "string" then found, turn = k, entry.turn end
+  end
+  return found
 end
 
 --- Kimi's id: the tool's name and a number that counts every call of the conversation.
@@ -19,32 +34,29 @@ end
 
 --- Every call of a conversation in order, each with the results that belong to it.
 ---@param messages perilune.json.node
----@return table[] calls { call =, id =, name =, index =, results = {…} }
+---@return table[] calls { call =, id =, name =, index =, turn =, result = }
 ---@return perilune.json.node[] orphans results that belong to no call
 function tool_ids.pair(messages)
   local calls, waiting, orphans = {}, {}, {}
+  local turn, before = 0, nil
   for i = 1, #messages do
     local message = messages[i]
-    local role = is_kind(message, "object") and message.role
-    if role == "assistant" and is_kind(message.tool_calls, "array") then
+    local role = is_object(message) and message.role
+    if role == "assistant" and before ~= "assistant" then turn = turn + 1 end
+    before = role
+    if role == "assistant" and is_array(message.tool_calls) then
       local list = message.tool_calls
       for k = 1, #list do
         local call = list[k]
-        if is_kind(call, "object") then
+        if is_object(call) then
           local func = call["function"]
-          local entry = { call = call, id = call.id, index = #calls,
-            name = is_kind(func, "object") and func.name or nil }
+          local entry = { call = call, id = call.id, index = #calls, turn = turn,
+            name = is_object(func) and func.name or nil }
           calls[#calls + 1], waiting[#waiting + 1] = entry, entry
         end
       end
     elseif role == "tool" then
-      local id, found = message.tool_call_id, nil
-      for k, entry in ipairs(waiting) do
-        if entry.id == id or type(id) ~= "string" then
-          found = k
-          break
-        end
-      end
+      local found = place_of(waiting, message.tool_call_id)
       if found then
         waiting[found].result = message
         table.remove(waiting, found)
@@ -106,6 +118,13 @@ function tool_ids.to_unique(messages)
   end)
 end
 
+local function write_arguments(func)
+  local arguments = is_object(func) and func.arguments
+  if not is_object(arguments) and not is_array(arguments) then return false end
+  func.arguments = json.text(arguments)
+  return true
+end
+
 --- `arguments` that are objects become text; what is text already stays.
 ---@param messages perilune.json.node
 ---@return integer changed
@@ -113,11 +132,7 @@ function tool_ids.serialise_arguments(messages)
   local changed = 0
   for _, entry in ipairs((tool_ids.pair(messages))) do
     local func = entry.call["function"]
-    local arguments = is_kind(func, "object") and func.arguments
-    if is_kind(arguments, "object") or is_kind(arguments, "array") then
-      func.arguments = json.text(arguments)
-      changed = changed + 1
-    end
+    if write_arguments(func) then changed = changed + 1 end
   end
   return changed
 end
@@ -132,7 +147,7 @@ function tool_ids.remember(messages)
   for _, entry in ipairs(calls) do
     if type(entry.id) == "string" then taken[entry.id] = true end
   end
-  return { next = #calls, taken = taken, given = {} }
+  return { next = #calls, taken = taken, given = {}, used = {} }
 end
 
 local function fresh(memory, id, name, canonical)
@@ -149,25 +164,54 @@ local function fresh(memory, id, name, canonical)
   return unique
 end
 
-local function rewrite_call(memory, call, key, canonical)
+local function name_of(call)
   local func = call["function"]
-  local name = is_kind(func, "object") and func.name or nil
-  local given = memory.given[key]
-  if not given then
-    given = fresh(memory, call.id, name, canonical)
-    memory.given[key] = given
-    call.id = given
-  elseif call.id ~= nil and call.id ~= given then
-    call.id = given
+  local name = is_object(func) and func.name
+  return type(name) == "string" and name ~= "" and name or nil
+end
+
+--- Does a fragment begin another call at an index that one has already? Kimi's parser repeats indexes. A provider that
+--- names its call in every fragment does so by the same id.
+local function is_another(given, call)
+  return type(call.id) == "string" and call.id ~= "" and call.id ~= given.raw and call.id ~= given.id
+    and name_of(call) ~= nil
+end
+
+--- A call that begins: an id of its own, and in a stream an index of its own.
+local function begin(memory, call, spot, canonical)
+  local given = { raw = call.id, id = fresh(memory, call.id, name_of(call), canonical), index = spot.index }
+  if call.id ~= given.id then call.id = given.id end
+  local used = memory.used[spot.choice] or {}
+  memory.used[spot.choice] = used
+  while used[given.index] do given.index = given.index + 1 end
+  used[given.index] = true
+  return given
+end
+
+local function rewrite_call(memory, call, spot, canonical)
+  local given = memory.given[spot.key]
+  if not given or spot.is_delta and is_another(given, call) then
+    given = begin(memory, call, spot, canonical)
+    memory.given[spot.key] = given
+  elseif call.id ~= nil and call.id ~= given.id then
+    call.id = given.id
   end
-  if is_kind(func, "object") and is_kind(func.arguments, "object") then func.arguments = json.text(func.arguments) end
+  if spot.is_delta and given.index ~= spot.index then call.index = given.index end
+  write_arguments(call["function"])
 end
 
 --- A fragment that starts a call without a name: MiniMax sends such a thing after the real one.
-local function is_spurious(memory, call, key)
+local function is_spurious(memory, call, spot)
   local func = call["function"]
-  return not memory.given[key] and is_kind(func, "object") and (func.name == nil or func.name == json.null)
+  return not memory.given[spot.key] and is_object(func) and (func.name == nil or func.name == json.null)
     and (call.id == nil or call.id == json.null or memory.taken[call.id] == true)
+end
+
+--- Where a call stands in its answer.
+local function spot_of(choice, call, place, is_delta)
+  local index = call.index
+  if math.type(index) ~= "integer" then index = place - 1 end
+  return { choice = choice, index = index, key = choice .. ":" .. index, is_delta = is_delta }
 end
 
 --- Ids of the calls in an answer, or in one event of it: each its own in the whole conversation.
@@ -175,19 +219,21 @@ end
 ---@param memory table of tool_ids.remember
 ---@param canonical boolean functions.<name>:<index>
 function tool_ids.answer(body, memory, canonical)
-  local choices = body.choices
-  for i = 1, is_kind(choices, "array") and #choices or 0 do
-    local choice = choices[i]
-    local said = choice.delta or choice.message
-    local calls = is_kind(said, "object") and said.tool_calls
-    for k = is_kind(calls, "array") and #calls or 0, 1, -1 do
+  for choice, index in choices.of(body) do
+    local is_delta = is_object(choice.delta)
+    local said = is_delta and choice.delta or choice.message
+    local calls = is_object(said) and said.tool_calls
+    local k, place, count = 1, 1, is_array(calls) and #calls or 0
+    while k <= count do
       local call = calls[k]
-      local key = (choice.index or i - 1) .. ":" .. (call.index or k - 1)
-      if choice.delta and is_spurious(memory, call, key) then json.remove(calls, k) end
-    end
-    for k = 1, is_kind(calls, "array") and #calls or 0 do
-      local call = calls[k]
-      rewrite_call(memory, call, (choice.index or i - 1) .. ":" .. (call.index or k - 1), canonical)
+      local spot = is_object(call) and spot_of(index, call, place, is_delta)
+      if spot and is_delta and is_spurious(memory, call, spot) then
+        json.remove(calls, k)
+        k, count = k - 1, count - 1
+      elseif spot then
+        rewrite_call(memory, call, spot, canonical)
+      end
+      k, place = k + 1, place + 1
     end
   end
 end
