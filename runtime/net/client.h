@@ -11,8 +11,11 @@
  * returns, and no callback runs after it. The pointer is dead after on_done returns or after cancel.
  *
  * What is not done: redirects are answers like any other, no cookies, no netrc, no proxies from the
- * environment, no decompression (and no accept-encoding sent), no protocol but http and https. A kept connection
- * that turns out dead before a byte of the answer came is replaced by a new one, unseen.
+ * environment, no decompression (and no accept-encoding sent), no protocol but http and https.
+ *
+ * A kept connection that ends before a byte of the answer came is replaced by a new one, once and unseen, whatever
+ * the method: almost always the provider closed it as we wrote. One that died over the request sees it a second time
+ * (RFC 9110, 9.2.2). After the first byte nothing is sent twice.
  */
 #ifndef PERI_NET_CLIENT_H
 #define PERI_NET_CLIENT_H
@@ -67,8 +70,9 @@ struct peri_call_spec {
     uint64_t idle_ms;       /* without an answer byte after the head, pauses not counted; 0: none */
     uint64_t total_ms;      /* 0: none */
     size_t head_bytes;      /* of the answer's head, interim answers and trailers; 0: 65536 */
-    size_t read_bytes;      /* taken from the socket at once, 1024 to 524288; held as long as the
-                             * call is open: small for streams, 65536 for large answers; 0: 4096 */
+    size_t read_bytes;      /* libcurl takes at once, 1024 to 524288; held as long as the call is
+                             * open: small for streams, 65536 for large answers; 0: 4096. Wires
+                             * read up to 65536 into memory that all of them share. */
     bool use_http2;         /* https only; one stream on a connection at a time */
     bool is_insecure;       /* do not check the certificate: spelt out per provider */
     bool is_restricted; /* passed to may_connect; shares no connection with calls that are not */
