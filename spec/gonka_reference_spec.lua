@@ -13,16 +13,16 @@ local router = require "spec.support.router"
 local POLICY = { ["network.lua"] = network.policy }
 local VECTORS = assert(peri.json.decode((assert(process.read "spec/vectors/gonka-vectors.json")), { nulls = false }))
 
--- What `perilune check` says of one Gonka provider, given as Lua source.
-local function check(entry, environment)
+-- What `perilune check` says of one Gonka provider, given as Lua source; `flag` may be "--dump".
+local function check(entry, environment, flag)
   local directory = process.directory()
   local file = assert(io.open(directory .. "/perilune.lua", "w"))
   file:write(("return { providers = { { id = 'g', network = 'gonka', %s } } }"):format(entry))
   file:close()
   local words = {}
   for name, value in pairs(environment or {}) do words[#words + 1] = process.quote(name .. "=" .. value) end
-  local pipe = assert(io.popen(("env %s %s check --config %s/perilune.lua 2>&1"):format(table.concat(words, " "),
-    process.quote(router.program), directory)))
+  local pipe = assert(io.popen(("env %s %s check %s --config %s/perilune.lua 2>&1"):format(table.concat(words, " "),
+    process.quote(router.program), flag or "", directory)))
   local text = pipe:read "a"
   return pipe:close() == true, text
 end
@@ -80,6 +80,46 @@ describe("a Gonka network", function()
     end
     assert.equal(1, #r:log "gonka hosts")
   end))
+
+  it("G5: reads no more of a document than it could be, and asks the next source", router.test(function(start)
+    local net, sent = network.start { hosts = 2 }, 0
+    local endless = provider.start(function(c, request)
+      if not request.target:find "participants" then return provider.status(404)(c, request) end
+      c:send "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+      local piece = ("100000\r\n%s\r\n"):format((" "):rep(0x100000))
+      while c.is_open and sent < 100 and c:send(piece) do sent = sent + 1 end
+      c:close()
+    end)
+    local r = behind(start, net, { source = { ("http://127.0.0.1:%d"):format(endless.port), net.url } })
+    assert(sent >= 32 and sent < 50, sent) -- 32 MiB are taken, and what sockets hold
+    assert.equal(2, net:seen_by(r).count)
+    local refusal
+    for _, line in ipairs(r:log()) do refusal = refusal or line.msg:match "^gonka: refresh failed: .*" end
+    assert.matches("participants: the answer is larger than its limit", refusal)
+  end))
+
+  it("G6: takes what the configuration says before what the environment does", function()
+    local address = VECTORS.address_vectors[1].address
+    local environment = {
+      THE_KEY = KEY, GONKA_PRIVATE_KEY = ("2"):rep(64), GONKA_SOURCE_URL = "http://environment.example",
+      GONKA_ENDPOINTS = "http://environment.example;" .. address, GONKA_ADDRESS = VECTORS.address_vectors[2].address,
+      GONKA_VERIFY_PROOF = "1",
+    }
+    local written = ("endpoints = { 'http://127.0.0.1:8000;%s' }, private_key = secret 'env:THE_KEY', address = '%s', "
+      .. "verify_proofs = false"):format(address, address)
+    local ok, text = check(written, environment, "--dump")
+    assert.is_true(ok, text)
+    assert.is_nil(text:find("environment.example", 1, true), text)
+    assert.is_nil(text:find("GONKA_", 1, true), text)
+    assert.matches("verify_proofs = false", text, 1, true)
+    -- Where nothing is written the environment is asked: hosts that are named before where hosts are found.
+    ok, text = check("", environment, "--dump")
+    assert.is_true(ok, text)
+    assert.matches("endpoints[1] = \"http://environment.example", text, 1, true)
+    assert.is_nil(text:find("sources[1]", 1, true), text)
+    assert.matches("verify_proofs = true +environment GONKA_VERIFY_PROOF", text)
+    assert.is_nil(text:find(("2"):rep(64), 1, true), text)
+  end)
 
   it("G6: refuses endpoints that are none, and those whose address is none",
     function()
@@ -289,6 +329,15 @@ describe("a Gonka network", function()
       assert.is_false(ok, entry)
       assert.truthy(text:find(field, 1, true), text)
       assert.matches("perilune%.lua:1", text)
+    end
+    for theirs, ours in pairs {
+      source_url = "sources", refresh_enabled = "refresh", refresh_interval_seconds = "refresh_interval",
+      model_name_prefix = "prefix", register_as_fallback = "tier",
+    } do
+      local ok, text = check(("%s = 1, %s private_key = '%s'"):format(theirs, SOURCE, KEY))
+      assert.is_false(ok, theirs)
+      local sentence = ("unknown key '%s' in 'providers[1]', did you mean '%s'?"):format(theirs, ours)
+      assert.truthy(text:find(sentence, 1, true), text)
     end
   end)
 

@@ -290,8 +290,10 @@ static void unknown(struct peri_reader *r, const struct peri_record *record,
     const char *nearest = NULL;
     unsigned best = NEAR_ENOUGH + 1;
     for (size_t i = 0; i < record->count; i++) {
-        unsigned d = peri_str_distance(n->key, peri_str_of(record->options[i].name), NEAR_ENOUGH);
-        if (d < best) best = d, nearest = record->options[i].name;
+        const struct peri_option *o = &record->options[i];
+        bool is_known = o->elsewhere != NULL && peri_str_eq(n->key, peri_str_of(o->elsewhere));
+        unsigned d = is_known ? 0 : peri_str_distance(n->key, peri_str_of(o->name), NEAR_ENOUGH);
+        if (d < best) best = d, nearest = o->name;
     }
     /* A name that shares nothing but its length with the key would be a strange thing to suggest. */
     if (nearest != NULL && best * 2 > n->key.n) nearest = NULL;

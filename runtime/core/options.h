@@ -36,7 +36,8 @@ enum peri_option_type {
 
 struct peri_option {
     const char *name;
-    const char *also; /* another spelling of the name, or NULL */
+    const char *also;      /* another spelling of the name, or NULL */
+    const char *elsewhere; /* what another router calls it: suggested, not taken. Or NULL */
     enum peri_option_type type;
     size_t at, width; /* the field: offset in the record's struct, and size */
     size_t count_at;  /* of the field that counts, for lists */
