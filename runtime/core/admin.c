@@ -17,13 +17,19 @@ struct peri_admin {
     size_t server_count;
 };
 
+static const struct peri_str out_of_memory = PERI_STR_INIT(
+    "{\"error\":{\"message\":\"out of memory\",\"type\":\"server_error\",\"param\":null,"
+    "\"code\":\"internal_error\"}}");
+
 static void answer(struct peri_exchange *x, int status, const char *allow, struct peri_buf *body) {
     const struct peri_header headers[] = {
         { PERI_STR("content-type"), PERI_STR("application/json") },
         { PERI_STR("cache-control"), PERI_STR("no-store") },
         { PERI_STR("allow"), peri_str_of(allow) },
     };
-    peri_exchange_answer(x, status, headers, allow != NULL ? 3 : 2, peri_buf_str(body));
+    bool is_whole = body->err == PERI_OK;
+    peri_exchange_answer(x, is_whole ? status : 500, headers, allow != NULL && is_whole ? 3 : 2,
+                         is_whole ? peri_buf_str(body) : out_of_memory);
     peri_buf_done(body);
 }
 
@@ -123,7 +129,7 @@ static void put_network(struct peri_buf *b, const struct peri_gonka_network *n, 
 static void list_networks(struct peri_admin *a, struct peri_exchange *x) {
     struct peri_buf b;
     uint64_t now_ms = peri_loop_now_ms(a->env.loop);
-    peri_buf_init(&b, 1 << 20);
+    peri_buf_init(&b, 0);
     peri_json_put_open(&b, '{');
     put_text(&b, "object", PERI_STR("list"));
     peri_json_put_name(&b, "data");
