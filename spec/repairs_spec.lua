@@ -27,6 +27,11 @@ describe("a repair", function()
       .. '{"type":"function","function":{"name":"f"}}]',
       '"tools":[{"type":"function","function":{"name":"f"}}]' },
     { '"tools":[{"type":"function","function":null}]', "" },
+    -- Nobody is there to call in parallel.
+    { '"tools":[],"parallel_tool_calls":true', "" },
+    -- A text alone may be longer than an entry of a list.
+    { ('"bad_words":"%s"'):format(("y"):rep(129)), ('"bad_words":"%s"'):format(("y"):rep(129)) },
+    { '"stop":-1e999', '"stop":["-1e999"]' },
     -- The schema that takes everything.
     { '"response_format":{"type":"json_schema","json_schema":{"name":"r","schema":true}}',
       '"response_format":{"type":"json_schema","json_schema":{"name":"r","schema":{}}}' },
@@ -53,6 +58,41 @@ describe("a repair", function()
       assert.equal(row[2], front)
     end)
   end
+
+  it("leaves nothing of a knob that is too large for a double, wherever it stood", function()
+    for _, members in ipairs { '"extra_body":{"temperature":1e999}', '"temperature":1e999' } do
+      local front, message = repaired(members)
+      assert.is_nil(message)
+      assert.equal("", front)
+    end
+  end)
+
+  local function conversation(messages)
+    local doc = assert(json.document('{"max_tokens":9,"messages":[{"role":"user","content":"hi"},' .. messages .. "]}"))
+    local _, message = repair.document(doc, { model = "other", off = repair.off() })
+    assert.is_nil(message)
+    return (json.encode(json.table(doc.messages)):gsub('^%[{"content":"hi","role":"user"},?', "["))
+  end
+
+  it("drops a result without an id when no call is left for it", function()
+    assert.equal("[]", conversation '{"role":"tool","content":"r"}')
+    assert.equal("[]", conversation '{"role":"tool","tool_call_id":null,"content":"r"}')
+  end)
+
+  it("finds the call of a result by its number", function()
+    local f = '"type":"function","function":{"name":"f"}}'
+    local text = conversation('{"role":"assistant","tool_calls":[{"id":1,' .. f .. ',{"id":2,' .. f .. ']},'
+      .. '{"role":"tool","tool_call_id":2,"content":"of 2"},{"role":"tool","tool_call_id":"1","content":"of 1"}')
+    assert.matches('{"content":"of 2","role":"tool","tool_call_id":"2"}', text, 1, true)
+    assert.matches('{"content":"of 1","role":"tool","tool_call_id":"1"}', text, 1, true)
+  end)
+
+  it("drops a function_call that calls nothing", function()
+    assert.equal('[{"content":"a","role":"assistant"}]',
+      conversation '{"role":"assistant","content":"a","function_call":{}}')
+    assert.equal('[{"content":"a","role":"assistant"}]',
+      conversation '{"role":"assistant","content":"a","function_call":"none"}')
+  end)
 
   local refused = {
     ['"response_format":{"type":"json_object"},"structured_outputs":{"json":{}}'] = "cannot be combined",

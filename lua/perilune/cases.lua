@@ -113,8 +113,9 @@ end
 
 -- The gateway writes a request anew, so the notation of numbers and halves of surrogate pairs count as changes.
 local function is_same(a, b)
+  if type(a) ~= type(b) then return false end
+  if type(a) == "number" then return a == b and math.type(a) == math.type(b) end
   if not json.same(a, b) then return false end
-  if type(a) == "number" then return math.type(a) == math.type(b) end
   return type(a) ~= "userdata" or a == json.null or json.text(a) == json.text(b)
     or not json.text(a):find("\\u[dD][89a-fA-F]")
 end

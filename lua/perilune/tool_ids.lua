@@ -4,6 +4,7 @@
 -- answered does not take the result of a later one.
 local json = require("perilune").json
 local choices = require "perilune.choices"
+local words = require "perilune.rules.words"
 
 local tool_ids = {}
 
@@ -13,13 +14,20 @@ local function is_array(value)
   return type(value) == "userdata" and json.kind(value) == "array"
 end
 
+--- An id as text; nil for what is none.
+local function text_of(id)
+  if type(id) == "number" then return words.text_of(id) end
+  return type(id) == "string" and id or nil
+end
+
 --- The call that a result belongs to: its place among those that wait. A result without an id takes any.
 local function place_of(waiting, id)
   local found, turn
+  id = text_of(id)
   for k = #waiting, 1, -1 do
     local entry = waiting[k]
     if found and entry.turn ~= turn then break end
-    if entry.id == id or type(id) ~= "string" then found, turn = k, entry.turn end
+    if id == nil or text_of(entry.id) == id then found, turn = k, entry.turn end
   end
   return found
 end
@@ -106,9 +114,8 @@ end
 ---@return table original
 function tool_ids.to_unique(messages)
   return tool_ids.rename(messages, function(entry, taken)
-    local id = entry.id
-    if type(id) == "number" then id = json.encode(id) end
-    local base = type(id) == "string" and id:find "%S" and id or "call_" .. entry.index
+    local id = text_of(entry.id)
+    local base = id and id:find "%S" and id or "call_" .. entry.index
     local unique, n = base, 1
     while taken[unique] do
       n = n + 1

@@ -13,16 +13,18 @@ context.__index = context
 
 local null, known, groups = json.null, params.known, params.groups
 
---- Change a top-level member; nil takes it away.
+--- Change a top-level member; nil takes it away. A number too large for a double, which only a repair or an envelope
+--- moves, can not be written again: rules see it, and nobody else.
 ---@param name string
 ---@param value any
 function context:set(name, value)
-  self.doc[name] = value
+  local is_beyond = value == math.huge or value == -math.huge
+  if is_beyond then self.doc[name] = nil else self.doc[name] = value end
   if value == nil then
     self.top[name] = nil
     return
   end
-  self.top[name] = self.doc[name]
+  self.top[name] = is_beyond and value or self.doc[name]
   self.has_null = self.has_null or value == null
   local program = self.program
   if program then

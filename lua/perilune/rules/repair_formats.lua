@@ -54,13 +54,18 @@ function formats.guided(c)
     c:note "format became response_format"
   end
   if c.top.response_format ~= nil or c.top.structured_outputs ~= nil then
-    c:set("guided_json", nil)
-    c:set("format", nil)
+    for _, name in ipairs { "guided_json", "format" } do
+      if c.top[name] ~= nil then
+        c:set(name, nil)
+        c:note("dropped " .. name)
+      end
+    end
   end
   if c.family.structured_outputs == false then return end
   for old, new in pairs(guided) do
     local value = c.top[old]
-    if value ~= nil and c.top.response_format == nil and c.top.structured_outputs == nil then
+    local is_constraint = type(value) == "string" or is_array(value)
+    if is_constraint and c.top.response_format == nil and c.top.structured_outputs == nil then
       c:set("structured_outputs", { [new] = value })
       c:set(old, nil)
       c:note(old .. " became structured_outputs")
@@ -198,7 +203,7 @@ local function repair_values(c, value)
   elseif is_array(choice) then
     for i = 1, #choice do
       if type(choice[i]) == "number" then
-        choice[i] = json.encode(choice[i])
+        choice[i] = words.text_of(choice[i])
         c:note "wrote structured_outputs.choice as texts"
       end
     end

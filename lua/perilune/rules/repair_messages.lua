@@ -77,7 +77,7 @@ local function part_text(part)
   if kind == nil or kind == null or kind == "" then kind = "text" end
   local member = messages.text_parts[kind]
   local text = member and part[member]
-  if type(text) == "number" then text = json.encode(text) end
+  if type(text) == "number" then text = words.text_of(text) end
   return type(text) == "string" and text or nil
 end
 
@@ -159,7 +159,7 @@ local function repair_content(c, message, role)
   if type(content) == "string" or content == nil or content == null then return end
   local text
   if type(content) == "number" or type(content) == "boolean" then
-    text = json.encode(content)
+    text = words.text_of(content)
   elseif is_object(content) then
     text = part_text(content) or (role == "tool" and json.text(content) or nil)
   else
@@ -198,7 +198,7 @@ local function repair_call(c, call)
     func.arguments = json.text(arguments)
     c:note "wrote arguments of a call as text"
   elseif type(arguments) == "number" or type(arguments) == "boolean" then
-    func.arguments = json.encode(arguments)
+    func.arguments = words.text_of(arguments)
     c:note "wrote arguments of a call as text"
   end
 end
@@ -285,11 +285,10 @@ end
 
 local function repair_legacy_call(c, state, message)
   local call = message.function_call
-  if call == null then
+  if not is_object(call) or len(call) == 0 then
     message.function_call = nil
-    c:note "dropped null function_call"
+    return c:note "dropped a function_call that is none"
   end
-  if not is_object(call) then return end
   state.last_name = type(call.name) == "string" and call.name or nil
   if type(call.arguments) == "userdata" and call.arguments ~= null then
     call.arguments = json.text(call.arguments)
@@ -335,6 +334,17 @@ local function plain(_, state, message, has_text)
   return has_text
 end
 by_role.user, by_role.system, by_role.developer = plain, plain, plain
+
+--- Results without an id that no call is left for: those with an id the gateway drops itself.
+local function drop_unpaired(c, list)
+  for i = #list, 1, -1 do
+    local message = list[i]
+    if is_object(message) and message.role == "tool" and type(message.tool_call_id) ~= "string" then
+      json.remove(list, i)
+      c:note "dropped a result that answers no call"
+    end
+  end
+end
 
 -- Roles whose message may be no more than a text.
 local plain_roles = { user = true, system = true, assistant = true }
@@ -419,6 +429,7 @@ function messages.run(c)
     tool_ids.to_unique(list)
     c:note "gave calls ids of their own"
   end
+  if state.must_pair then drop_unpaired(c, list) end
 end
 
 return messages

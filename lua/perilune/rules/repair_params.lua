@@ -184,8 +184,7 @@ end
 -- ---- Lists ----
 
 local function as_text(value)
-  if type(value) == "string" then return value end
-  if type(value) == "number" or type(value) == "boolean" then return json.encode(value) end
+  if type(value) ~= "userdata" and value ~= nil then return words.text_of(value) end
 end
 
 --- Each element through `to`; those that give nil go.
@@ -234,7 +233,10 @@ function params.stop(c)
   if is_kind(c.top.stop, "array") then drop_implied_stops(c, c.top.stop) end
 end
 
+--- A text alone passes whatever its length; in a list it would be too long.
 function params.bad_words(c)
+  local value = c.top.bad_words
+  if type(value) == "string" and #value > 128 then return end
   as_list(c, "bad_words", as_text)
 end
 

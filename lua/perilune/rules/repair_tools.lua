@@ -39,8 +39,10 @@ function tools.functions(c)
     c:set("tool_choice", is_object(choice) and { type = "function", ["function"] = { name = choice.name } } or choice)
   end
   c:set("functions", nil)
-  c:set("function_call", nil)
   c:note "functions became tools"
+  if choice == nil then return end
+  c:set("function_call", nil)
+  c:note "function_call became tool_choice"
 end
 
 --- Is there nothing that could be called? A name that is missing or blank, and nothing beside it.
@@ -151,9 +153,14 @@ local function meaning(choice)
   return "auto"
 end
 
+local function has_tools(c)
+  local list = c.top.tools
+  return is_kind(list, "array") and #list > 0
+end
+
 function tools.choice(c)
   local choice = c.top.tool_choice
-  if not is_kind(c.top.tools, "array") or #c.top.tools == 0 then
+  if not has_tools(c) then
     c:set("tool_choice", nil)
     return c:note "dropped tool_choice: there are no tools"
   end
@@ -171,7 +178,7 @@ function tools.choice(c)
 end
 
 function tools.parallel(c)
-  if c.top.tools == nil then
+  if not has_tools(c) then
     c:set("parallel_tool_calls", nil)
     c:note "dropped parallel_tool_calls: there are no tools"
   end

@@ -89,6 +89,16 @@ function words.go_type(value)
   return go_types[json.kind(value) or "null"]
 end
 
+--- A scalar as text. Numbers that are too large for a double have no other text.
+---@param value string|number|boolean
+---@return string
+function words.text_of(value)
+  if type(value) == "string" then return value end
+  if value == math.huge then return "1e999" end
+  if value == -math.huge then return "-1e999" end
+  return json.encode(value)
+end
+
 --- A JSON integer from 0 to 2^63-1, written without point or exponent: the only integer the gateway takes.
 ---@param value any
 ---@return boolean
