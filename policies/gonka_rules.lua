@@ -22,7 +22,7 @@ local policy = {
     cap_tokens = { default = 4096, doc = "most output tokens" },
     images = { default = "refuse", doc = "images, sound and files, in a repair: \"refuse\", or \"note\" that one was "
       .. "left out; models that are configured without the capability are not asked either way" },
-    call_hint = { default = "Answer by calling one of the tools.", doc = "what a repair tells the model when the "
+    call_hint = { default = call_hint.usual, doc = "what a repair tells the model when the "
       .. "client requires a call, which the network does not know; empty: nothing" },
     special_tokens = { default = "keep", doc = "marks of tokenizers in messages, <|im_end|> or [EOS], in a repair: "
       .. "\"keep\", or \"break\" by a zero-width joiner" },

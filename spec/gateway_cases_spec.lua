@@ -251,12 +251,32 @@ describe("perilune check", function()
     assert.equal(1, code)
   end)
 
+  it("says what all policies of the network change, for the model it is asked about", function()
+    local out, code = run("--request - --model moonshotai/kimi-k2.6", '{"model":"gpt-4","max_tokens":9,'
+      .. '"tool_choice":"required","tools":[{"type":"function","function":{"name":"f"}}],"messages":['
+      .. '{"role":"user","content":"hi"},{"role":"assistant","tool_calls":[{"id":"x","type":"function",'
+      .. '"function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"x","content":"r"}]}')
+    assert.equal(0, code)
+    assert.truthy(out:find("  tool_choice became auto\n  max_tokens became 16\n  added thinking_token_budget 0\n"
+      .. "  told the model to call a tool\n  renamed calls as the model wants them\nrepaired: accepted\n", 1, true),
+      out)
+    assert.truthy(out:find('"id":"functions.f:0"', 1, true), out)
+  end)
+
+  it("names the byte that is no JSON, also when it is no character", function()
+    local out = run("--request -", "\xff{}")
+    assert.truthy(out:find("invalid character 'ÿ' looking for beginning of value", 1, true), out)
+  end)
+
   it("knows its flags", function()
     local out, code = run "--cases"
     assert.equal("perilune check: --cases takes a value\n", out)
     assert.equal(2, code)
     out = run "--cases @ --profile other"
     assert.equal("perilune check: --profile takes emulate or repair, got 'other'\n", out)
+    out, code = run "--request ."
+    assert.equal("perilune check: .: Is a directory\n", out)
+    assert.equal(2, code)
     out, code = run("--cases @ --states @", '{"id":"x"}')
     assert.truthy(out:find(':1: expected {"id":…,"state":{…}}\n', 1, true), out)
     assert.equal(2, code)

@@ -28,13 +28,13 @@ const struct peri_command peri_commands[] = {
       "  --reference   the reference page, in Markdown\n"
       "  --stub        the types for editors (lua/perilune/_meta/config.lua)\n"
       "\n"
-      "What the Gonka network makes of requests, and how the policy gonka_rules repairs them:\n"
+      "What the Gonka network makes of requests, and how gonka_rules and tool_ids change them:\n"
       "\n"
       "  --cases FILE    recorded outcomes, one JSON object a line; says where ours differ\n"
       "  --states FILE   what cases do not say of the network's state: lines of {id, state}\n"
       "  --profile NAME  emulate (the default): as the network does; repair: repair, then ask it\n"
       "  --request FILE  one request as JSON; - for standard input\n"
-      "  --model NAME    for a request that names none\n",
+      "  --model NAME    the model it goes to, instead of the one it names\n",
       peri_cmd_check },
     { "test", "run tests of policies, with scripted providers",
       "perilune test [flags] [FILE | FOLDER]…\n"

@@ -179,6 +179,14 @@ function body.whole_characters(text)
   return table.concat(out)
 end
 
+--- A document of a text whose half surrogate pairs and wrong bytes are replaced; nil: it is not one value alone.
+local function parsed(text)
+  text = body.whole_surrogates(text)
+  local doc = json.document(text)
+  if doc ~= nil or utf8.len(text) then return doc end
+  return (json.document(body.whole_characters(text)))
+end
+
 local kinds = { number = "number", string = "string", boolean = "bool", array = "array" }
 
 --- The request of a text: its first value, as the gateway reads it.
@@ -192,18 +200,13 @@ function body.read(text)
   if body.is_deeper(text, body.max_nesting) then
     return nil, body.too_deep, "$body", 400
   end
-  text = body.whole_surrogates(text)
-  local doc = json.document(text)
-  if doc == nil and not utf8.len(text) then
-    text = body.whole_characters(text)
-    doc = json.document(text)
-  end
+  local doc = parsed(text)
   if doc == nil then
     local start = skip(text, 1)
     if start > #text then return nil, "parse request: EOF", "$body", 400 end
     local ok, stop = pcall(value, text, start, 1)
     if not ok then return nil, "parse request: " .. (type(stop) == "table" and stop[1] or stop), "$body", 400 end
-    doc = json.document(text:sub(start, stop - 1))
+    doc = parsed(text:sub(start, stop - 1))
   end
   local kind = json.kind(doc)
   if kind == "null" then return json.document("{}") end

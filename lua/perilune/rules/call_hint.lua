@@ -1,7 +1,9 @@
 --- call_hint: a tool choice of "required" where the network only knows "auto": said to the model in words.
 local json = require("perilune").json
 
-local call_hint = {}
+local call_hint = {
+  usual = "Answer by calling one of the tools.",
+}
 
 --- Does the client require a call, of whichever tool?
 ---@param doc perilune.json.node the request as it came

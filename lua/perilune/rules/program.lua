@@ -4,8 +4,10 @@
 local json = require("perilune").json
 local body = require "perilune.rules.body"
 local cases = require "perilune.cases"
+local call_hint = require "perilune.rules.call_hint"
 local gateway = require "perilune.rules.gateway"
 local repair = require "perilune.rules.repair"
+local tool_ids = require "perilune.tool_ids"
 
 local USAGE = 2
 
@@ -18,9 +20,10 @@ local function read(path)
   local file, why = io.stdin, nil
   if path ~= "-" then file, why = io.open(path, "rb") end
   if not file then return nil, why end
-  local text = file:read "a"
+  local text
+  text, why = file:read "a"
   if file ~= io.stdin then file:close() end
-  return text
+  return text, why and path .. ": " .. why
 end
 
 -- ---- Cases ----
@@ -87,15 +90,28 @@ local function verdict(message, field, status)
   return ("refused: %d %s (%s)"):format(status, message, field)
 end
 
+--- What the policies make of a request, with the options that they have when nothing is configured.
+local function apply_policies(doc, model)
+  local wants_call = call_hint.is_wanted(doc)
+  local c, refusal = repair.document(doc, { model = model, off = repair.off() })
+  if refusal then return c.notes end
+  if wants_call and doc.tool_choice == "auto" then
+    call_hint.add(doc.messages, call_hint.usual)
+    c:note "told the model to call a tool"
+  end
+  local rename = c.family.tool_ids == "functions" and tool_ids.to_functions or tool_ids.to_unique
+  if rename(doc.messages) > 0 then c:note "renamed calls as the model wants them" end
+  return c.notes
+end
+
 local function check_request(text, model)
-  local _, message, field, status = gateway.text(text, { default_model = model })
+  local _, message, field, status = gateway.text(text, { model = model })
   print("as it is: " .. verdict(message, field, status))
   local doc = body.read(text) or json.document(text)
   if json.kind(doc) ~= "object" then return 1 end
-  local c = repair.document(doc, { default_model = model, off = repair.off() })
-  for _, note in ipairs(c.notes) do print("  " .. note) end
+  for _, note in ipairs(apply_policies(doc, model)) do print("  " .. note) end
   local repaired = json.text(doc)
-  _, message, field, status = gateway.text(repaired, { default_model = model })
+  _, message, field, status = gateway.text(repaired, { model = model })
   print("repaired: " .. verdict(message, field, status))
   if not message then print(repaired) end
   return message and 1 or 0
