@@ -341,6 +341,42 @@ describe("a Gonka network", function()
     end
   end)
 
+  it("G19: has a level for each of its components, and names them in their lines", router.test(function(start)
+    local net = network.start { hosts = 1 }
+    local config = {
+      providers = { net:provider(), router.provider("dead", provider.dead_url(), { weight = 1000000 }) },
+      policies = { "network.lua", "says.lua" },
+      log = { level = "error", levels = { server = "info", gonka = "debug", attempt = "debug", policy = "warn" } },
+      admin = { listen = "127.0.0.1:0" },
+    }
+    local r = start(config, {
+      ["network.lua"] = network.policy,
+      ["says.lua"] = [[
+        local log = require "perilune".log
+        return { request = function() log.info "quietly" log.warn "aloud" end }
+      ]],
+    })
+    net:await(r, "the hosts", function(seen) return seen.count > 0 end)
+    loop.await("an attempt that fails", function()
+      r:chat()
+      return #r:log "attempt failed" > 0
+    end)
+    loop.await("the policy's line", function() return #r:log "aloud" > 0 end)
+    local seen = {}
+    for _, line in ipairs(r:log()) do seen[line.component] = (seen[line.component] or "") .. "\n" .. line.msg end
+    assert.matches("\nlistening", seen.server)
+    assert.matches("\ngonka hosts", seen.gonka)
+    assert.matches("\nattempt failed", seen.attempt)
+    assert.matches("\naloud", seen.policy)
+    assert.is_nil(seen.policy:find "quietly")
+    assert.same({}, { seen.request, seen.admin, seen.config }) -- errors only, and there were none
+    local levels = "{ net = 'warn', gonka = 'loud'" -- check closes the tables
+    local ok, text = check(SOURCE .. "private_key = '" .. KEY .. "' } }, log = { levels = " .. levels)
+    assert.is_false(ok)
+    assert.matches("unknown key 'net' in 'log.levels'", text, 1, true)
+    assert.matches("'log.levels.gonka' must be one of", text, 1, true)
+  end))
+
   it("G19: logs what it does by request, and never what was said", router.test(function(start)
     local net = network.start { hosts = 1 }
     local r = start({ providers = { net:provider() }, policies = { "network.lua" }, log = { level = "trace" } }, POLICY)

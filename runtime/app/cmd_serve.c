@@ -27,7 +27,7 @@ struct serve {
 
 static void say_reload(struct serve *s, enum peri_err err, uint64_t generation,
                        const struct peri_fault *fault) {
-    struct peri_log *log = &s->router->runtime->log;
+    struct peri_log *log = &s->router->runtime->logs.of[PERI_COMPONENT_CONFIG];
     bool is_on = err == PERI_OK ? peri_log_begin(log, PERI_LOG_INFO, "reloaded")
                                 : peri_log_begin(log, PERI_LOG_ERROR,
                                                  "reload refused, the old generation stays");
@@ -64,7 +64,7 @@ static void watch_files(struct serve *s, const struct peri_config *c) {
 
 static void say_unwatched(struct serve *s) {
     if (s->is_unwatched)
-        peri_log_say(&s->router->runtime->log, PERI_LOG_WARN,
+        peri_log_say(&s->router->runtime->logs.of[PERI_COMPONENT_CONFIG], PERI_LOG_WARN,
                      "policy files can not be watched: reload them with SIGHUP");
     s->is_unwatched = false;
 }
@@ -122,7 +122,7 @@ static void harden(void) {
 
 static void say_ready(struct serve *s) {
     struct peri_runtime *rt = s->router->runtime;
-    struct peri_log *log = &rt->log;
+    struct peri_log *log = &rt->logs.of[PERI_COMPONENT_SERVER];
     struct peri_fleet *fleet =
         peri_runtime_fleet(rt); /* networks may publish the next one any time */
     for (size_t i = 0; i < rt->config->listen_count; i++) {

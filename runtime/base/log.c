@@ -22,8 +22,15 @@ int peri_log_level_by_name(struct peri_str name) {
 
 void peri_log_init(struct peri_log *log, int fd, enum peri_log_level level,
                    const struct peri_clock *clock) {
-    *log = (struct peri_log){ .fd = fd, .level = level, .clock = clock };
+    *log = (struct peri_log){ .level = level, .whole = log, .fd = fd, .clock = clock };
+    snprintf(log->head, sizeof log->head, "\",\"msg\":");
     peri_buf_init(&log->out, LINES_MAX);
+}
+
+void peri_log_part(struct peri_log *part, struct peri_log *whole, const char *component,
+                   enum peri_log_level level) {
+    *part = (struct peri_log){ .level = level, .whole = whole };
+    snprintf(part->head, sizeof part->head, "\",\"component\":\"%s\",\"msg\":", component);
 }
 
 void peri_log_done(struct peri_log *log) {
@@ -31,7 +38,8 @@ void peri_log_done(struct peri_log *log) {
     peri_buf_done(&log->out);
 }
 
-void peri_log_flush(struct peri_log *log) {
+void peri_log_flush(struct peri_log *part) {
+    struct peri_log *log = part->whole;
     size_t at = 0;
     while (at < log->out.n) {
         ssize_t n = write(log->fd, log->out.p + at, log->out.n - at);
@@ -68,14 +76,15 @@ static void add_time(struct peri_log *log, uint64_t ns) {
     add_thousandths(log, (unsigned)(ns / 1000000u % 1000u));
 }
 
-bool peri_log_begin(struct peri_log *log, enum peri_log_level level, const char *message) {
-    if (!peri_log_is_on(log, level)) return false;
+bool peri_log_begin(struct peri_log *part, enum peri_log_level level, const char *message) {
+    if (!peri_log_is_on(part, level)) return false;
+    struct peri_log *log = part->whole;
     log->is_urgent = level >= PERI_LOG_WARN;
     add_text(log, "{\"ts\":\"");
     add_time(log, peri_clock_wall_ns(log->clock));
     add_text(log, "Z\",\"level\":\"");
     add_text(log, level_names[level]);
-    add_text(log, "\",\"msg\":");
+    add_text(log, part->head);
     struct peri_str text = peri_str_of(message);
     if (text.n > VALUE_MAX) text.n = VALUE_MAX;
     peri_buf_add_json(&log->out, text);
@@ -88,35 +97,41 @@ static void add_key(struct peri_log *log, const char *key) {
     add_text(log, "\":");
 }
 
-void peri_log_str(struct peri_log *log, const char *key, struct peri_str value) {
+void peri_log_str(struct peri_log *part, const char *key, struct peri_str value) {
+    struct peri_log *log = part->whole;
     add_key(log, key);
     if (value.n > VALUE_MAX) value.n = VALUE_MAX;
     peri_buf_add_json(&log->out, value);
 }
 
-void peri_log_int(struct peri_log *log, const char *key, int64_t value) {
+void peri_log_int(struct peri_log *part, const char *key, int64_t value) {
+    struct peri_log *log = part->whole;
     add_key(log, key);
     if (value < 0) peri_buf_add_char(&log->out, '-');
     peri_buf_add_u64(&log->out, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
 }
 
-void peri_log_ms(struct peri_log *log, const char *key, uint64_t micros) {
+void peri_log_ms(struct peri_log *part, const char *key, uint64_t micros) {
+    struct peri_log *log = part->whole;
     add_key(log, key);
     peri_buf_add_u64(&log->out, micros / 1000);
     add_thousandths(log, (unsigned)(micros % 1000));
 }
 
-void peri_log_bool(struct peri_log *log, const char *key, bool value) {
+void peri_log_bool(struct peri_log *part, const char *key, bool value) {
+    struct peri_log *log = part->whole;
     add_key(log, key);
     add_text(log, value ? "true" : "false");
 }
 
-void peri_log_json(struct peri_log *log, const char *key, struct peri_str json) {
+void peri_log_json(struct peri_log *part, const char *key, struct peri_str json) {
+    struct peri_log *log = part->whole;
     add_key(log, key);
     peri_buf_add(&log->out, json);
 }
 
-void peri_log_end(struct peri_log *log) {
+void peri_log_end(struct peri_log *part) {
+    struct peri_log *log = part->whole;
     peri_buf_add(&log->out, PERI_STR("}\n"));
     if (log->is_urgent || log->out.n >= FLUSH_AT) peri_log_flush(log);
 }

@@ -19,8 +19,10 @@ enum peri_log_level {
 };
 
 struct peri_log {
-    int fd;
     enum peri_log_level level;
+    struct peri_log *whole; /* that its lines go through: itself, unless it is a part */
+    char head[56];          /* what stands between a line's level and its message */
+    int fd;                 /* from here on the whole's alone */
     const struct peri_clock *clock;
     struct peri_buf out;
     bool is_urgent;
@@ -31,7 +33,12 @@ struct peri_log {
 /* `clock` is borrowed for the life of the log; `fd` is not closed by it. */
 void peri_log_init(struct peri_log *log, int fd, enum peri_log_level level,
                    const struct peri_clock *clock);
-/* Writes what is left. */
+/* A part writes through `whole`, which stays where it is as long as the part is used, with a level of its own and
+ * `"component":"NAME"` in its lines. It needs no end; a flush is the whole's.
+ *   component   needs no escapes in JSON, at most 24 bytes */
+void peri_log_part(struct peri_log *part, struct peri_log *whole, const char *component,
+                   enum peri_log_level level);
+/* Writes what is left. Stays in place: parts point to it. */
 void peri_log_done(struct peri_log *log);
 void peri_log_flush(struct peri_log *log);
 

@@ -61,6 +61,34 @@ TEST(log_stamp_follows_the_clock) {
     peri_log_done(&r.log);
 }
 
+TEST(log_parts_have_levels_and_names_and_share_lines) {
+    struct rig r;
+    struct peri_log quiet, loud;
+    rig_init(&r, 0);
+    peri_log_part(&quiet, &r.log, "quiet", PERI_LOG_ERROR);
+    peri_log_part(&loud, &r.log, "loud", PERI_LOG_TRACE);
+    peri_log_say(&loud, PERI_LOG_TRACE, "one");
+    peri_log_say(&quiet, PERI_LOG_WARN, "never");
+    CHECK(peri_log_begin(&loud, PERI_LOG_DEBUG, "two"));
+    peri_log_int(&loud, "n", -2);
+    peri_log_str(&loud, "s", PERI_STR("s"));
+    peri_log_ms(&loud, "ms", 1000);
+    peri_log_bool(&loud, "b", false);
+    peri_log_json(&loud, "j", PERI_STR("[]"));
+    peri_log_end(&loud);
+    peri_log_say(&r.log, PERI_LOG_INFO, "three");
+    check_lines(&r,
+                "{\"ts\":\"1970-01-01T00:00:00.000Z\",\"level\":\"trace\",\"component\":\"loud\","
+                "\"msg\":\"one\"}\n"
+                "{\"ts\":\"1970-01-01T00:00:00.000Z\",\"level\":\"debug\",\"component\":\"loud\","
+                "\"msg\":\"two\",\"n\":-2,\"s\":\"s\",\"ms\":1.000,\"b\":false,\"j\":[]}\n"
+                "{\"ts\":\"1970-01-01T00:00:00.000Z\",\"level\":\"info\",\"msg\":\"three\"}\n");
+    peri_log_say(&quiet, PERI_LOG_ERROR, "urgent"); /* leaves at once, through the whole */
+    CHECK_EQ(r.log.out.n, 0);
+    CHECK_EQ(quiet.out.n + loud.out.n, 0);
+    peri_log_done(&r.log);
+}
+
 TEST(log_below_its_level_writes_nothing) {
     struct rig r;
     rig_init(&r, 0);

@@ -114,7 +114,7 @@ static uint64_t now_ns(const struct peri_attempt *a) {
 
 /* What was spent on nothing, an operator wants to see; other failures are told by the request's own line. */
 static void note_failure(const struct peri_attempt *a) {
-    struct peri_log *log = &a->request->worker->log;
+    struct peri_log *log = &a->request->worker->logs.of[PERI_COMPONENT_ATTEMPT];
     const struct peri_usage *usage = &a->stream.usage;
     if (!peri_log_begin(log, usage->is_known ? PERI_LOG_INFO : PERI_LOG_DEBUG, "attempt failed"))
         return;
@@ -302,14 +302,15 @@ static enum peri_err judge_refusal(struct peri_attempt *a) {
     }
     if (advice.action == PERI_GONKA_ACT_NONE) return err;
     a->remedy = advice.sentence;
-    if (peri_log_begin(&w->log, PERI_LOG_WARN,
+    struct peri_log *log = &w->logs.of[PERI_COMPONENT_GONKA];
+    if (peri_log_begin(log, PERI_LOG_WARN,
                        p->gonka != NULL ? "gonka node refused" : "gonka gateway refused")) {
-        peri_log_str(&w->log, "provider", p->id);
-        peri_log_int(&w->log, "status", a->status);
-        peri_log_str(&w->log, "code", peri_str_of(advice.code));
-        peri_log_str(&w->log, "action", peri_str_of(peri_gonka_action_name(advice.action)));
-        peri_log_str(&w->log, "remedy", peri_str_of(advice.sentence));
-        peri_log_end(&w->log);
+        peri_log_str(log, "provider", p->id);
+        peri_log_int(log, "status", a->status);
+        peri_log_str(log, "code", peri_str_of(advice.code));
+        peri_log_str(log, "action", peri_str_of(peri_gonka_action_name(advice.action)));
+        peri_log_str(log, "remedy", peri_str_of(advice.sentence));
+        peri_log_end(log);
     }
     return err;
 }

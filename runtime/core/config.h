@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 
 #include "base/arena.h"
+#include "core/component.h"
 #include "net/server.h"
 
 struct peri_secret_zone;
@@ -150,9 +151,10 @@ struct peri_config {
     struct peri_str file;             /* where it was read from; empty: environment only */
     const struct peri_str *listen;
     size_t listen_count;
-    uint32_t workers;          /* 0: one a core */
-    struct peri_str log_level; /* "info" */
-    struct peri_str log_file;  /* "" or "-": stderr */
+    uint32_t workers;                                 /* 0: one a core */
+    struct peri_str log_level;                        /* "info" */
+    struct peri_str log_levels[PERI_COMPONENT_COUNT]; /* empty: as log_level */
+    struct peri_str log_file;                         /* "" or "-": stderr */
     struct peri_server_limits limits;
     size_t answer_bytes; /* of a whole, non-streamed answer, 67108864 */
     struct peri_config_timeouts timeouts;

@@ -19,7 +19,7 @@ struct peri_control {
     struct peri_config *config;
     struct peri_loop *loop;
     struct peri_client *client;
-    struct peri_log log;
+    struct peri_logs logs;
     struct peri_gonka_network *networks[NETWORKS_MAX];
     struct peri_epoch_webhook *webhooks[NETWORKS_MAX]; /* NULL: nobody is told but policies */
     size_t count;
@@ -173,7 +173,8 @@ static bool renew(struct peri_control *c) {
     struct peri_fleet *fleet;
     struct peri_fault fault;
     if (peri_control_fleet(c, &fleet, &fault) != PERI_OK) {
-        peri_log_say(&c->log, PERI_LOG_ERROR, "the fleet could not be renewed: %s", fault.text);
+        peri_log_say(&c->logs.of[PERI_COMPONENT_SERVER], PERI_LOG_ERROR,
+                     "the fleet could not be renewed: %s", fault.text);
         return false;
     }
     peri_runtime_publish(c->runtime, fleet);
@@ -213,7 +214,7 @@ static struct peri_fleet *fleet_of(void *arg) {
 static enum peri_err make_catalogs(struct peri_control *c) {
     struct peri_catalog_env env = { .loop = c->loop,
                                     .client = c->client,
-                                    .log = &c->log,
+                                    .log = &c->logs.of[PERI_COMPONENT_CATALOG],
                                     .fleet = fleet_of,
                                     .changed = on_models,
                                     .arg = c };
@@ -237,16 +238,17 @@ static enum peri_err make_catalogs(struct peri_control *c) {
 static enum peri_err make_networks(struct peri_control *c, struct peri_fault *fault) {
     struct peri_gonka_env env = { .loop = c->loop,
                                   .client = c->client,
-                                  .log = &c->log,
+                                  .log = &c->logs.of[PERI_COMPONENT_GONKA],
                                   .clock = c->runtime->clock,
                                   .stamps = &c->runtime->stamps,
                                   .state_dir = c->config->state_dir,
                                   .changed = on_changed,
                                   .looked = on_looked,
                                   .arg = c };
-    struct peri_epoch_webhook_env webhook_env = {
-        .loop = c->loop, .client = c->client, .log = &c->log, .clock = c->runtime->clock
-    };
+    struct peri_epoch_webhook_env webhook_env = { .loop = c->loop,
+                                                  .client = c->client,
+                                                  .log = &c->logs.of[PERI_COMPONENT_GONKA],
+                                                  .clock = c->runtime->clock };
     for (size_t i = 0; i < c->config->provider_count; i++) {
         const struct peri_config_provider *p = &c->config->providers[i];
         if (!peri_str_eq(p->network, PERI_STR("gonka"))) continue;
@@ -266,7 +268,7 @@ static enum peri_err open_admin(struct peri_control *c, struct peri_fault *fault
     if (c->config->admin_listen_count == 0) return PERI_OK;
     struct peri_admin_env env = { .loop = c->loop,
                                   .config = c->config,
-                                  .log = &c->log,
+                                  .log = &c->logs.of[PERI_COMPONENT_ADMIN],
                                   .networks = c->networks,
                                   .network_count = c->count };
     return peri_admin_open(&c->admin, &env, fault);
@@ -278,8 +280,7 @@ enum peri_err peri_control_new(struct peri_control **out, struct peri_runtime *r
     if (c == NULL) return peri_fault_set(fault, PERI_ENOMEM, "out of memory");
     c->runtime = rt;
     c->config = peri_config_ref(config);
-    int level = peri_log_level_by_name(config->log_level);
-    peri_log_init(&c->log, rt->log_fd, (enum peri_log_level)level, rt->clock);
+    peri_logs_init(&c->logs, rt->log_fd, config, rt->clock);
     struct peri_fault own = { .text = "" };
     bool signs = false;
     for (size_t i = 0; i < config->provider_count; i++) signs |= config->providers[i].network.n > 0;
@@ -331,7 +332,7 @@ void peri_control_free(struct peri_control *c) {
     peri_free(c->catalogs);
     peri_client_free(c->client);
     peri_loop_free(c->loop);
-    peri_log_done(&c->log);
+    peri_logs_done(&c->logs);
     peri_config_unref(c->config);
     peri_free(c);
 }
@@ -341,7 +342,7 @@ static void *run(void *arg) {
     for (size_t i = 0; i < c->count; i++) peri_gonka_network_start(c->networks[i]);
     for (size_t i = 0; i < c->config->provider_count; i++)
         if (c->catalogs[i] != NULL) peri_catalog_start(c->catalogs[i]);
-    peri_log_flush(&c->log);
+    peri_log_flush(&c->logs.whole);
     peri_loop_run(c->loop);
     return NULL;
 }

@@ -2,12 +2,27 @@
  * the reference page and the PERILUNE_… variable follow from it. */
 #include "core/options_reader.h"
 
+#define LEVELS "trace debug info warn error off"
+
+static const struct peri_option component_rows[] = {
+#define COMPONENT_ROW(id, text, about)                                                             \
+    { .name = text,                                                                                \
+      .type = PERI_OPTION_WORD,                                                                    \
+      PERI_ROW_FIELD(peri_config, log_levels[PERI_COMPONENT_##id]),                                \
+      .words = LEVELS,                                                                             \
+      .help = "As `log.level`, for " about "." },
+    PERI_COMPONENT_MAP(COMPONENT_ROW)
+#undef COMPONENT_ROW
+};
+static const struct peri_record component_record = { PERI_RECORD("log_levels", peri_config,
+                                                                 component_rows) };
+
 static const struct peri_option log_rows[] = {
     { .name = "level",
       .type = PERI_OPTION_WORD,
       PERI_ROW_FIELD(peri_config, log_level),
       .fallback = "info",
-      .words = "trace debug info warn error off",
+      .words = LEVELS,
       .is_reloadable = true,
       .help = "What is written: lines of this level and above." },
     { .name = "file",
@@ -15,6 +30,10 @@ static const struct peri_option log_rows[] = {
       PERI_ROW_FIELD(peri_config, log_file),
       .fallback = "-",
       .help = "File for log lines, \"-\" for standard error." },
+    { .name = "levels",
+      .type = PERI_OPTION_GROUP,
+      .record = &component_record,
+      .help = "Levels of single components, whose names stand in their lines." },
 };
 static const struct peri_record log_record = { PERI_RECORD("log", peri_config, log_rows) };
 

@@ -262,7 +262,7 @@ void peri_request_begin_direct(struct peri_request **out, struct peri_worker *w,
 /* ---- The end ---- */
 
 static void write_log(struct peri_request *r) {
-    struct peri_log *log = &r->worker->log;
+    struct peri_log *log = &r->worker->logs.of[PERI_COMPONENT_REQUEST];
     const struct peri_outcome *o = &r->outcome;
     if (!peri_log_begin(log, PERI_LOG_INFO, "request")) return;
     peri_log_str(log, "request_id", (struct peri_str){ r->id, PERI_REQUEST_ID_BYTES });

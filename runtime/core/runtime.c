@@ -205,8 +205,7 @@ static enum peri_err open_log(struct peri_runtime *rt, struct peri_fault *fault)
             return peri_fault_set(fault, PERI_EIO, "log file '%s': %s", file.p, strerror(errno));
         rt->owns_log_fd = true;
     }
-    int level = peri_log_level_by_name(rt->config->log_level);
-    peri_log_init(&rt->log, rt->log_fd, (enum peri_log_level)level, rt->clock);
+    peri_logs_init(&rt->logs, rt->log_fd, rt->config, rt->clock);
     return PERI_OK;
 }
 
@@ -268,7 +267,7 @@ void peri_runtime_free(struct peri_runtime *rt) {
     peri_fleet_unref(rt->fleet);
     peri_vitals_table_free(rt->vitals);
     peri_config_unref(rt->config);
-    if (rt->log_fd >= 0) peri_log_done(&rt->log);
+    if (rt->log_fd >= 0) peri_logs_done(&rt->logs);
     if (rt->owns_log_fd) close(rt->log_fd);
     pthread_mutex_destroy(&rt->lock);
     peri_free(rt);

@@ -26,7 +26,7 @@ struct peri_runtime {
     unsigned worker_count;
     int log_fd;
     bool owns_log_fd;
-    struct peri_log log; /* the control thread's */
+    struct peri_logs logs; /* of the thread that starts, stops and reloads it */
     struct peri_policy_source policies;
 
     pthread_mutex_t

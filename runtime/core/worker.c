@@ -88,7 +88,7 @@ static void on_turn(void *arg) {
     if (!peri_list_is_empty(&w->ended)) free_ended(w);
     peri_worker_refresh(w);
     end_when_idle(w);
-    peri_log_flush(&w->log);
+    peri_log_flush(&w->logs.whole);
 }
 
 static void on_flush_over(void *arg) {
@@ -165,8 +165,7 @@ enum peri_err peri_worker_new(struct peri_worker **out, struct peri_runtime *rt,
     peri_list_init(&w->ended);
     peri_list_init(&w->spare_requests);
     peri_list_init(&w->queue);
-    int level = peri_log_level_by_name(rt->config->log_level);
-    peri_log_init(&w->log, rt->log_fd, (enum peri_log_level)level, rt->clock);
+    peri_logs_init(&w->logs, rt->log_fd, rt->config, rt->clock);
     if (rt->config->seed != 0)
         peri_rand_seed(&w->rand, rt->config->seed + index);
     else
@@ -209,6 +208,6 @@ void peri_worker_free(struct peri_worker *w) {
     peri_fleet_unref(w->fleet);
     peri_config_unref(w->config);
     peri_loop_free(w->loop);
-    peri_log_done(&w->log);
+    peri_logs_done(&w->logs);
     peri_free(w);
 }

@@ -6,8 +6,8 @@
 
 #include <pthread.h>
 
-#include "base/log.h"
 #include "core/gonka_board.h"
+#include "core/logs.h"
 #include "core/request.h"
 
 struct peri_runtime;
@@ -25,7 +25,7 @@ struct peri_worker {
     struct peri_server *servers[PERI_LISTEN_MAX];
     size_t server_count;
     struct peri_server *adopted; /* connections that came from nowhere; NULL: none did */
-    struct peri_log log;
+    struct peri_logs logs;
     struct peri_rand rand;
     struct peri_turn turn;      /* end of a loop turn: flush the log, pick up a fleet */
     struct peri_fleet *fleet;   /* this worker's reference to the current snapshot */

@@ -15,7 +15,7 @@
 
 static void report(struct peri_policy_lua *set, struct peri_request *r, const char *hook,
                    const struct peri_fault *f) {
-    struct peri_log *log = &set->worker->log;
+    struct peri_log *log = &set->worker->logs.of[PERI_COMPONENT_POLICY];
     r->outcome.has_policy_error = true;
     if (!peri_log_begin(log, PERI_LOG_ERROR, "policy failed")) return;
     peri_log_str(log, "request_id", peri_request_id(r));
@@ -355,7 +355,8 @@ static void on_epoch(void *self, const struct peri_epoch_change *change) {
     struct epoch_visit v = { self, change };
     struct peri_fault fault;
     if (peri_state_call(v.set->state, visit_epoch, &v, &fault) == PERI_OK) return;
-    peri_log_say(&v.set->worker->log, PERI_LOG_ERROR, "policy failed in epoch: %s", fault.text);
+    peri_log_say(&v.set->worker->logs.of[PERI_COMPONENT_POLICY], PERI_LOG_ERROR,
+                 "policy failed in epoch: %s", fault.text);
 }
 
 static int forget_in_lua(lua_State *L) {
@@ -426,7 +427,7 @@ static enum peri_err open_set(struct peri_policy_home *home, struct peri_policy 
         .entry = limits,
         .load = limits,
         .loop = w == NULL ? NULL : w->loop,
-        .log = w == NULL ? NULL : &w->log,
+        .log = w == NULL ? NULL : &w->logs.of[PERI_COMPONENT_POLICY],
         .shared = home->shared,
         .host = set,
         .search = search,

@@ -184,7 +184,7 @@ static void warn_of_fixed(struct peri_log *log, const struct peri_config *was,
         peri_log_say(log, PERI_LOG_WARN, "'listen' changes with a restart only");
     if (was->workers != is->workers)
         peri_log_say(log, PERI_LOG_WARN, "'workers' changes with a restart only");
-    if (!peri_str_eq(was->log_file, is->log_file) || !peri_str_eq(was->log_level, is->log_level))
+    if (!peri_str_eq(was->log_file, is->log_file) || !peri_logs_are_as(was, is))
         peri_log_say(log, PERI_LOG_WARN, "'log' changes with a restart only");
 }
 
@@ -201,7 +201,7 @@ enum peri_err peri_router_reconfigure(struct peri_router *r, struct peri_config 
         if (peri_runtime_reload_policies(rt, NULL, &ignored) != PERI_OK) return err;
         return err;
     }
-    warn_of_fixed(&rt->log, rt->config, config);
+    warn_of_fixed(&rt->logs.of[PERI_COMPONENT_CONFIG], rt->config, config);
     peri_config_ref(config);
     peri_config_unref(before);
     return PERI_OK;

@@ -322,8 +322,8 @@ void peri_testbed_hang_up(struct peri_testbed *b, uint64_t id) {
 enum peri_err peri_testbed_log(struct peri_testbed *b, struct peri_buf *out) {
     char bytes[4096];
     ssize_t n;
-    peri_log_flush(&b->worker->log);
-    peri_log_flush(&b->router->runtime->log);
+    peri_log_flush(&b->worker->logs.whole);
+    peri_log_flush(&b->router->runtime->logs.whole);
     for (off_t at = 0; (n = pread(b->log_fd, bytes, sizeof bytes, at)) > 0; at += n) {
         enum peri_err err = peri_buf_add(out, (struct peri_str){ bytes, (size_t)n });
         if (err != PERI_OK) return err;

@@ -37,9 +37,20 @@ function include(path) end
 ---@field capabilities? string|string[] What it can do: "tools", "vision", "audio", "video", "files", and words for policies such as "reasoning"; requests with what is not named are not sent there. None: they all are.
 ---@field price? perilune.config.price What it costs.
 
+---@class perilune.config.log_levels
+---@field server? "trace"|"debug"|"info"|"warn"|"error"|"off" As `log.level`, for start and end, addresses, the fleet.
+---@field config? "trace"|"debug"|"info"|"warn"|"error"|"off" As `log.level`, for reloads and what they could not change.
+---@field request? "trace"|"debug"|"info"|"warn"|"error"|"off" As `log.level`, for one line for each request.
+---@field attempt? "trace"|"debug"|"info"|"warn"|"error"|"off" As `log.level`, for attempts at providers that failed.
+---@field policy? "trace"|"debug"|"info"|"warn"|"error"|"off" As `log.level`, for what policies say, and how they fail.
+---@field gonka? "trace"|"debug"|"info"|"warn"|"error"|"off" As `log.level`, for networks, their hosts, refusals of their nodes, webhooks.
+---@field catalog? "trace"|"debug"|"info"|"warn"|"error"|"off" As `log.level`, for lists of models read from providers.
+---@field admin? "trace"|"debug"|"info"|"warn"|"error"|"off" As `log.level`, for the operator's API.
+
 ---@class perilune.config.log
 ---@field level? "trace"|"debug"|"info"|"warn"|"error"|"off" What is written: lines of this level and above. Default: info.
 ---@field file? string File for log lines, "-" for standard error. Default: -.
+---@field levels? perilune.config.log_levels Levels of single components, whose names stand in their lines.
 
 ---@class perilune.config.limits
 ---@field header_bytes? integer|string Largest head of a request. Default: 32KiB.

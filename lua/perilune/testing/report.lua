@@ -23,7 +23,7 @@ end
 local function spell_log(line)
   local members = {}
   for name, value in pairs(line) do
-    if name ~= "ts" and name ~= "level" and name ~= "msg" and name ~= "request_id" then
+    if name ~= "ts" and name ~= "level" and name ~= "component" and name ~= "msg" and name ~= "request_id" then
       members[#members + 1] = name .. "=" .. tostring(value)
     end
   end
