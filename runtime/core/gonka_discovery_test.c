@@ -102,6 +102,34 @@ TEST(discovery_mends_weights_and_passes_over_junk) {
     peri_gonka_set_free(set);
 }
 
+/* One that goes through all participants for each exclusion is at it for half a minute. */
+TEST(discovery_takes_long_lists_of_exclusions) {
+    struct peri_buf text;
+    char one[100];
+    int entry;
+    peri_buf_init(&text, PERI_GONKA_DOCUMENT_MAX);
+    CHECK_EQ(peri_buf_add(&text, PERI_STR("{\"active_participants\":{\"participants\":[")),
+             PERI_OK);
+    for (int i = 0; i < PERI_GONKA_PARTICIPANTS_MAX; i++) {
+        entry = snprintf(one, sizeof one, "%s{\"index\":\"%s-%d\"}", i > 0 ? "," : "",
+                         i < 2 ? A1 : A2, i / 2);
+        CHECK_EQ(peri_buf_add(&text, (struct peri_str){ one, (size_t)entry }), PERI_OK);
+    }
+    CHECK_EQ(peri_buf_add(&text, PERI_STR("]},\"excluded_participants\":[")), PERI_OK);
+    for (int i = 0; i < 400000; i++)
+        CHECK_EQ(peri_buf_add(&text, PERI_STR("{\"address\":\"" A1 "-x\"},")), PERI_OK);
+    CHECK_EQ(peri_buf_add(&text, PERI_STR("{\"address\":\"" A1 "-0\",\"reason\":\"late\"}]}")),
+             PERI_OK);
+    struct peri_gonka_set *set = NULL;
+    CHECK_EQ(peri_gonka_set_read(&set, peri_buf_str(&text), NULL), PERI_OK);
+    CHECK_EQ(set->count, PERI_GONKA_PARTICIPANTS_MAX);
+    CHECK_STR(set->participants[0].exclusion, "late");
+    CHECK_STR(set->participants[1].exclusion, "late"); /* listed twice */
+    CHECK(set->participants[2].exclusion.p == NULL);
+    peri_gonka_set_free(set);
+    peri_buf_done(&text);
+}
+
 TEST(discovery_says_what_is_missing) {
     struct peri_fault fault = { PERI_OK, "" };
     CHECK_EQ(refuse("", &fault), PERI_EMALFORMED);
