@@ -5,6 +5,7 @@ local loop = require "spec.support.loop"
 local network = require "spec.support.network"
 local process = require "spec.support.process"
 local router = require "spec.support.router"
+local socket = require "socket"
 
 local POLICY = { ["network.lua"] = network.policy }
 local ANSWER = "the moon pulls tides across quiet water while"
@@ -229,6 +230,22 @@ describe("a Gonka node", function()
     assert(net:look().reads >= reads)
     net:steer("node", {})
   end))
+end)
+
+describe("a source that takes connections and never answers", function()
+  teardown(process.stop_all)
+
+  it("is passed over for the next after one question", router.test(function(start)
+    local net = network.start { hosts = 1 }
+    local silent = assert(socket.bind("127.0.0.1", 0)) -- the kernel connects, nobody reads
+    local _, port = silent:getsockname()
+    local r = start({
+      providers = { net:provider { source = false, sources = { "http://127.0.0.1:" .. port, net.url } } },
+      policies = { "network.lua" }, queue = { discovery = "0ms" },
+    }, POLICY)
+    loop.await("the hosts", function() return net:seen_by(r).count == 1 end, 35) -- two questions take 40 seconds
+    silent:close()
+  end, 60))
 end)
 
 describe("an order to a simulated network", function()

@@ -12,7 +12,8 @@
  * proofs: whom the source has called in its place) → preserved (only while proofs are computed: who goes on serving) →
  * idle. The steps from participants to identity are left out while the epoch is the one in force, except now and then. A
  * failure on the way ends it, and the next source's turn comes after a pause that doubles up to the refresh interval;
- * clock, params, identity and preserved may fail, what is known without them holds then.
+ * clock, params, identity and preserved may fail, what is known without them holds then. So may phase, unless it is
+ * not answered in time and there is another source.
  */
 #ifndef PERI_CORE_GONKA_NETWORK_H
 #define PERI_CORE_GONKA_NETWORK_H

@@ -9,7 +9,8 @@
 #include "core/gonka_proof.h"
 #include "core/gonka_anchor.h"
 
-#define STEP_MS 30000
+#define LIST_MS 30000 /* for the participants, as the official clients allow */
+#define SIDE_MS 10000 /* for what is small, or can be done without */
 #define CHECKS_MAX                                                                                 \
     10 /* epoch checks between two looks at the whole set: weights change inside an epoch, too */
 #define BACKOFF_MS   2000 /* after the first failure; doubles */
@@ -98,14 +99,14 @@ static void settle_base(struct peri_gonka_network *n) {
 }
 
 /* Start a GET of the present source's `path`; a failure to start ends the refresh. */
-static void get(struct peri_gonka_network *n, const char *path, size_t max,
+static void get(struct peri_gonka_network *n, const char *path, size_t max, uint64_t limit_ms,
                 void (*done)(void *arg, const struct peri_fetched *got)) {
     char url[2048];
     snprintf(url, sizeof url, "%s%s", n->base, path);
     struct peri_fault fault = { .text = "" };
     n->sent_ns = wall_ns(n);
-    enum peri_err err =
-        peri_fetch_start(&n->fetch, n->env.client, peri_str_of(url), STEP_MS, max, done, n, &fault);
+    enum peri_err err = peri_fetch_start(&n->fetch, n->env.client, peri_str_of(url), limit_ms, max,
+                                         done, n, &fault);
     if (err == PERI_OK) return;
     n->fetch = NULL;
     fail(n, path, fault.text[0] != '\0' ? fault.text : peri_err_text(err));
@@ -166,7 +167,7 @@ static void on_preserved(void *arg, const struct peri_fetched *got) {
 }
 
 static void ask_preserved(struct peri_gonka_network *n) {
-    get(n, PERI_GONKA_PRESERVED_PATH, SMALL_MAX * 8, on_preserved);
+    get(n, PERI_GONKA_PRESERVED_PATH, SMALL_MAX * 8, SIDE_MS, on_preserved);
 }
 
 /* The set is fetched, proven if asked, and the allow-list known: judge it and put it in force. */
@@ -203,7 +204,7 @@ static void ask_identity(struct peri_gonka_network *n) {
     if (n->options->verify_proofs)
         conclude(n);
     else
-        get(n, PERI_GONKA_IDENTITY_PATH, SMALL_MAX, on_identity);
+        get(n, PERI_GONKA_IDENTITY_PATH, SMALL_MAX, SIDE_MS, on_identity);
 }
 
 static void on_params(void *arg, const struct peri_fetched *got) {
@@ -227,7 +228,8 @@ static void on_params(void *arg, const struct peri_fetched *got) {
 }
 
 static void ask_params(struct peri_gonka_network *n) {
-    get(n, "/chain-api/productscience/inference/inference/params", SMALL_MAX * 4, on_params);
+    get(n, "/chain-api/productscience/inference/inference/params", SMALL_MAX * 4, SIDE_MS,
+        on_params);
 }
 
 /* From a document, proven if that is asked, to n->next. */
@@ -327,7 +329,7 @@ static void ask_anchor(struct peri_gonka_network *n) {
     } else {
         char path[64];
         snprintf(path, sizeof path, "/chain-rpc/commit?height=%lld", (long long)height);
-        get(n, path, SMALL_MAX * 4, on_commit);
+        get(n, path, SMALL_MAX * 4, LIST_MS, on_commit);
     }
 }
 
@@ -349,7 +351,7 @@ static void on_participants(void *arg, const struct peri_fetched *got) {
 }
 
 static void ask_participants(struct peri_gonka_network *n) {
-    get(n, "/v1/epochs/current/participants", PERI_GONKA_DOCUMENT_MAX, on_participants);
+    get(n, "/v1/epochs/current/participants", PERI_GONKA_DOCUMENT_MAX, LIST_MS, on_participants);
 }
 
 /* The hosts of that epoch, or the ones in force when they are still those. */
@@ -428,15 +430,20 @@ static void on_phase(void *arg, const struct peri_fetched *got) {
     struct peri_gonka_epoch epoch;
     n->is_phase_known =
         is_good(n, got, why) && peri_gonka_epoch_read(&epoch, got->body, NULL) == PERI_OK;
+    /* Who is silent now would be silent for the list, too. */
+    if (got->err == PERI_ETIMEOUT && n->provider->source_count > 1) {
+        fail(n, "epoch", why);
+        return;
+    }
     if (n->is_phase_known) take_epoch(n, &epoch);
     if (is_clock_doubted(n, got->date_s))
-        get(n, PERI_GONKA_CHAIN_STATUS_PATH, SMALL_MAX, on_chain_status);
+        get(n, PERI_GONKA_CHAIN_STATUS_PATH, SMALL_MAX, SIDE_MS, on_chain_status);
     else
         after_phase(n);
 }
 
 static void ask_phase(struct peri_gonka_network *n) {
-    get(n, "/v1/epochs/latest", SMALL_MAX, on_phase);
+    get(n, "/v1/epochs/latest", SMALL_MAX, SIDE_MS, on_phase);
 }
 
 /* A file, in development: read whole, at once. */
