@@ -70,13 +70,13 @@ describe("the environment alone", function()
   it("makes a Gonka network of a key and a source", function()
     local at = dump {
       GONKA_PRIVATE_KEY = "0x" .. wallet, GONKA_SOURCE_URL = "http://node1:8000,http://node2:8000",
-      GONKA_VERIFY_PROOF = "YES", GONKA_ADDRESS = address,
+      GONKA_VERIFY_PROOF = "No", GONKA_ADDRESS = address,
     }
     assert.equal("gonka", (at "providers[1].network"))
     assert.same({ "secret env:GONKA_PRIVATE_KEY", "environment GONKA_PRIVATE_KEY" },
       { at "providers[1].private_key[1]" })
     assert.equal("http://node2:8000", (at "providers[1].sources[2]"))
-    assert.is_true((at "providers[1].verify_proofs"))
+    assert.same({ false, "environment GONKA_VERIFY_PROOF" }, { at "providers[1].verify_proofs" })
     assert.equal(address, (at "providers[1].address"))
   end)
 
@@ -201,6 +201,15 @@ describe("precedence", function()
       { GONKA_PRIVATE_KEY = wallet, GONKA_SOURCE_URL = "http://n", GONKA_VERIFY_PROOF = "1" })
     assert.same({ "http://n", "environment GONKA_SOURCE_URL" }, { at "providers[1].sources[1]" })
     assert.same({ false, "perilune.lua:1" }, { at "providers[1].verify_proofs" })
+  end)
+
+  it("verifies proofs where the file says what they are fastened to, and says so where none does", function()
+    local env = { GONKA_PRIVATE_KEY = wallet, GONKA_SOURCE_URL = "http://n", GONKA_VERIFY_PROOF = "YES" }
+    local _, _, err = perilune("check", env)
+    assert.same({ "GONKA_VERIFY_PROOF: 'providers[1]' has 'verify_proofs' and nothing that proofs could lead to: " ..
+      "expected 'trust_validators' or 'trust_block' beside it" }, faults(err))
+    local at = dump_file('return { providers = { { id = "g", network = "gonka", trust_validators = "v.json" } } }', env)
+    assert.same({ true, "environment GONKA_VERIFY_PROOF" }, { at "providers[1].verify_proofs" })
   end)
 
   it("keeps a file's static endpoints against a source in the environment", function()

@@ -295,6 +295,12 @@ static void check_network(struct peri_reader *r, const struct peri_node *node,
         peri_reader_fault(r, node,
                           "lacks an endpoint source: 'sources' (URLs of nodes) or 'endpoints' "
                           "(\"url;address\")");
+    const struct peri_node *verify = peri_node_get(node, PERI_STR("verify_proofs"));
+    if (is_gonka && sources != NULL && p->gonka.verify_proofs && p->gonka.trust_block.n == 0 &&
+        p->gonka.trust_validators.n == 0)
+        peri_reader_fault(r, verify,
+                          "has 'verify_proofs' and nothing that proofs could lead to: expected "
+                          "'trust_validators' or 'trust_block' beside it");
     if (!is_gonka && sources == NULL)
         peri_reader_fault(r, node, "lacks 'sources': URLs of the chain's RPC");
     if (p->prefix.p != NULL && !peri_option_is_id(p->prefix))

@@ -150,8 +150,8 @@ TEST(options_fill_a_gonka_network) {
     struct fixture f;
     open_json(&f, "{\"providers\":[{\"id\":\"g\",\"network\":\"gonka\",\"source\":\"http://n:8000/"
                   "\",\"private_key\":"
-                  "[\"" GONKA_KEY
-                  "\"],\"damping\":\"log\",\"verify_proofs\":true,\"refresh_interval\":\"10s\","
+                  "[\"" GONKA_KEY "\"],\"damping\":\"log\",\"verify_proofs\":true,\"trust_"
+                  "validators\":\"v.json\",\"refresh_interval\":\"10s\","
                   "\"default_max_concurrent\":4,\"deny\":\"" GONKA_ADDRESS "\",\"tier\":2,"
                   "\"endpoints\":[\" http://h:1/ ; " GONKA_ADDRESS " \"]}]}");
     CHECK_EQ(f.err, PERI_OK);
