@@ -188,6 +188,37 @@ TEST(proof_refuses_the_commit_of_another_block) {
     chain_done(&c);
 }
 
+/* The app hash would lead to a record all the same: state that did not change since has it, too. */
+TEST(proof_refuses_the_header_of_another_height) {
+    struct chain c;
+    struct peri_fault fault = { PERI_OK, "" };
+    chain_init(&c);
+    char *height = strstr(c.commit, "1235");
+    CHECK(height != NULL && height < strstr(c.commit, "app_hash"));
+    height[3] = '6';
+    CHECK_EQ(answer(&c, &fault), PERI_EDENIED);
+    CHECK(strstr(fault.text, "not the one after the record") != NULL);
+    chain_done(&c);
+}
+
+TEST(proof_refuses_another_store) {
+    struct chain c;
+    struct peri_fault fault = { PERI_OK, "" };
+    unsigned char root[32];
+    uint64_t epoch;
+    size_t steps;
+    chain_init(&c);
+    struct peri_str simple = v_hex(&c.v, c.v.root, "simple_hex");
+    ptrdiff_t at = peri_str_find(simple, PERI_STR("inference"));
+    CHECK(at > 0);
+    ((char *)simple.p)[at] = 'x';
+    CHECK_EQ(peri_gonka_prove_record(root, &epoch, &steps, c.h, v_hex(&c.v, c.v.root, "record_hex"),
+                                     v_hex(&c.v, c.v.root, "iavl_hex"), simple, &fault),
+             PERI_EDENIED);
+    CHECK(strstr(fault.text, "another store") != NULL);
+    chain_done(&c);
+}
+
 /* Records with a sound proof and a pinned block, written at no height there is. */
 TEST(proof_refuses_records_of_no_height) {
     struct chain c;
