@@ -26,9 +26,10 @@ function policy.attempt(req, attempt)
   if type(messages) ~= "userdata" then return end
   local canonical = models.of(attempt.model).tool_ids == "functions"
   tool_ids.serialise_arguments(messages)
-  if canonical then tool_ids.to_functions(messages) else tool_ids.to_unique(messages) end
+  local rename = canonical and tool_ids.to_functions or tool_ids.to_unique
+  local _, original = rename(messages)
   if body.tools == nil then return end
-  local memory = tool_ids.remember(messages)
+  local memory = tool_ids.remember(messages, original)
   memory.canonical = canonical
   memories[req.id] = memory
 end

@@ -141,6 +141,20 @@ describe("tool_ids", function()
       .. '"function":{"name":"f","arguments":{}}}]}}]}'), 1, true)
   end)
 
+  it("gives no call an id that the client knows another by", function()
+    -- The client has let go of the conversation's first call.
+    local messages = conversation({ role = "assistant", tool_calls = { call("functions.f:1", "f") } },
+      { role = "tool", tool_call_id = "functions.f:1", content = "ok" })
+    local _, original = tool_ids.to_functions(messages)
+    assert.same({ "functions.f:0", "> functions.f:0" }, ids(messages))
+    local memory = tool_ids.remember(messages, original)
+    local body = json.document(cjson.encode { choices = { { index = 0, message = { tool_calls = {
+      call("functions.f:1", "f"), call("functions.f:1", "f") } } } } })
+    tool_ids.answer(body, memory, true)
+    local made = json.table(body).choices[1].message.tool_calls
+    assert.same({ "functions.f:2", "functions.f:3" }, { made[1].id, made[2].id })
+  end)
+
   it("drops the nameless copy that MiniMax sends behind a call", function()
     local memory = tool_ids.remember(conversation())
     local event = json.document('{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"a",'

@@ -148,9 +148,11 @@ end
 
 --- What is remembered between a request and its answer: how many calls there were, and which ids are taken.
 ---@param messages perilune.json.node
+---@param original? table of tool_ids.rename: the client still knows calls by these, so no new one gets them
 ---@return table memory
-function tool_ids.remember(messages)
+function tool_ids.remember(messages, original)
   local taken, calls = {}, tool_ids.pair(messages)
+  for _, id in pairs(original or {}) do taken[id] = true end
   for _, entry in ipairs(calls) do
     if type(entry.id) == "string" then taken[entry.id] = true end
   end
@@ -160,7 +162,12 @@ end
 local function fresh(memory, id, name, canonical)
   local index = memory.next
   memory.next = index + 1
-  if canonical and type(name) == "string" and name ~= "" then id = tool_ids.canonical(name, index) end
+  if canonical and name then
+    repeat
+      id = tool_ids.canonical(name, index)
+      index = index + 1
+    until not memory.taken[id]
+  end
   if type(id) ~= "string" or id == "" then id = "call_" .. index end
   local unique, n = id, 1
   while memory.taken[unique] do
