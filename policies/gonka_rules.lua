@@ -36,7 +36,7 @@ local function known_rules()
   for _, rules in ipairs { gateway.rules, repair.rules } do
     for _, row in ipairs(rules) do known[row[1]] = true end
   end
-  for name in pairs(repair.leaves) do known[name] = true end
+  for name in pairs(gateway.parts) do known[name] = true end
   return known
 end
 

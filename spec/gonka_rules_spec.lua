@@ -87,8 +87,11 @@ describe("gonka_rules", function()
 
   it("leaves a rule out by its name", router.test(function(start)
     local p = provider.start()
-    local r = with_rules(start, p, { off = { "repair_unknown" } })
+    local r = with_rules(start, p, { off = { "repair_unknown", "default_tokens", "temperature" } })
     assert.equal(400, r:chat({ model = "other", tags = { "x" } }).status)
+    local answer = r:chat { model = "other", temperature = 3 }
+    assert.same({ 200, nil, 3 }, { answer.status, p.requests[1].json.max_tokens, p.requests[1].json.temperature })
+    assert.is_nil(answer.headers["x-perilune-edits"])
   end))
 
   local picture = '{"type":"image_url","image_url":{"url":"data:image/png;base64,AA"}}'

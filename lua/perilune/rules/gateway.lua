@@ -71,6 +71,10 @@ gateway.rules = {
   { "presence_penalty", "presence_penalty", clamps.presence_penalty },
 }
 
+--- Parts of rules that can be switched off by names of their own: the limit that is set where the client names none,
+--- "auto" where it makes no choice among its tools, and numbers in the gateway's notation.
+gateway.parts = { default_tokens = true, default_choice = true, number_text = true }
+
 --- Send a request through the rules; it is changed as the gateway would.
 ---@param c table a context
 ---@return string? message nil: accepted
