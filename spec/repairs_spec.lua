@@ -59,6 +59,15 @@ describe("a repair", function()
     end)
   end
 
+  it("tells of a schema that moved where it came from, once", function()
+    for _, name in ipairs { "guided_json", "format" } do
+      local doc = json.document(('{"%s":{"type":"object"},%s}'):format(name, hi))
+      local c, message = repair.document(doc, { model = "other", off = repair.off { "default_tokens" } })
+      assert.is_nil(message)
+      assert.equal(name .. " became response_format", repair.summary(c))
+    end
+  end)
+
   it("leaves nothing of a knob that is too large for a double, wherever it stood", function()
     for _, members in ipairs { '"extra_body":{"temperature":1e999}', '"temperature":1e999' } do
       local front, message = repaired(members)

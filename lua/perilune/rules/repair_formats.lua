@@ -47,10 +47,13 @@ local guided = { guided_regex = "regex", guided_choice = "choice", guided_gramma
 function formats.guided(c)
   local body = parsed(c.top.guided_json or c.top.format)
   if is_object(body) and c.top.response_format == nil and c.top.structured_outputs == nil then
+    local name = c.top.guided_json and "guided_json" or "format"
     c:set("response_format", json_schema(body))
-    c:note "guided_json became response_format"
+    c:set(name, nil)
+    c:note(name .. " became response_format")
   elseif c.top.format == "json" and c.top.response_format == nil then
     c:set("response_format", { type = "json_object" })
+    c:set("format", nil)
     c:note "format became response_format"
   end
   if c.top.response_format ~= nil or c.top.structured_outputs ~= nil then
