@@ -1,6 +1,6 @@
-/* The control thread: what is slow and not part of any request. It follows the networks, reads the lists of
- * models of providers that are to be asked for them (core/catalog.h), answers the operator (core/admin.h), and publishes a new snapshot of the fleet when one
- * of them changed.
+/* The control thread: what is slow and not part of any request. It follows the networks, tells webhooks of their changes
+ * (core/epoch_webhook.h), reads the lists of models of providers that are to be asked for them (core/catalog.h), answers the
+ * operator (core/admin.h), and publishes a new snapshot of the fleet when one of them changed.
  */
 #ifndef PERI_CORE_CONTROL_H
 #define PERI_CORE_CONTROL_H

@@ -18,9 +18,11 @@ void peri_slots_release(const struct peri_candidate *c) {
 void peri_slots_overloaded(const struct peri_provider *p, uint64_t now_ms) {
     struct peri_vitals *v = p->vitals;
     if (atomic_load(&v->condition) == PERI_COOLING && !peri_vitals_admits(v, now_ms, NULL)) return;
+    unsigned learned = atomic_load(&v->learned_limit);
     uint32_t had = peri_slots_limit(p);
     if (had == 0) had = atomic_load(&v->in_flight);
-    atomic_store(&v->learned_limit, had > 1 ? had / 2 : 1);
+    /* Two threads that come here in one moment bring the same word. */
+    atomic_compare_exchange_strong(&v->learned_limit, &learned, had > 1 ? had / 2 : 1);
     atomic_store(&v->learned_successes, 0);
 }
 
