@@ -657,6 +657,11 @@ describe("a private key", function()
         local core = assert(process.read(("%s/core.%d"):format(r.directory, r.process.pid)))
         assert.truthy(core:find(wallet.address, 1, true)) -- the search would find what is there
         check("a core", core)
+        for _, text in ipairs { CANARY, bytes_of(CANARY) } do
+          for at = 1, #text, 16 do -- what vector registers hold and leave behind
+            assert(not core:find(text:sub(at, at + 15), 1, true), "a core shows a part of the key")
+          end
+        end
       else
         print "skipped: no gcore here, or a sanitizer: the core is not looked at"
       end
