@@ -14,7 +14,7 @@ struct message {
 
 static void put(struct message *m, struct peri_str bytes) {
     if (m->n + bytes.n > sizeof m->p) abort();
-    memcpy(m->p + m->n, bytes.p, bytes.n);
+    if (bytes.n > 0) memcpy(m->p + m->n, bytes.p, bytes.n);
     m->n += bytes.n;
 }
 
