@@ -3,9 +3,10 @@
 #   examples/quickstart.sh          stays up afterwards, until Ctrl-C
 #   examples/quickstart.sh --once   ends after the answer
 #
-# Without keys in the environment it routes to a simulated network on this machine: a provider that is down, three Gonka
-# hosts that are discovered and check every signature, and a plain provider behind them. With OPENAI_API_KEY, or GONKA_PRIVATE_KEY and GONKA_SOURCE_URL, or PROVIDERS and KEYS, or
-# PERILUNE_UPSTREAM, it routes to the real thing; PERILUNE_MODEL names the model then.
+# Without keys in the environment it routes to a simulated network on this machine: a provider that is down, five Gonka
+# hosts that are discovered and check every signature, and a plain provider behind them. With OPENAI_API_KEY, or
+# GONKA_PRIVATE_KEY and GONKA_SOURCE_URL, or PROVIDERS and KEYS, or PERILUNE_UPSTREAM, it routes to the real thing;
+# PERILUNE_MODEL names the model then.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
