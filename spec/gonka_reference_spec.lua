@@ -163,6 +163,21 @@ describe("a Gonka network", function()
     assert.equal("m", answer.json.model)
   end))
 
+  it("G10: gives hosts the weight the operator says, before the chain's", router.test(function(start)
+    local net = network.start { hosts = 3 }
+    local r = behind(start, net, { damping = "equal", weight_of = { [net.addresses.h2] = 7 } })
+    local hosts = net:seen_by(r).hosts
+    assert.same({ 1, 7, 1 }, { hosts.h1.weight, hosts.h2.weight, hosts.h3.weight })
+    for entry, word in pairs {
+      ["weight_of = { m = 4 }"] = "must be named by an address",
+      [("weight_of = { [%q] = 0 }"):format(net.addresses.h1)] = "must be a whole number",
+    } do
+      local ok, text = check(SOURCE .. entry .. ", private_key = '" .. KEY .. "'")
+      assert.is_false(ok)
+      assert.truthy(text:find(word, 1, true), text)
+    end
+  end))
+
   it("G11: limits what a host is asked at once, by default, by host and by model", router.test(function(start)
     local net = network.start { hosts = 2, models = { "m", "n" } }
     local r = behind(start, net, {

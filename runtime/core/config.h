@@ -49,10 +49,10 @@ struct peri_config_timeouts {
 /* How chain weights become shares: as they are, their square root, their logarithm, or all the same. */
 enum peri_damping { PERI_DAMPING_NONE, PERI_DAMPING_SQRT, PERI_DAMPING_LOG, PERI_DAMPING_EQUAL };
 
-/* Of requests under way at once: at a host, by its address, or at each host for one model. */
-struct peri_config_limit {
+/* What holds for a host, by its address, or for one model at each host. */
+struct peri_config_number {
     struct peri_str name;
-    uint32_t max; /* 0: no limit */
+    uint32_t value;
     bool is_address;
 };
 
@@ -65,8 +65,10 @@ struct peri_config_gonka {
     struct peri_str address;         /* requester address to send; empty: derived from the key */
     struct peri_str prefix;          /* of the provider ids made, "gonka:" */
     uint32_t default_max_concurrent; /* of one host, 0: no limit */
-    const struct peri_config_limit *limits; /* others */
+    const struct peri_config_number *limits; /* others; 0: none */
     size_t limit_count;
+    const struct peri_config_number *weights; /* by address: instead of the chain's */
+    size_t weight_count;
     bool verify_proofs;
     uint64_t
         trust_height; /* of trust_block: the chain is followed from there; 0: it is the block itself */

@@ -74,7 +74,7 @@ static bool is_reduced(bool *by_model, const struct peri_gonka_network *n,
 static uint32_t limit_of(const struct peri_config_gonka *o, struct peri_str address) {
     for (size_t i = 0; i < o->limit_count; i++)
         if (o->limits[i].is_address && peri_str_eq_nocase(o->limits[i].name, address))
-            return o->limits[i].max;
+            return o->limits[i].value;
     return o->default_max_concurrent;
 }
 

@@ -212,10 +212,10 @@ static void take_back(struct peri_fleet *f, size_t count) {
 /* By the public name or the host's own, in whatever case. 0: none. */
 static uint32_t limit_of(const struct peri_fleet_host *h, const struct peri_config_model *m) {
     for (size_t i = 0; i < h->limit_count; i++) {
-        const struct peri_config_limit *l = &h->limits[i];
+        const struct peri_config_number *l = &h->limits[i];
         if (!l->is_address &&
             (peri_str_eq_nocase(l->name, m->name) || peri_str_eq_nocase(l->name, m->upstream)))
-            return l->max;
+            return l->value;
     }
     return 0;
 }

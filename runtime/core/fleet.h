@@ -103,7 +103,7 @@ struct peri_fleet_host {
     const struct peri_str *models;    /* none: every model */
     size_t model_count;
     uint32_t weight, max_concurrent;
-    const struct peri_config_limit *limits; /* those of addresses are left out */
+    const struct peri_config_number *limits; /* those of addresses are left out */
     size_t limit_count;
     uint64_t share;
     bool is_public_only;

@@ -315,7 +315,7 @@ TEST(fleet_out_of_memory_is_an_error_and_nothing_leaks) {
     struct peri_fleet_host host = {
         .of = &plain[0], .id = PERI_STR("h"), .url = PERI_STR("http://10.0.0.2"), .share = 1
     };
-    struct peri_config_limit limit = { .name = PERI_STR("Big"), .max = 1 };
+    struct peri_config_number limit = { .name = PERI_STR("Big"), .value = 1 };
     struct peri_str model = PERI_STR("big");
     host.models = &model;
     host.model_count = host.limit_count = 1;

@@ -12,6 +12,12 @@
 
 /* ---- In force ---- */
 
+/* The operator's word goes before the chain's. */
+static void weigh(const struct peri_config_gonka *o, struct peri_gonka_participant *p) {
+    for (size_t i = 0; i < o->weight_count && p->verdict == PERI_GONKA_USABLE; i++)
+        if (peri_str_eq_nocase(o->weights[i].name, p->address)) p->weight = o->weights[i].value;
+}
+
 void peri_gonka_judge(struct peri_gonka_network *n, struct peri_gonka_set *set, bool is_fixed) {
     const struct peri_config_gonka *o = n->options;
     struct peri_gonka_rules rules = {
@@ -30,6 +36,7 @@ void peri_gonka_judge(struct peri_gonka_network *n, struct peri_gonka_set *set, 
         return; /* nobody is usable then, and the old set stays */
     for (size_t i = 0; o->damping == PERI_DAMPING_EQUAL && i < set->count; i++)
         if (set->participants[i].verdict == PERI_GONKA_USABLE) set->participants[i].weight = 1;
+    for (size_t i = 0; i < set->count && o->weight_count > 0; i++) weigh(o, &set->participants[i]);
 }
 
 static void say_set(struct peri_gonka_network *n, const struct peri_gonka_diff *d,

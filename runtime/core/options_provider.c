@@ -59,34 +59,46 @@ void peri_read_tags(struct peri_reader *r, const struct peri_option *o,
     peri_reader_note_str(r, node, joined);
 }
 
-void peri_read_limits(struct peri_reader *r, const struct peri_option *o,
-                      const struct peri_node *node, void *at) {
+static void read_numbers(struct peri_reader *r, const struct peri_option *o,
+                         const struct peri_node *node, void *at, bool has_models) {
     if (!peri_node_is_map(node)) {
-        peri_reader_expected(r, node, "a table from addresses and names of models to limits");
+        peri_reader_expected(r, node,
+                             has_models ? "a table from addresses and names of models to numbers"
+                                        : "a table from addresses to numbers");
         return;
     }
-    struct peri_config_limit *limits = peri_reader_alloc(r, node->member_count * sizeof *limits);
+    struct peri_config_number *numbers = peri_reader_alloc(r, node->member_count * sizeof *numbers);
     size_t count = 0;
-    if (limits == NULL) return;
+    if (numbers == NULL) return;
     for (const struct peri_node *n = node->first; n != NULL; n = n->next) {
         size_t path = peri_reader_push(r, n->key);
-        uint64_t max = 0;
-        bool is_address = peri_str_has_prefix(n->key, PERI_STR("gonka1"));
+        uint64_t value = 0;
+        char text[24];
+        bool is_address = !has_models || peri_str_has_prefix(n->key, PERI_STR("gonka1"));
         if (is_address && !peri_address_is_gonka(n->key))
             peri_reader_fault(r, n,
-                              "must be named by an address of the network: gonka1…, its "
-                              "checksum included");
-        else if (peri_reader_number(r, o, n, &max))
-            limits[count++] = (struct peri_config_limit){ .name = peri_reader_dup(r, n->key),
-                                                          .max = (uint32_t)max,
-                                                          .is_address = is_address };
-        char text[24];
-        snprintf(text, sizeof text, "%" PRIu64, max);
+                              "must be named by an address of the network: gonka1…, its checksum "
+                              "included");
+        else if (peri_reader_number(r, o, n, &value))
+            numbers[count++] = (struct peri_config_number){ .name = peri_reader_dup(r, n->key),
+                                                            .value = (uint32_t)value,
+                                                            .is_address = is_address };
+        snprintf(text, sizeof text, "%" PRIu64, value);
         peri_reader_note(r, n, peri_str_of(text));
         peri_reader_pop(r, path);
     }
-    *(const void **)(void *)((char *)at + o->at) = limits;
+    *(const void **)(void *)((char *)at + o->at) = numbers;
     *(size_t *)((char *)at + o->count_at) = count;
+}
+
+void peri_read_limits(struct peri_reader *r, const struct peri_option *o,
+                      const struct peri_node *node, void *at) {
+    read_numbers(r, o, node, at, true);
+}
+
+void peri_read_weights(struct peri_reader *r, const struct peri_option *o,
+                       const struct peri_node *node, void *at) {
+    read_numbers(r, o, node, at, false);
 }
 
 /* Often the URL alone is what its receiver knows senders by: it is kept as a secret, but may be written out. */

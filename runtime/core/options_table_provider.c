@@ -362,6 +362,19 @@ static const struct peri_option provider_rows[] = {
       .is_reloadable = true,
       .help = "How weights on the chain become shares: as they are, their square root, their "
               "logarithm, all the same." },
+    { .name = "weight_of",
+      .type = PERI_OPTION_CUSTOM,
+      .network = "gonka",
+      PERI_ROW_LIST(peri_read_provider, gonka.weights, gonka.weight_count),
+      .read = peri_read_weights,
+      .least = 1,
+      .most = 1000000000,
+      .is_reloadable = true,
+      .schema = "{\"type\":\"object\",\"additionalProperties\":{\"type\":\"integer\",\"minimum\":1,"
+                "\"maximum\":1000000000}}",
+      .lua = "table<string, integer>",
+      .help = "Weights of hosts by their addresses, instead of what the chain and `damping` give "
+              "them." },
     { .name = "allow",
       .type = PERI_OPTION_STRINGS,
       .network = "gonka",

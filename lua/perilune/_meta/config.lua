@@ -127,6 +127,7 @@ function include(path) end
 ---@field trust_validators? string File with the validator set whose signatures a proof must carry, as a node's /chain-rpc/validators gives it.
 ---@field trust_chain? string Chain id that proofs must be of. Default: gonka-mainnet.
 ---@field damping? "none"|"sqrt"|"log"|"equal" How weights on the chain become shares: as they are, their square root, their logarithm, all the same. Default: none.
+---@field weight_of? table<string, integer> Weights of hosts by their addresses, instead of what the chain and `damping` give them.
 ---@field allow? string|string[] Addresses of the only hosts to use; none: every one.
 ---@field deny? string|string[] Addresses of hosts not to use.
 ---@field legacy_signing? boolean Sign by the formula of servers before v0.2.6. Default: false.
