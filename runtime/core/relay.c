@@ -156,6 +156,19 @@ static void take_error(struct peri_attempt *a, const struct peri_sse_event *even
     peri_attempt_fail(a, PERI_EUPSTREAM, "sent an error inside its stream: %.120s", e.message);
 }
 
+/* A Gonka gateway begins its answer again. What nobody has seen is forgotten, unless policies have read some of what it
+ * said: they would go on from there.
+ *   gives   false when the attempt has failed for it */
+static bool start_over(struct peri_attempt *a) {
+    if (a->state != PERI_ASKING || a->stream.saw_content) {
+        peri_attempt_fail(a, PERI_ETRUNCATED, "started its answer over");
+        return false;
+    }
+    peri_buf_clear(&a->held);
+    a->stream = (struct peri_stream_state){ .frames = 0 };
+    return true;
+}
+
 /* A frame that must not be taken for content.
  *   gives   false when it is none of those */
 static bool break_off(struct peri_attempt *a, enum peri_stream_kind kind,
@@ -164,9 +177,7 @@ static bool break_off(struct peri_attempt *a, enum peri_stream_kind kind,
     case PERI_STREAM_BROKEN:
         peri_attempt_fail(a, PERI_EMALFORMED, "sent an event that is not JSON");
         return true;
-    case PERI_STREAM_RESET:
-        peri_attempt_fail(a, PERI_ETRUNCATED, "started its answer over");
-        return true;
+    case PERI_STREAM_RESET: return !start_over(a);
     case PERI_STREAM_ERROR: take_error(a, event); return true;
     default: return false;
     }
