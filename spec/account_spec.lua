@@ -84,6 +84,10 @@ describe("the command line", function()
     assert.is_nil((out .. err):find("abab", 1, true))
     assert.equal(2, select(3, run { "sign" }))
     assert.equal(2, select(3, run { "sign", "--node", "gonka1w508d6qejxtdg4y5r3zarvary0c5xw7k2gsyg7" }))
+    for _, stamp in ipairs { " 7", "+5", "-1", "0", "", "1e9", "9223372036854775808" } do
+      local node = "gonka10fynmy2npvdvew0vj2288gz8ljfvmjs35lat8n"
+      assert.equal(2, select(3, run { "sign", "--node", node, "--timestamp", stamp }), stamp)
+    end
     assert.equal(2, select(3, run { "keygen", "--what" }))
     assert.equal(2, select(3, run { "keygen", "--out" }))
     assert.equal(1, select(3, run({ "address" }, "-u GONKA_PRIVATE_KEY")))

@@ -118,9 +118,8 @@ static int take_stamp(uint64_t *stamp, const char *text) {
         *stamp = peri_clock_wall_ns(&peri_clock_real);
         return PERI_EXIT_OK;
     }
-    char *end;
-    *stamp = strtoull(text, &end, 10);
-    if (*end == '\0' && *stamp > 0 && *stamp <= INT64_MAX) return PERI_EXIT_OK;
+    if (peri_str_to_u64(stamp, peri_str_of(text)) == PERI_OK && *stamp > 0 && *stamp <= INT64_MAX)
+        return PERI_EXIT_OK;
     return peri_cli_usage("sign", "--timestamp is nanoseconds since 1970, got '%s'", text);
 }
 
