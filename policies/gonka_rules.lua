@@ -99,7 +99,7 @@ local function mend(doc, settings)
   return c
 end
 
-function policy.attempt(req, attempt)
+function policy.attempt(_, attempt)
   local options = policy.options
   if not off then read_options(options) end
   local settings = { model = attempt.model, off = off, limits = options }
@@ -110,7 +110,7 @@ function policy.attempt(req, attempt)
     c, message, field, status = emulate(attempt, settings)
   end
   if message then return attempt:refuse(status, message, "gonka_rules", field) end
-  if #c.notes > 0 then req:set_header("x-perilune-edits", repair.summary(c)) end
+  if #c.notes > 0 then attempt:set_answer_header("x-perilune-edits", repair.summary(c)) end
 end
 
 return policy

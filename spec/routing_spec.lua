@@ -341,3 +341,44 @@ describe("the built-in route", function()
     end))
   end)
 end)
+
+describe("a header that a policy gives an attempt for the client", function()
+  teardown(process.stop_all)
+
+  local POLICY = { ["mark.lua"] = [[
+    return { attempt = function(_, attempt)
+      attempt:set_answer_header("x-marked", attempt.provider.id)
+      if attempt.provider.id == "b" then attempt:set_answer_header("x-only-b", "yes") end
+    end }
+  ]] }
+
+  it("comes with that attempt's answer, and with no other's", router.test(function(start)
+    local a, b = provider.start(), provider.start()
+    local r = start({
+      providers = { router.provider("a", a, { tier = 1 }), router.provider("b", b, { tier = 2 }) },
+      policies = { "./mark.lua" },
+    }, POLICY)
+    local first = r:chat()
+    assert.same({ "a", nil }, { first.headers["x-marked"], first.headers["x-only-b"] })
+    a:next(provider.status(500))
+    local second = r:chat()
+    assert.same({ "b", "yes" }, { second.headers["x-marked"], second.headers["x-only-b"] })
+  end))
+
+  it("comes with the refusal that ended it", router.test(function(start)
+    local a = provider.start()
+    local r = start({ providers = { router.provider("a", a) }, policies = { "./mark.lua" } }, POLICY)
+    a:next(provider.status(400))
+    local answer = r:chat()
+    assert.same({ 400, "a" }, { answer.status, answer.headers["x-marked"] })
+  end))
+
+  it("may not break the head", router.test(function(start)
+    local r = start({ providers = { router.provider("a", provider.start()) }, policies = { "./bad.lua" } }, {
+      ["bad.lua"] = [[return { attempt = function(_, attempt) attempt:set_answer_header("x-a", "b\r\nx-c: d") end }]],
+    })
+    local answer = r:chat()
+    assert.same({ 200, nil }, { answer.status, answer.headers["x-c"] })
+    assert.is_true(r:await_requests(1)[1].policy_error)
+  end))
+end)

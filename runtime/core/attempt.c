@@ -57,6 +57,13 @@ enum peri_err peri_attempt_set_header(struct peri_attempt *a, struct peri_str na
     return peri_header_put(&a->request->arena, &a->headers, &a->header_count, name, value);
 }
 
+enum peri_err peri_attempt_set_answer_header(struct peri_attempt *a, struct peri_str name,
+                                             struct peri_str value) {
+    if (a->answer_header_count >= PERI_ANSWER_HEADERS_MAX) return PERI_ETOOBIG;
+    return peri_header_put(&a->request->arena, &a->answer_headers, &a->answer_header_count, name,
+                           value);
+}
+
 enum peri_err peri_attempt_refuse(struct peri_attempt *a, int status, struct peri_str message,
                                   struct peri_str param, struct peri_str code) {
     struct peri_str json = peri_request_error_json(a->request, status, message, param, code);

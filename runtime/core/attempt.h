@@ -31,6 +31,9 @@ struct peri_attempt {
     struct peri_buf body_text;   /* its text, when not the client's own bytes */
     struct peri_header *headers; /* set by policies, in the request's arena */
     size_t header_count;
+    struct peri_header
+        *answer_headers; /* the same, for the client when this attempt's is the answer */
+    size_t answer_header_count;
 
     struct peri_call *call;
     struct peri_timer
@@ -73,6 +76,10 @@ struct peri_json *peri_attempt_body(struct peri_attempt *a);
 /* A header for this provider; copied; replaces one of the same name. gives PERI_OK · PERI_EINVAL · PERI_ENOMEM */
 PERI_MUST_USE enum peri_err peri_attempt_set_header(struct peri_attempt *a, struct peri_str name,
                                                     struct peri_str value);
+/* A header for the client, should it get this attempt's answer, or be told why this one failed. As
+ * peri_request_set_header otherwise. */
+PERI_MUST_USE enum peri_err
+peri_attempt_set_answer_header(struct peri_attempt *a, struct peri_str name, struct peri_str value);
 
 /* From an `attempt` hook: do not send this to that provider, and tell why. Another provider may be asked; when none
  * answers, the client gets this status and message. gives PERI_OK · PERI_ENOMEM */

@@ -9,13 +9,13 @@
 #include "core/unfold.h"
 #include "core/upstream_error.h"
 
-#define HEADERS_MAX          24
 #define OWN_HEADERS_MAX      12
+#define HEADERS_MAX          (OWN_HEADERS_MAX + 2 * PERI_ANSWER_HEADERS_MAX)
 #define UNDISCOVERED_WAIT_MS 2000 /* a source that failed is asked again after as much */
 
 enum peri_err peri_request_set_header(struct peri_request *r, struct peri_str name,
                                       struct peri_str value) {
-    if (r->extra_header_count >= HEADERS_MAX - OWN_HEADERS_MAX) return PERI_ETOOBIG;
+    if (r->extra_header_count >= PERI_ANSWER_HEADERS_MAX) return PERI_ETOOBIG;
     return peri_header_put(&r->arena, &r->extra_headers, &r->extra_header_count, name, value);
 }
 
@@ -71,6 +71,8 @@ static void add_own(struct peri_request *r, struct head *h, const struct peri_at
         number(h->overhead, sizeof h->overhead, us / 1000, (int)(us % 1000)));
     for (size_t i = 0; i < r->extra_header_count; i++)
         add(h, r->extra_headers[i].name, r->extra_headers[i].value);
+    for (size_t i = 0; a != NULL && i < a->answer_header_count; i++)
+        add(h, a->answer_headers[i].name, a->answer_headers[i].value);
 }
 
 void peri_request_start_answer(struct peri_request *r, const struct peri_attempt *a, int status,

@@ -107,6 +107,8 @@ void peri_request_make_id(char id[PERI_REQUEST_ID_BYTES], struct peri_rand *rand
 /* At the end of the loop's turn, when nothing below on the stack can still hold r. */
 void peri_request_free(struct peri_request *r);
 
+/* Headers of policies in one answer: of the request, and of the attempt that answers. */
+#define PERI_ANSWER_HEADERS_MAX 12
 /* A header for the answer; the newest of a name wins. Copied. PERI_EINVAL for what may not stand in a header. */
 PERI_MUST_USE enum peri_err peri_request_set_header(struct peri_request *r, struct peri_str name,
                                                     struct peri_str value);

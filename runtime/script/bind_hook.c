@@ -46,12 +46,20 @@ static int push_document(lua_State *L, struct peri_json *j) {
 
 static struct peri_attempt *check_attempt(lua_State *L) { return check(L, ATTEMPT, "the attempt"); }
 
-static int attempt_set_header(lua_State *L) {
-    struct peri_attempt *a = check_attempt(L);
-    enum peri_err err = peri_attempt_set_header(a, check_str(L, 2), check_str(L, 3));
+static int header_result(lua_State *L, enum peri_err err) {
     if (err == PERI_EINVAL) return luaL_error(L, "a header may not hold that character");
     if (err != PERI_OK) return luaL_error(L, "header: %s", peri_err_text(err));
     return 0;
+}
+
+static int attempt_set_header(lua_State *L) {
+    struct peri_attempt *a = check_attempt(L);
+    return header_result(L, peri_attempt_set_header(a, check_str(L, 2), check_str(L, 3)));
+}
+
+static int attempt_set_answer_header(lua_State *L) {
+    struct peri_attempt *a = check_attempt(L);
+    return header_result(L, peri_attempt_set_answer_header(a, check_str(L, 2), check_str(L, 3)));
 }
 
 static int attempt_expect_content(lua_State *L) {
@@ -221,6 +229,7 @@ static void make(lua_State *L, struct peri_state *s, const char *type, const cha
 
 void peri_bind_hook_open(lua_State *L, struct peri_state *s) {
     static const luaL_Reg attempt_methods[] = { { "set_header", attempt_set_header },
+                                                { "set_answer_header", attempt_set_answer_header },
                                                 { "refuse", attempt_refuse },
                                                 { "expect_content", attempt_expect_content },
                                                 { NULL, NULL } };

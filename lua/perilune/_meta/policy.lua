@@ -128,6 +128,12 @@ local Attempt = {}
 ---@param value string
 function Attempt:set_header(name, value) end
 
+--- A header for the client, should it get this attempt's answer or be told why this one failed.
+--- Example: `attempt:set_answer_header("x-shortened", "yes")`
+---@param name string
+---@param value string
+function Attempt:set_answer_header(name, value) end
+
 --- Do not send it. Another provider may be asked; when none answers, the client gets this.
 --- Example: `attempt:refuse(400, "images are not served here", "unsupported_content", "messages")`
 ---@param status integer 400 to 599
