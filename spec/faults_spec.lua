@@ -40,7 +40,7 @@ local function behave(name, draw)
   for i = 1, draw(9) - 1 do script[#script + 1] = frames.token(list[i]) end
   local ends = {
     provider.cut, provider.reset, "data: {oops}\n\n", 'data: {"error":{"message":"x"}}\n\n', "data: {",
-    provider.stall, 'data: {"devshard_stream_reset":true}\n\n' .. frames.token "again",
+    provider.stall, 'data: {"devshard_stream_reset":true}\n\n' .. frames.token(list[1]),
   }
   script[#script + 1] = ends[draw(#ends)]
   return provider.stream(script)

@@ -171,7 +171,8 @@ static enum peri_err index_accounts(struct peri_map *accounts, struct peri_gonka
         struct peri_gonka_participant *p = &set->participants[i];
         if (p->verdict != PERI_GONKA_USABLE) continue;
         enum peri_err err = peri_map_add(accounts, p->address, p);
-        if (err != PERI_OK) return err;
+        /* Of an account that is listed twice the first entry counts, judged or not. */
+        if (err != PERI_OK && err != PERI_EEXIST) return err;
     }
     return PERI_OK;
 }
