@@ -228,10 +228,7 @@ done
 
 # Signatures alone, beside what the rows of perilune-signed show.
 measure_signatures() {
-  local needs=(lua5.4 libuv libcurl libcrypto libsecp256k1)
-  cc -O2 -std=c11 -D_GNU_SOURCE -Iruntime -o "$work/sign" spec/bench/sign.c "$build/libperilune.a" \
-    $(pkg-config --libs "${needs[@]}") -lhttp_parser -lpthread -lm
-  "${on_gateway_core[@]}" "$work/sign" >"$work/signatures"
+  "${on_gateway_core[@]}" "$build/bench_sign" >"$work/signatures"
   while read -r _ bytes plain verified; do
     note signature perilune-signed "$bytes" "$plain" "$verified"
   done <"$work/signatures"
