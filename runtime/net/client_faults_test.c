@@ -1,10 +1,9 @@
 /* Providers that refuse, hang up, stall, lie about lengths and flood. */
-#include <netdb.h>
 #include <sched.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 
-#include "net/upstream_test.h"
+#include "net/resolver_test.h"
 
 static const char *bad_answer;
 static size_t bad_answer_n;
@@ -400,34 +399,13 @@ static sem_t lookup_may_end;
 static atomic_int slow_lookups_ended;
 static struct sockaddr_in lookup_answer;
 
-__attribute__((visibility("default"))) int getaddrinfo(const char *node, const char *service,
-                                                       const struct addrinfo *hints,
-                                                       struct addrinfo **result) {
-    lookup_answer.sin_port = htons((uint16_t)strtoul(service, NULL, 10));
+static int look_up(const char *node, struct sockaddr_in *found) {
     if (strcmp(node, "slow.test") == 0) {
         sem_wait(&lookup_may_end);
         slow_lookups_ended++;
     }
-    if (strcmp(node, "nowhere.test") == 0) return EAI_NONAME;
-    struct addrinfo *a = calloc(1, sizeof *a);
-    if (a == NULL) return EAI_MEMORY;
-    a->ai_family = AF_INET;
-    a->ai_socktype = hints != NULL ? hints->ai_socktype : SOCK_STREAM;
-    a->ai_protocol = IPPROTO_TCP;
-    a->ai_addrlen = sizeof lookup_answer;
-    a->ai_addr = (struct sockaddr *)&lookup_answer;
-    *result = a;
-    return 0;
-}
-
-__attribute__((visibility("default"))) void freeaddrinfo(struct addrinfo *a) { free(a); }
-
-static struct peri_url *url_of(const struct upstream *up, const char *host) {
-    char text[128];
-    struct peri_url *u = NULL;
-    snprintf(text, sizeof text, "http://%s:%u/v1", host, up->port);
-    CHECK_EQ(peri_url_parse(&u, peri_str_of(text), NULL), PERI_OK);
-    return u;
+    *found = lookup_answer;
+    return strcmp(node, "nowhere.test") == 0 ? EAI_NONAME : 0;
 }
 
 TEST_BOTH_WAYS(a_name_that_does_not_resolve_says_so) {

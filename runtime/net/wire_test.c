@@ -1,38 +1,13 @@
 /* What only the wires do: addresses learnt from libcurl, sizes padded by old servers, ends of kept connections. What
  * holds for both ways a call can go is in client_test.c and client_faults_test.c. */
-#include <netdb.h>
-
-#include "net/upstream_test.h"
+#include "net/resolver_test.h"
 
 static int lookups;
-static struct sockaddr_in lookup_answer;
 
-/* libcurl's resolver calls this one instead of the C library's. */
-__attribute__((visibility("default"))) int getaddrinfo(const char *node, const char *service,
-                                                       const struct addrinfo *hints,
-                                                       struct addrinfo **result) {
+static int look_up(const char *node, struct sockaddr_in *found) {
     (void)node;
     lookups++;
-    uv_ip4_addr("127.0.0.1", (int)strtoul(service, NULL, 10), &lookup_answer);
-    struct addrinfo *a = calloc(1, sizeof *a);
-    if (a == NULL) return EAI_MEMORY;
-    a->ai_family = AF_INET;
-    a->ai_socktype = hints != NULL ? hints->ai_socktype : SOCK_STREAM;
-    a->ai_protocol = IPPROTO_TCP;
-    a->ai_addrlen = sizeof lookup_answer;
-    a->ai_addr = (struct sockaddr *)&lookup_answer;
-    *result = a;
-    return 0;
-}
-
-__attribute__((visibility("default"))) void freeaddrinfo(struct addrinfo *a) { free(a); }
-
-static struct peri_url *name_of(const struct upstream *up) {
-    char text[128];
-    struct peri_url *u = NULL;
-    snprintf(text, sizeof text, "http://host.test:%u/v1", up->port);
-    CHECK_EQ(peri_url_parse(&u, peri_str_of(text), NULL), PERI_OK);
-    return u;
+    return uv_ip4_addr("127.0.0.1", 0, found);
 }
 
 /* Only libcurl's heads end with its version. */
@@ -43,7 +18,7 @@ static bool went_through_libcurl(const struct bench *b) {
 TEST(a_name_goes_through_libcurl_once_and_then_straight_to_its_address) {
     struct bench b;
     bench_open(&b, OK_5);
-    struct peri_url *u = name_of(&b.up);
+    struct peri_url *u = url_of(&b.up, "host.test");
     b.spec.url = u;
     lookups = 0;
     bench_run(&b);
@@ -63,7 +38,7 @@ TEST(a_name_goes_through_libcurl_once_and_then_straight_to_its_address) {
 TEST(an_address_is_believed_for_a_minute_and_a_kept_connection_longer) {
     struct bench b;
     bench_open(&b, OK_5);
-    struct peri_url *u = name_of(&b.up);
+    struct peri_url *u = url_of(&b.up, "host.test");
     b.spec.url = u;
     bench_run(&b);
     bench_run(&b);
@@ -84,7 +59,7 @@ TEST(an_address_that_does_not_answer_is_forgotten) {
     struct upstream other;
     bench_open(&b, OK_5);
     upstream_open(&other, b.loop, OK_5);
-    struct peri_url *u = name_of(&other);
+    struct peri_url *u = url_of(&other, "host.test");
     b.spec.url = u;
     lookups = 0;
     bench_run(&b);
@@ -194,7 +169,7 @@ TEST(an_answer_to_a_head_request_has_no_body_whatever_it_says) {
 TEST(a_name_is_asked_for_again_when_its_connection_was_idle_too_long) {
     struct bench b;
     bench_open(&b, OK_5);
-    struct peri_url *u = name_of(&b.up);
+    struct peri_url *u = url_of(&b.up, "host.test");
     b.spec.url = u;
     lookups = 0;
     bench_run(&b);
