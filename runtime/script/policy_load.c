@@ -4,9 +4,8 @@
 
 #include "base/err.h"
 #include "script/bind_json.h"
+#include "script/policy_parts.h"
 
-static const char *const hooks[PERI_HOOK_COUNT] = { "request", "route", "attempt", "event",
-                                                    "answer",  "done",  "epoch" };
 /* What else a policy's table may say. */
 static const char *const others[] = { "name", "options", "check", "doc", "networks" };
 
@@ -41,12 +40,13 @@ static void check_names(lua_State *L, const struct load *l, int policy) {
         if (!is_hook || lua_type(L, -1) != LUA_TSTRING) continue;
         const char *key = lua_tostring(L, -1);
         bool is_known = false;
-        for (size_t i = 0; i < PERI_HOOK_COUNT; i++) is_known |= strcmp(key, hooks[i]) == 0;
+        for (size_t i = 0; i < PERI_HOOK_COUNT; i++)
+            is_known |= strcmp(key, peri_hook_names[i]) == 0;
         for (size_t i = 0; i < sizeof others / sizeof *others; i++)
             is_known |= strcmp(key, others[i]) == 0;
         if (is_known) continue;
         unsigned best = 3;
-        const char *hint = nearest(key, hooks, PERI_HOOK_COUNT, &best);
+        const char *hint = nearest(key, peri_hook_names, PERI_HOOK_COUNT, &best);
         const char *other = nearest(key, others, sizeof others / sizeof *others, &best);
         if (other != NULL) hint = other;
         if (hint != NULL)
@@ -183,14 +183,14 @@ static int take_policy(lua_State *L) {
     lua_pop(L, 1);
     settle_options(L, l, policy);
     for (int i = 0; i < PERI_HOOK_COUNT; i++) {
-        int type = lua_getfield(L, policy, hooks[i]);
+        int type = lua_getfield(L, policy, peri_hook_names[i]);
         if (type == LUA_TFUNCTION) {
             link->hooks[i] = luaL_ref(L, LUA_REGISTRYINDEX);
             continue;
         }
         if (type != LUA_TNIL)
-            return luaL_error(L, "%s: '%s' must be a function, got a %s", l->file->name.p, hooks[i],
-                              luaL_typename(L, -1));
+            return luaL_error(L, "%s: '%s' must be a function, got a %s", l->file->name.p,
+                              peri_hook_names[i], luaL_typename(L, -1));
         lua_pop(L, 1);
     }
     run_check(L, l, policy);
