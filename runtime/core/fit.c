@@ -4,39 +4,6 @@
 
 #include "base/json_edit.h"
 
-/* ---- Abilities ---- */
-
-/* The words of ours first, one an ability; then what others say for them. */
-#define ABILITIES 5
-static const struct {
-    struct peri_str word;
-    unsigned ability;
-    const char *plural;
-} words[] = {
-    { PERI_STR_INIT("tools"), PERI_TAKES_TOOLS, "tools" },
-    { PERI_STR_INIT("vision"), PERI_TAKES_IMAGES, "images" },
-    { PERI_STR_INIT("audio"), PERI_TAKES_AUDIO, "audio" },
-    { PERI_STR_INIT("video"), PERI_TAKES_VIDEO, "video" },
-    { PERI_STR_INIT("files"), PERI_TAKES_FILES, "files" },
-    { PERI_STR_INIT("tool_calling"), PERI_TAKES_TOOLS, NULL },
-    { PERI_STR_INIT("function_calling"), PERI_TAKES_TOOLS, NULL },
-    { PERI_STR_INIT("image"), PERI_TAKES_IMAGES, NULL },
-    { PERI_STR_INIT("images"), PERI_TAKES_IMAGES, NULL },
-    { PERI_STR_INIT("file"), PERI_TAKES_FILES, NULL },
-};
-
-unsigned peri_ability_of(struct peri_str word) {
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (peri_str_eq_nocase(words[i].word, word)) return words[i].ability;
-    return 0;
-}
-
-const char *peri_ability_word(size_t i, unsigned *ability) {
-    if (i >= ABILITIES) return NULL;
-    *ability = words[i].ability;
-    return words[i].word.p;
-}
-
 /* Content parts of OpenAI's chat and responses, vLLM and Anthropic. */
 static const struct {
     struct peri_str type;
@@ -177,10 +144,11 @@ struct peri_candidates peri_fit_sift(struct peri_need *need, struct peri_candida
 static void say_abilities(struct peri_misfit *out, unsigned missing, struct peri_str model) {
     char text[64] = ""; /* all of them with "and" between are 44 bytes */
     size_t n = 0;
-    for (size_t i = 0; i < ABILITIES; i++)
-        if (missing & words[i].ability)
+    unsigned ability;
+    for (size_t i = 0; peri_ability_word(i, &ability) != NULL; i++)
+        if (missing & ability)
             n += (size_t)snprintf(text + n, sizeof text - n, "%s%s", n > 0 ? " and " : "",
-                                  words[i].plural);
+                                  peri_ability_plural(i));
     snprintf(out->message, sizeof out->message,
              "no provider of the model '%.*s' takes %s, and the request has them",
              (int)(model.n < 128 ? model.n : 128), model.p, text);

@@ -15,25 +15,8 @@
 #define PERI_CORE_FIT_H
 
 #include "base/json.h"
+#include "core/ability.h"
 #include "core/fleet.h"
-
-/* What a model may be unable to take; bits of peri_config_model.lacks. */
-enum peri_ability {
-    PERI_TAKES_TOOLS = 1,
-    PERI_TAKES_IMAGES = 2,
-    PERI_TAKES_AUDIO = 4,
-    PERI_TAKES_VIDEO = 8,
-    PERI_TAKES_FILES = 16
-};
-#define PERI_TAKES_MEDIA                                                                           \
-    (PERI_TAKES_IMAGES | PERI_TAKES_AUDIO | PERI_TAKES_VIDEO | PERI_TAKES_FILES)
-#define PERI_TAKES_ALL (PERI_TAKES_TOOLS | PERI_TAKES_MEDIA)
-
-/* The ability that a word of `capabilities`, or of a provider's list of modalities, stands for; 0: none of these. */
-unsigned peri_ability_of(struct peri_str word);
-
-/* The word of `capabilities` for the i-th ability, and which it is; NULL behind the last. */
-const char *peri_ability_word(size_t i, unsigned *ability);
 
 struct peri_need {
     unsigned abilities; /* bits of enum peri_ability */

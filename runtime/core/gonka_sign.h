@@ -15,7 +15,6 @@
 #include "base/clock.h"
 #include "crypto/address.h"
 #include "crypto/sign.h"
-#include "net/server.h"
 
 /* What the signature covers. A node accepts one of them only. */
 enum peri_gonka_scheme {

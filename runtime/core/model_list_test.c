@@ -1,7 +1,7 @@
 #include "core/model_list.h"
 
 #include "base/test.h"
-#include "core/fit.h"
+#include "core/ability.h"
 
 static struct peri_model_list *read_list(const char *text) {
     struct peri_model_list *l;

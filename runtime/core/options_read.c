@@ -3,7 +3,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "core/fit.h"
+#include "core/ability.h"
 #include "core/options_reader.h"
 
 #define SHORT_KEY_BYTES 16 /* below it a client key can be guessed: warn */

@@ -12,7 +12,8 @@
 #ifndef PERI_CORE_RETRY_AFTER_H
 #define PERI_CORE_RETRY_AFTER_H
 
-#include "net/server.h"
+#include "base/str.h"
+#include "perilune.h"
 
 /* No header says. */
 #define PERI_RETRY_UNKNOWN UINT64_MAX

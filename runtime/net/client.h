@@ -23,7 +23,6 @@
 #include <sys/socket.h>
 
 #include "net/loop.h"
-#include "net/server.h"
 #include "net/url.h"
 
 struct peri_client;
