@@ -99,7 +99,7 @@ enum peri_err peri_buf_add_json(struct peri_buf *b, struct peri_str s) {
                                 (char[]){ '\\', 'u', '0', '0', hex[c >> 4], hex[c & 15] }, 6 });
         start = ++i;
     }
-    peri_buf_add(b, (struct peri_str){ s.p + start, s.n - start });
+    peri_buf_add(b, peri_str_from(s, start));
     return peri_buf_add_char(b, '"');
 }
 

@@ -31,8 +31,9 @@ static inline bool peri_str_has_suffix(struct peri_str s, struct peri_str suffix
            (suffix.n == 0 || memcmp(s.p + s.n - suffix.n, suffix.p, suffix.n) == 0);
 }
 
+/* What begins at `start`; empty past the end. Nothing is added to the NULL of an absent text: C does not define that. */
 static inline struct peri_str peri_str_from(struct peri_str s, size_t start) {
-    return start >= s.n ? (struct peri_str){ s.p + s.n, 0 }
+    return start >= s.n ? (struct peri_str){ s.n > 0 ? s.p + s.n : s.p, 0 }
                         : (struct peri_str){ s.p + start, s.n - start };
 }
 
