@@ -319,6 +319,10 @@ void peri_testbed_hang_up(struct peri_testbed *b, uint64_t id) {
 
 /* ---- Life ---- */
 
+struct peri_router *peri_testbed_router(struct peri_testbed *b) {
+    return b->router;
+}
+
 enum peri_err peri_testbed_log(struct peri_testbed *b, struct peri_buf *out) {
     char bytes[4096];
     ssize_t n;

@@ -16,6 +16,7 @@
 #include "perilune.h"
 
 struct peri_testbed;
+struct peri_router;
 
 enum peri_bed_event_kind {
     PERI_BED_DIAL,    /* the router connects to `port`, as `peer`: gives whether somebody answers */
@@ -73,6 +74,8 @@ void peri_testbed_advance(struct peri_testbed *b, uint64_t ms);
 uint64_t peri_testbed_next_ms(struct peri_testbed *b);
 /* Since the bed was made. */
 uint64_t peri_testbed_now_ms(const struct peri_testbed *b);
+/* The router itself: to be looked at, reloaded, told to stop. */
+struct peri_router *peri_testbed_router(struct peri_testbed *b);
 /* Everything logged so far. gives PERI_OK · PERI_EIO · PERI_ENOMEM */
 PERI_MUST_USE enum peri_err peri_testbed_log(struct peri_testbed *b, struct peri_buf *out);
 
