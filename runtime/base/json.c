@@ -99,6 +99,8 @@ enum peri_err peri_json_fork(struct peri_json **out, const struct peri_json *j) 
     f->cap = j->count + 8;
     peri_list_init(&f->watches);
     peri_arena_init(&f->arena, j->arena.max);
+    f->undos = NULL; /* marks of the one are not marks of the other */
+    f->undo_count = f->undo_cap = 0;
     f->cells = peri_malloc(f->cap * sizeof *f->cells);
     if (f->cells == NULL || (j->is_edited && !copy_edits(f, j))) {
         peri_json_free(f);

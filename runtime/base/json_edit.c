@@ -26,19 +26,28 @@ static bool has_room(struct peri_json *j, void **array, uint32_t *cap, uint32_t 
     return true;
 }
 
-static struct peri_json_entry *add_entry(struct peri_json *j, struct peri_json_list *list) {
-    void *entries = list->entries;
-    if (!has_room(j, &entries, &list->cap, list->count, sizeof *list->entries)) return NULL;
-    list->entries = entries;
-    return &list->entries[list->count++];
-}
-
-/* All ancestors must be written piece by piece from now on. */
-static void mark_dirty(struct peri_json *j, uint32_t node) {
+/* All ancestors must be written piece by piece from now on.
+ *   gives   the first that had to be already; PERI_JSON_NONE */
+static uint32_t mark_dirty(struct peri_json *j, uint32_t node) {
     while (node != PERI_JSON_NONE && !(j->cells[node].meta & PERI_JSON_DIRTY)) {
         j->cells[node].meta |= PERI_JSON_DIRTY;
         node = peri_json_cell_parent(&j->cells[node]);
     }
+    return node;
+}
+
+/* Write down how to take back the change that is made next.
+ *   gives   false when memory ran out */
+static bool add_undo(struct peri_json *j, struct peri_json_undo undo) {
+    void *undos = j->undos;
+    if (!has_room(j, &undos, &j->undo_cap, j->undo_count, sizeof *j->undos)) return false;
+    j->undos = undos;
+    j->undos[j->undo_count++] = undo;
+    return true;
+}
+
+static uint32_t number_of(const struct peri_json *j, const struct peri_json_list *list) {
+    return (uint32_t)(list - j->lists);
 }
 
 /* The list of a container, made from the tape when it is not open yet; NULL when memory ran out. */
@@ -54,6 +63,7 @@ static struct peri_json_list *open_list(struct peri_json *j, uint32_t node) {
     list->cap = (uint32_t)peri_json_count(j, node) + 4;
     list->entries = peri_arena_alloc(&j->arena, list->cap * sizeof *list->entries);
     if (list->entries == NULL) return NULL;
+    if (!add_undo(j, (struct peri_json_undo){ PERI_JSON_UNDO_OPEN, .list = node })) return NULL;
     for (uint32_t at = node + 1; at < list->after; at = peri_json_after(j, at)) {
         uint32_t name = is_object ? at++ : PERI_JSON_NONE;
         list->entries[list->count++] = (struct peri_json_entry){ name, at, at };
@@ -62,27 +72,9 @@ static struct peri_json_list *open_list(struct peri_json *j, uint32_t node) {
     j->cells[node].link = j->list_count++;
     j->cells[node].meta |= PERI_JSON_OPEN;
     j->cursor.array = PERI_JSON_NONE;
-    mark_dirty(j, node);
+    j->undos[j->undo_count - 1].value = mark_dirty(j, node);
     j->is_edited = true;
     return list;
-}
-
-/* A value and everything inside ends. What stands on the tape inside is one range; what edits put into open
- * containers stands elsewhere. */
-static void mark_gone(struct peri_json *j, uint32_t node) {
-    uint32_t end = peri_json_after(j, node);
-    for (uint32_t at = node; at < end; at++) {
-        j->cells[at].meta |= PERI_JSON_GONE;
-        const struct peri_json_list *list =
-            peri_json_is_container(&j->cells[at]) ? peri_json_list_of(j, at) : NULL;
-        for (uint32_t i = 0; list != NULL && i < list->count; i++) {
-            struct peri_json_entry e = list->entries[i];
-            if (e.value == PERI_JSON_NONE || e.value == e.slot) continue;
-            if (e.name != PERI_JSON_NONE) j->cells[e.name].meta |= PERI_JSON_GONE;
-            mark_gone(j, e.value);
-        }
-    }
-    j->cursor.array = PERI_JSON_NONE;
 }
 
 static uint32_t depth_of(const struct peri_json *j, uint32_t node) {
@@ -147,12 +139,36 @@ static bool is_name(const struct peri_json *j, const struct peri_json_entry *e,
     return e->value != PERI_JSON_NONE && peri_json_name_is(j, e->name, name);
 }
 
-static void drop_member(struct peri_json *j, struct peri_json_list *list,
-                        struct peri_json_entry *e) {
-    j->cells[e->name].meta |= PERI_JSON_GONE;
-    mark_gone(j, e->value);
-    e->value = PERI_JSON_NONE;
+/* Another value for an entry, or PERI_JSON_NONE: then a member goes with its name.
+ *   gives   false, nothing changed, when memory ran out */
+static bool change_entry(struct peri_json *j, struct peri_json_list *list, uint32_t index,
+                         uint32_t value) {
+    struct peri_json_entry *e = &list->entries[index];
+    const struct peri_json_undo undo = { PERI_JSON_UNDO_CHANGE, .list = number_of(j, list),
+                                         .index = index, .value = e->value };
+    if (!add_undo(j, undo)) return false;
+    peri_json_set_gone(j, e->value, true);
+    e->value = value;
+    if (value != PERI_JSON_NONE) return true;
+    peri_json_set_gone(j, e->name, true);
     list->live--;
+    return true;
+}
+
+/* Room for one more entry, and how to take it back. NULL when memory ran out. */
+static struct peri_json_entry *new_entry(struct peri_json *j, struct peri_json_list *list,
+                                         uint32_t index) {
+    const struct peri_json_undo undo = { PERI_JSON_UNDO_INSERT, .list = number_of(j, list),
+                                         .index = index };
+    void *entries = list->entries;
+    if (!has_room(j, &entries, &list->cap, list->count, sizeof *list->entries)) return NULL;
+    list->entries = entries;
+    if (!add_undo(j, undo)) return NULL;
+    struct peri_json_entry *e = &list->entries[index];
+    memmove(e + 1, e, (list->count - index) * sizeof *e);
+    list->count++;
+    list->live++;
+    return e;
 }
 
 static enum peri_err check(const struct peri_json *j, uint32_t node, enum peri_json_kind kind) {
@@ -163,6 +179,7 @@ static enum peri_err check(const struct peri_json *j, uint32_t node, enum peri_j
 enum peri_err peri_json_set(struct peri_json *j, uint32_t object, struct peri_str name,
                             struct peri_str json, struct peri_fault *fault) {
     uint32_t value = PERI_JSON_NONE, name_node = PERI_JSON_NONE;
+    struct peri_json_mark before = peri_json_mark(j);
     enum peri_err err = check(j, object, PERI_JSON_OBJECT);
     if (err == PERI_OK)
         err = make_value(&value, j, object, json, fault);
@@ -171,27 +188,22 @@ enum peri_err peri_json_set(struct peri_json *j, uint32_t object, struct peri_st
     if (err != PERI_OK) return err;
     struct peri_json_list *list = open_list(j, object);
     if (list == NULL) goto no_memory;
-    struct peri_json_entry *place = NULL;
+    bool is_placed = false;
     for (uint32_t i = list->count; i-- > 0;) {
-        struct peri_json_entry *e = &list->entries[i];
-        if (!is_name(j, e, name)) continue;
-        if (place != NULL) {
-            drop_member(j, list, e);
-            continue;
-        }
-        mark_gone(j, e->value);
-        e->value = value;
-        place = e;
+        if (!is_name(j, &list->entries[i], name)) continue;
+        if (!change_entry(j, list, i, is_placed ? PERI_JSON_NONE : value)) goto no_memory;
+        is_placed = true;
     }
-    if (place != NULL) return PERI_OK;
-    if ((err = make_name(&name_node, j, object, name)) != PERI_OK) return say(fault, err);
-    if ((place = add_entry(j, list)) == NULL) goto no_memory;
+    if (is_placed) return PERI_OK;
+    err = make_name(&name_node, j, object, name);
+    struct peri_json_entry *place = err == PERI_OK ? new_entry(j, list, list->count) : NULL;
+    if (place == NULL) goto no_memory;
     *place = (struct peri_json_entry){ name_node, value, PERI_JSON_NONE };
-    list->live++;
     return PERI_OK;
 
 no_memory:
-    return say(fault, no_room(j, 0));
+    peri_json_rollback(j, before);
+    return say(fault, err != PERI_OK ? err : no_room(j, 0));
 }
 
 enum peri_err peri_json_set_string(struct peri_json *j, uint32_t object, struct peri_str name,
@@ -213,11 +225,14 @@ enum peri_err peri_json_set_int(struct peri_json *j, uint32_t object, struct per
 enum peri_err peri_json_unset(struct peri_json *j, uint32_t object, struct peri_str name) {
     enum peri_err err = check(j, object, PERI_JSON_OBJECT);
     if (err != PERI_OK || peri_json_get(j, object, name) == PERI_JSON_NONE) return err;
+    struct peri_json_mark before = peri_json_mark(j);
     struct peri_json_list *list = open_list(j, object);
-    if (list == NULL) return no_room(j, 0);
-    for (uint32_t i = 0; i < list->count; i++)
-        if (is_name(j, &list->entries[i], name)) drop_member(j, list, &list->entries[i]);
-    return PERI_OK;
+    bool is_done = list != NULL;
+    for (uint32_t i = 0; is_done && i < list->count; i++)
+        if (is_name(j, &list->entries[i], name)) is_done = change_entry(j, list, i, PERI_JSON_NONE);
+    if (is_done) return PERI_OK;
+    peri_json_rollback(j, before);
+    return no_room(j, 0);
 }
 
 enum peri_err peri_json_insert(struct peri_json *j, uint32_t array, size_t index,
@@ -230,20 +245,18 @@ enum peri_err peri_json_insert(struct peri_json *j, uint32_t array, size_t index
         say(fault, err);
     if (err != PERI_OK) return err;
     struct peri_json_list *list = open_list(j, array);
-    if (list == NULL || add_entry(j, list) == NULL) return say(fault, no_room(j, 0));
-    uint32_t last = list->count - 1, at = index < last ? (uint32_t)index : last;
-    memmove(&list->entries[at + 1], &list->entries[at], (last - at) * sizeof *list->entries);
-    list->entries[at] = (struct peri_json_entry){ PERI_JSON_NONE, value, PERI_JSON_NONE };
-    list->live++;
+    if (list == NULL) return say(fault, no_room(j, 0));
+    uint32_t at = index < list->count ? (uint32_t)index : list->count;
+    struct peri_json_entry *place = new_entry(j, list, at);
+    if (place == NULL) return say(fault, no_room(j, 0));
+    *place = (struct peri_json_entry){ PERI_JSON_NONE, value, PERI_JSON_NONE };
     return PERI_OK;
 }
 
-/* The entry of a child; its container is open then. NULL when memory ran out. */
-static struct peri_json_entry *entry_of(struct peri_json *j, uint32_t parent, uint32_t node) {
-    struct peri_json_list *list = open_list(j, parent);
-    if (list == NULL) return NULL;
+/* Where a child stands in the list of its container. */
+static uint32_t place_of(const struct peri_json_list *list, uint32_t node) {
     for (uint32_t i = 0; i < list->count; i++)
-        if (list->entries[i].value == node) return &list->entries[i];
+        if (list->entries[i].value == node) return i;
     peri_bug("a live value stands in its container");
 }
 
@@ -255,34 +268,42 @@ enum peri_err peri_json_replace(struct peri_json *j, uint32_t node, struct peri_
     enum peri_err err = make_value(&value, j, parent, json, fault);
     if (err != PERI_OK) return err;
     if (parent == PERI_JSON_NONE) {
+        if (!add_undo(j, (struct peri_json_undo){ PERI_JSON_UNDO_ROOT, .value = node }))
+            return say(fault, no_room(j, 0));
         j->root = value;
         j->is_edited = true;
-    } else {
-        struct peri_json_entry *e = entry_of(j, parent, node);
-        if (e == NULL) return say(fault, no_room(j, 0));
-        e->value = value;
+        peri_json_set_gone(j, node, true);
+        return PERI_OK;
     }
-    mark_gone(j, node);
-    return PERI_OK;
+    struct peri_json_list *list = open_list(j, parent);
+    bool is_done = list != NULL && change_entry(j, list, place_of(list, node), value);
+    return is_done ? PERI_OK : say(fault, no_room(j, 0));
+}
+
+/* Elements behind it move up. */
+static bool remove_element(struct peri_json *j, struct peri_json_list *list, uint32_t index) {
+    struct peri_json_entry *e = &list->entries[index];
+    const struct peri_json_undo undo = { PERI_JSON_UNDO_REMOVE, .list = number_of(j, list),
+                                         .index = index, .value = e->value, .slot = e->slot };
+    if (!add_undo(j, undo)) return false;
+    peri_json_set_gone(j, e->value, true);
+    memmove(e, e + 1, (list->count - index - 1) * sizeof *e);
+    list->count--;
+    list->live--;
+    return true;
 }
 
 enum peri_err peri_json_remove(struct peri_json *j, uint32_t node) {
     if (!peri_json_is_live(j, node)) return PERI_ENOTFOUND;
     uint32_t parent = peri_json_cell_parent(&j->cells[node]);
     if (parent == PERI_JSON_NONE) return PERI_EINVAL;
-    struct peri_json_entry *e = entry_of(j, parent, node);
-    if (e == NULL) return no_room(j, 0);
-    struct peri_json_list *list = peri_json_list_of(j, parent);
-    if (e->name != PERI_JSON_NONE) {
-        drop_member(j, list, e);
-        return PERI_OK;
-    }
-    mark_gone(j, node);
-    uint32_t at = (uint32_t)(e - list->entries);
-    memmove(e, e + 1, (list->count - at - 1) * sizeof *e);
-    list->count--;
-    list->live--;
-    return PERI_OK;
+    struct peri_json_list *list = open_list(j, parent);
+    if (list == NULL) return no_room(j, 0);
+    uint32_t at = place_of(list, node);
+    bool is_done = list->entries[at].name == PERI_JSON_NONE
+                       ? remove_element(j, list, at)
+                       : change_entry(j, list, at, PERI_JSON_NONE);
+    return is_done ? PERI_OK : no_room(j, 0);
 }
 
 bool peri_json_is_edited(const struct peri_json *j) { return j->is_edited; }

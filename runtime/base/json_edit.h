@@ -33,6 +33,19 @@ enum peri_err peri_json_replace(struct peri_json *j, uint32_t node, struct peri_
 /* Take an element, or a member with its name, out of its container. The root can not go: PERI_EINVAL. */
 enum peri_err peri_json_remove(struct peri_json *j, uint32_t node);
 
+/* Savepoints: what a document is now, and the way back to it. A mark is made without allocating or copying, needs no
+ * release, and is good until the document is rolled back to an earlier one; a fork has none of the marks of its
+ * original. After a rollback the text is byte for byte what it was at the mark, nodes that edits removed since are
+ * live again, and nodes made since are not and never will be. The memory of the edits taken back stays with the
+ * document and counts against its limits. A rollback can not fail. */
+struct peri_json_mark {
+    uint32_t undos, nodes;
+    unsigned flags;
+    bool is_edited;
+};
+struct peri_json_mark peri_json_mark(const struct peri_json *j);
+void peri_json_rollback(struct peri_json *j, struct peri_json_mark mark);
+
 bool peri_json_is_edited(const struct peri_json *j);
 /* Append one value as it now stands.
  *   gives   PERI_OK · PERI_ENOTFOUND · PERI_ENOMEM or PERI_ETOOBIG of the buffer */

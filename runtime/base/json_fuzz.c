@@ -83,6 +83,20 @@ static void check_text(struct peri_json *j) {
     peri_buf_done(&b);
 }
 
+/* Edits taken back leave what was there before them. */
+static void try_rollback(struct driver *d, struct peri_json *j) {
+    struct peri_buf before, after;
+    peri_buf_init(&before, 0);
+    peri_buf_init(&after, 0);
+    struct peri_json_mark mark = peri_json_mark(j);
+    struct peri_str text = peri_json_text(j, &before);
+    for (unsigned edits = next(d, 8); edits > 0; edits--) edit(d, j);
+    peri_json_rollback(j, mark);
+    if (!peri_str_eq(text, peri_json_text(j, &after))) peri_bug("a rollback gives the text back");
+    peri_buf_done(&before);
+    peri_buf_done(&after);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
     static const struct peri_json_path path = { 2, { PERI_STR_INIT("a"), PERI_JSON_ELEMENT(0) } };
     static const struct peri_str routed = PERI_STR_INIT("model");
@@ -110,6 +124,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
     if (by_scan == PERI_OK && !peri_str_eq(found, peri_json_raw(j, first)))
         peri_bug("both scanners find the same");
     for (int edits = 0; d.p < d.end && edits < 64; edits++) {
+        if (next(&d, 6) == 0) try_rollback(&d, j);
         edit(&d, j);
         if (edits == 5 && peri_json_fork(&fork, j) != PERI_OK) peri_bug("memory");
     }

@@ -1,4 +1,4 @@
-/* How a document lies in memory: private to json.c and json_edit.c.
+/* How a document lies in memory: private to the files json_*.c.
  *
  * The tape is one cell a value, in the order of the text; a member is the cell of its name and the cell of its
  * value. Cells never move and are never reused, so their index is the node. Text that edits bring is a piece
@@ -45,6 +45,20 @@ struct peri_json_piece {
     const char *p;
 };
 
+/* How to take one change back; `list` is the number of the list. */
+enum peri_json_undo_what {
+    PERI_JSON_UNDO_OPEN, /* the container `list` was opened; its ancestors below `value` became dirty */
+    PERI_JSON_UNDO_CHANGE, /* the entry at `index` had the value */
+    PERI_JSON_UNDO_INSERT, /* an entry came to `index` */
+    PERI_JSON_UNDO_REMOVE, /* the element `value`, `slot` stood at `index` */
+    PERI_JSON_UNDO_ROOT    /* the root was `value` */
+};
+
+struct peri_json_undo {
+    enum peri_json_undo_what what;
+    uint32_t list, index, value, slot;
+};
+
 struct peri_json {
     struct peri_str text;
     struct peri_json_cell *cells;
@@ -62,7 +76,9 @@ struct peri_json {
     struct peri_json_piece *pieces;
     uint32_t piece_count, piece_cap;
     uint32_t next_base;
-    struct peri_arena arena; /* texts of edits, lists and their entries, pieces */
+    struct peri_json_undo *undos; /* the journal of json_undo.c */
+    uint32_t undo_count, undo_cap;
+    struct peri_arena arena; /* texts of edits, lists and their entries, pieces, the journal */
     struct peri_list watches;
 };
 
@@ -93,6 +109,9 @@ static inline struct peri_json_list *peri_json_list_of(const struct peri_json *j
 
 /* The bytes of a cell. */
 struct peri_str peri_json_cell_text(const struct peri_json *j, const struct peri_json_cell *c);
+
+/* A value and everything inside ends, or lives again. */
+void peri_json_set_gone(struct peri_json *j, uint32_t node, bool is_gone);
 
 /* Live and of that kind. */
 bool peri_json_is_a(const struct peri_json *j, uint32_t node, enum peri_json_kind kind);
