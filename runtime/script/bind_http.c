@@ -11,7 +11,7 @@
 #include "base/err.h"
 #include "net/client.h"
 #include "net/reach.h"
-#include "script/sandbox.h"
+#include "script/frozen.h"
 #include "script/task.h"
 
 #define FETCH_TYPE       "perilune.fetch"
@@ -420,7 +420,7 @@ void peri_bind_http_open(lua_State *L, struct peri_state *s) {
     luaL_getsubtable(L, -1, "http");
     peri_state_set_functions(L, s, functions);
     if (!s->options.is_trusted) {
-        peri_sandbox_freeze(L, "http");
+        peri_frozen_shallow(L, "http");
         lua_pushvalue(L, -1);
         lua_setfield(L, -3, "http");
     }

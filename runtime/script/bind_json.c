@@ -1,6 +1,7 @@
 #include "script/bind_json.h"
 
 #include "base/json_edit.h"
+#include "script/frozen.h"
 #include "script/json_box.h"
 #include "script/json_value.h"
 
@@ -474,6 +475,7 @@ static int json_depth(lua_State *L) {
 static int json_len(lua_State *L) {
     if (lua_type(L, 1) != LUA_TTABLE) return node_len(L);
     lua_Integer n = 0;
+    peri_frozen_open(L, 1);
     for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1)) n++;
     lua_pushinteger(L, n);
     return 1;
@@ -544,6 +546,7 @@ static int mark(lua_State *L, enum peri_json_key key) {
     }
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
+    luaL_argcheck(L, !peri_frozen_is_view(L, 1), 1, "a module's table is read-only");
     bool has_other = lua_getmetatable(L, 1) && !peri_json_is_kept_type(L, 1, PERI_JSON_KEY_ARRAY) &&
                      !peri_json_is_kept_type(L, 1, PERI_JSON_KEY_OBJECT);
     luaL_argcheck(L, !has_other, 1, "a table without a metatable expected");

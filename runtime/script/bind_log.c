@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "script/frozen.h"
 #include "script/open.h"
 
 #define FIELDS_MAX 32
@@ -52,6 +53,7 @@ static int write_line(lua_State *L, enum peri_log_level level) {
     if (!lua_isnoneornil(L, 2)) luaL_checktype(L, 2, LUA_TTABLE);
     struct peri_log *log = peri_state_of(L)->log;
     lua_settop(L, 2);
+    peri_frozen_open(L, 2);
     luaL_checkstack(L, 4, NULL);
     if (log == NULL || !peri_log_begin(log, level, text)) return 0;
     lua_pushnil(L);

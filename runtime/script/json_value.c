@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/json_edit.h"
+#include "script/frozen.h"
 
 /* Tables inside each other; one that holds itself ends here, too. As the documents' own limit. */
 #define DEPTH_MAX 128
@@ -82,6 +83,7 @@ struct peri_buf *peri_json_push_buf(lua_State *L) {
 }
 
 static bool is_array(lua_State *L, int index) {
+    peri_frozen_open(L, index);
     if (peri_json_is_kept_type(L, index, PERI_JSON_KEY_ARRAY)) return true;
     return lua_rawlen(L, index) > 0 && !peri_json_is_kept_type(L, index, PERI_JSON_KEY_OBJECT);
 }

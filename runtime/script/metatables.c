@@ -9,6 +9,7 @@
  * guard is a copy of that with our __newindex in front of its own. */
 #include <string.h>
 
+#include "script/frozen.h"
 #include "script/sandbox.h"
 
 static const char *const refused[] = { "__gc", "__close", "__mode" };
@@ -103,6 +104,10 @@ static int set_metatable(lua_State *L) {
     luaL_checktype(L, 1, LUA_TTABLE);
     luaL_argexpected(L, type == LUA_TNIL || type == LUA_TTABLE, 2, "nil or table");
     lua_settop(L, 2);
+    if (peri_frozen_is_view(L, 2))
+        return luaL_argerror(L, 2,
+                             "a module's table is read-only and no metatable: let a function "
+                             "of the module make the object");
     if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL)
         return luaL_error(L, "cannot change a protected metatable");
     if (type == LUA_TTABLE) {

@@ -4,6 +4,7 @@
 #include "script/bind_http.h"
 #include "script/bind_json.h"
 #include "script/bind_server.h"
+#include "script/frozen.h"
 #include "script/sandbox.h"
 #include "script/task.h"
 
@@ -31,12 +32,12 @@ static void freeze(lua_State *L) {
             lua_pop(L, 1);
             continue;
         }
-        peri_sandbox_freeze(L, lua_tostring(L, -2));
+        peri_frozen_shallow(L, lua_tostring(L, -2));
         lua_pushvalue(L, -2);
         lua_insert(L, -2);
         lua_settable(L, -4); /* a member that is there may be set while walking */
     }
-    peri_sandbox_freeze(L, "perilune");
+    peri_frozen_shallow(L, "perilune");
 }
 
 void peri_open_module(lua_State *L, struct peri_state *s, int where) {

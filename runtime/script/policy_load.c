@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "script/bind_json.h"
+#include "script/frozen.h"
 #include "script/policy_parts.h"
 
 /* What else a policy's table may say. */
@@ -77,6 +78,7 @@ static void settle_options(lua_State *L, const struct load *l, int policy) {
     if (!lua_istable(L, declared))
         luaL_error(L, "%s: 'options' must be a table of { default = …, doc = … }, got a %s",
                    l->file->name.p, luaL_typename(L, declared));
+    peri_frozen_open(L, declared);
     lua_newtable(L);
     int values = lua_gettop(L);
     lua_pushnil(L);
@@ -131,10 +133,16 @@ static void run_check(lua_State *L, const struct load *l, int policy) {
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
     lua_setfield(L, -2, "providers");
-    lua_call(L, 1, 2);
-    /* `return nil, "sentence"` refuses as well as error() does */
-    if (!lua_toboolean(L, -2) && lua_isstring(L, -1))
-        luaL_error(L, "%s: %s", l->file->name.p, lua_tostring(L, -1));
+    lua_call(L, 1, LUA_MULTRET);
+    /* `return false, "sentence"` refuses as well as error() does; to return nothing at all is a yes */
+    int said = policy + 1;
+    if (lua_gettop(L) >= said && !lua_toboolean(L, said)) {
+        const char *why = lua_tostring(L, said + 1);
+        if (why == NULL)
+            why = lua_pushfstring(L, "its check returned %s: the policy refuses the configuration",
+                                  luaL_tolstring(L, said, NULL));
+        luaL_error(L, "%s: %s", l->file->name.p, why);
+    }
     lua_settop(L, policy);
 }
 
@@ -144,6 +152,7 @@ static void take_networks(lua_State *L, const struct load *l, int policy) {
     if (type != LUA_TNIL && type != LUA_TTABLE)
         luaL_error(L, "%s: 'networks' must be a list of names, got a %s", l->file->name.p,
                    luaL_typename(L, -1));
+    peri_frozen_open(L, -1);
     size_t count = type == LUA_TNIL ? 0 : lua_rawlen(L, -1);
     struct peri_str *names = NULL;
     if (count > 0) names = peri_arena_alloc(&l->set->arena, count * sizeof *names);
@@ -218,8 +227,8 @@ enum peri_err peri_policy_load(struct peri_policy_lua *set,
                           .link = &set->links[i],
                           .ref = LUA_NOREF };
         for (int h = 0; h < PERI_HOOK_COUNT; h++) l.link->hooks[h] = LUA_NOREF;
-        enum peri_err err =
-            peri_state_load(set->state, &l.ref, l.file->name.p, l.file->source, fault);
+        enum peri_err err = peri_state_load_in(set->state, &l.ref, l.file->folder, l.file->name.p,
+                                               l.file->source, fault);
         if (err != PERI_OK) name_file(&l, fault);
         if (err == PERI_OK) err = peri_state_call(set->state, take_policy, &l, fault);
         if (err != PERI_OK) return err;

@@ -65,10 +65,7 @@ static enum peri_err open_set(struct peri_policy_home *home, struct peri_policy 
     if (set == NULL) return peri_fault_set(fault, PERI_ENOMEM, "out of memory");
     peri_arena_init(&set->arena, 0);
     set->worker = w;
-    const char *search[2 + 64] = { home->lua_dir };
-    size_t searched = home->lua_dir != NULL ? 1 : 0;
-    for (size_t i = 0; i < program->count && searched < 64; i++)
-        search[searched++] = program->files[i].folder;
+    const char *search[] = { home->lua_dir, NULL }; /* each policy's own folder comes before it */
     const struct peri_config *c = home->config;
     struct peri_budget_limits limits = { .steps = c->policy_instructions,
                                          .wall_ms = (uint32_t)c->policy_budget_ms };

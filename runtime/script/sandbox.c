@@ -1,67 +1,19 @@
 /* Builds the globals of a policy from an allow-list. Lua's own libraries are opened first, what is allowed is
- * copied from them, and the originals are forgotten; frozen tables are empty ones that read through to them. */
+ * copied from them, and the originals are forgotten; what scripts see is frozen (script/frozen.h). */
 #include "script/sandbox.h"
 
 #include <lualib.h>
 
 #include "base/err.h"
 #include "base/log.h"
+#include "script/frozen.h"
 #include "script/open.h"
-
-/* Read-only views. Upvalue 1 is the table, upvalue 2 its name. */
-
-static int refuse_write(lua_State *L) {
-    const char *name = lua_tostring(L, lua_upvalueindex(2));
-    const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : luaL_typename(L, 2);
-    if (*name == '\0')
-        return luaL_error(L, "cannot set global '%s': globals are read-only, use a local", key);
-    return luaL_error(L, "cannot set '%s.%s': it is read-only", name, key);
-}
-
-static int frozen_next(lua_State *L) {
-    lua_settop(L, 2);
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_insert(L, 2); /* stack: view table key */
-    return lua_next(L, 2) ? 2 : 0;
-}
-
-static int frozen_pairs(lua_State *L) {
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_pushcclosure(L, frozen_next, 1);
-    lua_pushvalue(L, 1);
-    lua_pushnil(L);
-    return 3;
-}
-
-static int frozen_len(lua_State *L) {
-    lua_pushinteger(L, luaL_len(L, lua_upvalueindex(1)));
-    return 1;
-}
-
-void peri_sandbox_freeze(lua_State *L, const char *name) {
-    luaL_checkstack(L, 5, NULL);
-    static const luaL_Reg functions[] = { { "__newindex", refuse_write },
-                                          { "__pairs", frozen_pairs },
-                                          { "__len", frozen_len },
-                                          { NULL, NULL } };
-    lua_newtable(L);
-    lua_createtable(L, 0, 5); /* stack: table view metatable */
-    lua_pushvalue(L, -3);
-    lua_pushstring(L, name);
-    luaL_setfuncs(L, functions, 2);
-    lua_pushvalue(L, -3);
-    lua_setfield(L, -2, "__index");
-    lua_pushboolean(L, 0);
-    lua_setfield(L, -2, "__metatable");
-    lua_setmetatable(L, -2);
-    lua_remove(L, -2);
-}
 
 /* The allow-list. */
 
-static const char *const base_names[] = { "_VERSION", "assert",   "error",  "ipairs", "next",
-                                          "pairs",    "rawequal", "rawget", "rawlen", "select",
-                                          "tonumber", "tostring", "type",   NULL };
+static const char *const base_names[] = { "_VERSION", "assert",   "error",  "ipairs",
+                                          "pairs",    "rawequal", "select", "tonumber",
+                                          "tostring", "type",     NULL };
 static const char *const coroutine_names[] = { "isyieldable", "running", "status", NULL };
 static const char *const math_names[] = {
     "abs",  "acos", "asin", "atan", "ceil",       "cos",  "deg",        "exp",  "floor",
@@ -199,7 +151,7 @@ static void push_os(lua_State *L, struct peri_state *s) {
 }
 
 static void set_frozen(lua_State *L, const char *name) {
-    peri_sandbox_freeze(L, name);
+    peri_frozen_shallow(L, name);
     lua_setfield(L, -2, name);
 }
 
@@ -225,13 +177,15 @@ static void add_libraries(lua_State *L, struct peri_state *s) {
 void peri_sandbox_open(lua_State *L, struct peri_state *s) {
     static const luaL_Reg print[] = { { "print", base_print }, { NULL, NULL } };
     push_library(L, "_G", luaopen_base, base_names);
+    peri_frozen_init(L);
+    peri_frozen_set_functions(L);
     peri_guard_open(L, s);
     peri_metatables_open(L, s);
     peri_state_set_functions(L, s, print);
     add_libraries(L, s);
     peri_require_open(L, s);
     lua_pushvalue(L, -1);
-    peri_sandbox_freeze(L, ""); /* stack: globals view */
+    peri_frozen_shallow(L, ""); /* stack: globals view */
     lua_pushvalue(L, -1);
     lua_setfield(L, -3, "_G");
     lua_rawseti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);

@@ -9,8 +9,8 @@
  *   table       concat insert move pack remove sort unpack
  *   utf8        all
  *
- * Nothing of it can be changed: libraries and globals are read through empty tables whose metatable is sealed,
- * and rawset is not offered. Scripts get no finalisers, closers or weak tables, no byte code, no debug library,
+ * Nothing of it can be changed: libraries, globals and modules are read through views (script/frozen.h), and rawset is
+ * not offered. Scripts get no finalisers, closers or weak tables, no byte code, no debug library,
  * no files. C loops (patterns, sort, concat, …) charge the budget.
  */
 #ifndef PERI_SCRIPT_SANDBOX_H
@@ -21,9 +21,6 @@
 /* Fill a fresh state. */
 PERI_RAISES void peri_sandbox_open(lua_State *L, struct peri_state *s);
 
-/* Replace the table on the top by a read-only view of it. `name` is for messages: "string". Not deep. */
-PERI_RAISES void peri_sandbox_freeze(lua_State *L, const char *name);
-
 /* Parts of the sandbox, each adding functions to the table on the top. */
 PERI_RAISES void peri_strings_open(lua_State *L, struct peri_state *s);
 PERI_RAISES void peri_tables_open(lua_State *L, struct peri_state *s);
@@ -31,5 +28,9 @@ PERI_RAISES void peri_guard_open(lua_State *L, struct peri_state *s);      /* pc
 PERI_RAISES void peri_metatables_open(lua_State *L, struct peri_state *s); /* setmetatable … */
 PERI_RAISES void peri_guard_open_coroutine(lua_State *L, struct peri_state *s);
 PERI_RAISES void peri_require_open(lua_State *L, struct peri_state *s);
+
+/* Push the globals of policies that stand in a folder: as any, but their `require` looks there first, and so does that
+ * of the modules it finds there. The same table each time. */
+PERI_RAISES void peri_require_push_globals(lua_State *L, struct peri_state *s, const char *folder);
 
 #endif

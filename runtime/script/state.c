@@ -351,7 +351,9 @@ enum peri_err peri_push_file(lua_State *L, const char *path) {
 }
 
 struct load {
+    struct peri_state *state;
     const char *path;
+    const char *folder;     /* NULL: no globals of its own */
     struct peri_str source; /* p NULL: from the file */
     int ref;
     enum peri_err err;
@@ -363,6 +365,10 @@ static int load(lua_State *L) { /* protected */
         peri_push_chunk(L, load->path, load->source);
     else if ((load->err = peri_push_file(L, load->path)) != PERI_OK)
         return luaL_error(L, "%s: %s", load->path, peri_err_text(load->err));
+    if (load->folder != NULL) {
+        peri_require_push_globals(L, load->state, load->folder);
+        lua_setupvalue(L, -2, 1); /* _ENV, the only one of a main chunk */
+    }
     lua_call(L, 0, 1);
     load->ref = luaL_ref(L, LUA_REGISTRYINDEX);
     return 0;
@@ -377,14 +383,21 @@ static enum peri_err run_load(struct peri_state *s, int *ref, struct load what,
     return err;
 }
 
-enum peri_err peri_state_load(struct peri_state *s, int *ref, const char *name,
-                              struct peri_str source, struct peri_fault *fault) {
+enum peri_err peri_state_load_in(struct peri_state *s, int *ref, const char *folder,
+                                 const char *name, struct peri_str source,
+                                 struct peri_fault *fault) {
     *ref = LUA_NOREF;
     if (source.n > PERI_SOURCE_MAX)
         return peri_fault_set(fault, PERI_ETOOBIG, "%s: larger than %d bytes", name,
                               PERI_SOURCE_MAX);
     if (source.p == NULL) source = PERI_STR("");
-    return run_load(s, ref, (struct load){ .path = name, .source = source }, fault);
+    struct load what = { .state = s, .path = name, .folder = folder, .source = source };
+    return run_load(s, ref, what, fault);
+}
+
+enum peri_err peri_state_load(struct peri_state *s, int *ref, const char *name,
+                              struct peri_str source, struct peri_fault *fault) {
+    return peri_state_load_in(s, ref, NULL, name, source, fault);
 }
 
 enum peri_err peri_state_load_file(struct peri_state *s, int *ref, const char *path,

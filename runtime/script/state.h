@@ -107,6 +107,10 @@ PERI_MUST_USE enum peri_err peri_state_tend(struct peri_state *s, lua_CFunction 
  *   gives   as peri_state_call; PERI_ETOOBIG beyond PERI_SOURCE_MAX */
 PERI_MUST_USE enum peri_err peri_state_load(struct peri_state *s, int *ref, const char *name,
                                             struct peri_str source, struct peri_fault *fault);
+/* The same for a policy in a folder: its `require` looks there first. */
+PERI_MUST_USE enum peri_err peri_state_load_in(struct peri_state *s, int *ref, const char *folder,
+                                               const char *name, struct peri_str source,
+                                               struct peri_fault *fault);
 /* The same from a file. gives also PERI_EIO, PERI_ENOTFOUND */
 PERI_MUST_USE enum peri_err peri_state_load_file(struct peri_state *s, int *ref, const char *path,
                                                  struct peri_fault *fault);

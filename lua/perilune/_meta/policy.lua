@@ -199,12 +199,17 @@ function Event:replace(json) end
 ---@field changed string[]
 
 --- A policy is a table. Every hook is optional; one that is absent costs nothing.
+---
+--- `require "name"` looks in the policy's own folder, then among the program's modules. A file is run once for all policies,
+--- and what it returns is read-only for them, inner tables too; what a module keeps in its locals it may change itself.
 ---@class perilune.Policy
 ---@field name? string
 ---@field options? table<string, { default: any, doc?: string }> declared; at run time `policy.options.x` is the value
 ---@field networks? string[] whose providers' attempts, events and answers it wants to see, and the end of requests that
 ---   had one of them; absent or empty: all. Lua is not entered for others. `check` may set it from an option.
 ---@field check? fun(config: { options: table, providers: { id: string, tier: integer, weight: integer }[] }): boolean?, string?
+---   at load: false or nil refuses the configuration, the second value says why, and an error refuses it, too; any other
+---   value, and returning nothing at all, accepts it
 ---@field request? fun(req: perilune.Request)
 ---@field route? fun(req: perilune.Request): perilune.Answer?
 ---@field attempt? fun(req: perilune.Request, attempt: perilune.Attempt)
