@@ -1,4 +1,4 @@
-/* One account on its own, outside of any router: a key file, the account it is, and its pen. For the command line and
+/* One account on its own, outside of any router: a key file, the account it is, and its signer. For the command line and
  * for simulated networks; routers keep their wallets in gonka_network.h.
  */
 #ifndef PERI_CORE_ACCOUNT_H

@@ -461,7 +461,7 @@ static enum peri_err send_call(struct peri_attempt *a) {
         struct peri_gonka_signed *values = peri_arena_alloc(&r->arena, sizeof *values);
         const struct peri_gonka_wallet *by;
         if (values == NULL) return PERI_ENOMEM;
-        err = peri_gonka_network_sign(values, &a->wallet, &by, p->gonka, &r->worker->pen, body,
+        err = peri_gonka_network_sign(values, &a->wallet, &by, p->gonka, &r->worker->signers, body,
                                       p->address, peri_loop_now_ms(r->worker->loop));
         if (err != PERI_OK) return err;
         peri_gonka_headers(headers + n, values, by);

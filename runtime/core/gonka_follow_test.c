@@ -201,8 +201,8 @@ static void refresh(struct node *n, struct peri_str hash, uint64_t height) {
                                       .network_options = &o };
     struct peri_config *config = peri_config_new();
     struct peri_log log;
-    struct peri_gonka_stamps stamps;
-    peri_gonka_stamps_init(&stamps, 1);
+    struct peri_stamps stamps;
+    peri_stamps_init(&stamps, 1);
     peri_log_init(&log, 2, PERI_LOG_OFF, &peri_clock_real);
     struct peri_gonka_env env = { .loop = n->loop,
                                   .client = n->client,

@@ -11,29 +11,15 @@
 #define LOOK_REST_MS   10000  /* between two refreshes that hosts' answers ask for */
 #define WALLET_REST_MS 600000 /* an account without money is looked at again after this */
 
-enum peri_err peri_gonka_pen_init(struct peri_gonka_pen *pen, bool verifies) {
-    enum peri_err err = PERI_OK;
-    if (pen->hasher == NULL) err = peri_hasher_new(&pen->hasher);
-    if (err == PERI_OK && pen->signers[verifies] == NULL)
-        err = peri_signer_new(&pen->signers[verifies], verifies);
-    return err;
-}
-
-void peri_gonka_pen_done(struct peri_gonka_pen *pen) {
-    peri_hasher_free(pen->hasher);
-    for (int i = 0; i < 2; i++) peri_signer_free(pen->signers[i]);
-    *pen = (struct peri_gonka_pen){ .hasher = NULL };
-}
-
 /* ---- Signing ---- */
 
 enum peri_err peri_gonka_network_sign(struct peri_gonka_signed *out, size_t *wallet,
                                       const struct peri_gonka_wallet **by,
-                                      struct peri_gonka_network *n, struct peri_gonka_pen *pen,
+                                      struct peri_gonka_network *n, struct peri_signers *signers,
                                       struct peri_str body, struct peri_str node, uint64_t now_ms) {
     bool verifies = n->options->verifies_signatures;
-    if (pen->signers[verifies] == NULL) {
-        enum peri_err err = peri_gonka_pen_init(pen, verifies);
+    if (signers->by_verifying[verifies] == NULL) {
+        enum peri_err err = peri_signers_init(signers, verifies);
         if (err != PERI_OK) return err;
     }
     size_t first = atomic_fetch_add_explicit(&n->turn, 1, memory_order_relaxed);
@@ -41,14 +27,13 @@ enum peri_err peri_gonka_network_sign(struct peri_gonka_signed *out, size_t *wal
         size_t at = (first + i) % n->wallet_count;
         if (atomic_load_explicit(&n->wallets[at].rests_until_ms, memory_order_relaxed) > now_ms)
             continue;
-        uint64_t stamp =
-            peri_gonka_stamp(n->env.stamps, peri_gonka_skew_now_ns(&n->skew, n->env.clock));
+        uint64_t stamp = peri_stamp(n->env.stamps, peri_gonka_skew_now_ns(&n->skew, n->env.clock));
         *wallet = at;
         *by = &n->wallets[at].wallet;
-        return peri_gonka_sign(out, pen->hasher, pen->signers[verifies], &n->wallets[at].wallet,
-                               n->options->is_legacy_signing ? PERI_GONKA_RAW_BODY
-                                                             : PERI_GONKA_HASHED,
-                               body, stamp, node);
+        return peri_gonka_sign(
+            out, signers->hasher, signers->by_verifying[verifies], &n->wallets[at].wallet,
+            n->options->is_legacy_signing ? PERI_GONKA_RAW_BODY : PERI_GONKA_HASHED, body, stamp,
+            node);
     }
     return PERI_EAUTH;
 }
@@ -79,8 +64,8 @@ bool peri_gonka_network_may_look(struct peri_gonka_network *n, uint64_t now_ms) 
 /* ---- Life ---- */
 
 static enum peri_err make_wallets(struct peri_gonka_network *n, struct peri_fault *fault) {
-    struct peri_gonka_pen pen = { .hasher = NULL };
-    enum peri_err err = peri_gonka_pen_init(&pen, false);
+    struct peri_signers signers = { .hasher = NULL };
+    enum peri_err err = peri_signers_init(&signers, false);
     if (err == PERI_OK) err = peri_keyring_new(&n->ring);
     n->wallets = err == PERI_OK ? peri_calloc(n->options->key_count + 1, sizeof *n->wallets) : NULL;
     if (err == PERI_OK && n->wallets == NULL) err = PERI_ENOMEM;
@@ -89,14 +74,15 @@ static enum peri_err make_wallets(struct peri_gonka_network *n, struct peri_faul
         const struct peri_key *key;
         err = peri_keyring_add_hex(&key, n->ring, (struct peri_str){ secret->p, secret->n }, fault);
         if (err == PERI_OK)
-            err = peri_gonka_wallet_init(&n->wallets[i].wallet, pen.hasher, pen.signers[0], key,
+            err = peri_gonka_wallet_init(&n->wallets[i].wallet, signers.hasher,
+                                         signers.by_verifying[0], key,
                                          i == 0 ? n->options->address : PERI_STR(""), fault);
         if (err == PERI_OK) n->wallet_count++;
         if (err == PERI_OK && n->wallets[i].wallet.is_foreign)
             peri_log_say(n->env.log, PERI_LOG_WARN,
                          "gonka: the configured address is not the one of the configured key");
     }
-    peri_gonka_pen_done(&pen);
+    peri_signers_done(&signers);
     if (err == PERI_OK && n->wallet_count == 0)
         return peri_fault_set(fault, PERI_ECONFIG,
                               "provider '%.*s': network \"gonka\" needs a private key",

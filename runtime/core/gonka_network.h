@@ -23,6 +23,8 @@
 #include "core/gonka_epoch.h"
 #include "core/gonka_set.h"
 #include "core/gonka_sign.h"
+#include "crypto/signers.h"
+#include "crypto/stamps.h"
 #include "net/client.h"
 
 struct peri_gonka_network;
@@ -41,8 +43,8 @@ struct peri_gonka_env {
     struct peri_client *client;
     struct peri_log *log;
     const struct peri_clock *clock;
-    struct peri_gonka_stamps *stamps; /* one for the whole process of routers */
-    struct peri_str state_dir;        /* where last good sets are kept; empty: nowhere */
+    struct peri_stamps *stamps; /* one for the whole process of routers */
+    struct peri_str state_dir;  /* where last good sets are kept; empty: nowhere */
     peri_gonka_changed changed;
     peri_gonka_looked looked; /* NULL: nobody wants to know */
     void *arg;
@@ -104,18 +106,6 @@ struct peri_gonka_status {
 };
 void peri_gonka_network_status(const struct peri_gonka_network *n, struct peri_gonka_status *out);
 
-/* What a worker signs with: its own, one a thread. */
-struct peri_gonka_pen {
-    struct peri_hasher *hasher;
-    struct peri_signer
-        *signers[2]; /* the second one checks each signature before it gives it out */
-};
-/* Make what is missing; a pen that is all zero is an empty one.
- *   verifies  of the signer that is needed
- *   gives     PERI_OK · PERI_ENOMEM · PERI_ECRYPTO */
-PERI_MUST_USE enum peri_err peri_gonka_pen_init(struct peri_gonka_pen *pen, bool verifies);
-void peri_gonka_pen_done(struct peri_gonka_pen *pen);
-
 /* A worker's thread: sign one attempt with the next wallet that is not resting.
  *   wallet   out: which one, for peri_gonka_network_rest
  *   gives    PERI_OK · PERI_EAUTH every wallet rests · PERI_ECRYPTO, also a signature that does not hold, where
@@ -123,7 +113,7 @@ void peri_gonka_pen_done(struct peri_gonka_pen *pen);
 PERI_MUST_USE enum peri_err peri_gonka_network_sign(struct peri_gonka_signed *out, size_t *wallet,
                                                     const struct peri_gonka_wallet **by,
                                                     struct peri_gonka_network *n,
-                                                    struct peri_gonka_pen *pen,
+                                                    struct peri_signers *signers,
                                                     struct peri_str body, struct peri_str node,
                                                     uint64_t now_ms);
 /* Any thread: the account of the i-th wallet, borrowed from the network; empty behind the last one. */

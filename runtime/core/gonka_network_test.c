@@ -21,7 +21,7 @@ struct rig {
     struct peri_client *client;
     struct peri_config *config;
     struct peri_log log;
-    struct peri_gonka_stamps stamps;
+    struct peri_stamps stamps;
     struct peri_str endpoint;
     struct peri_secret key;
     struct peri_config_gonka options[2]; /* as usual, and checking */
@@ -42,7 +42,7 @@ static void rig_open(struct rig *r) {
     CHECK_EQ(peri_loop_new(&r->loop), PERI_OK);
     CHECK_EQ(peri_client_new(&r->client, r->loop, NULL), PERI_OK);
     r->config = peri_config_new();
-    peri_gonka_stamps_init(&r->stamps, 1);
+    peri_stamps_init(&r->stamps, 1);
     peri_log_init(&r->log, 2, PERI_LOG_OFF, &peri_clock_real);
     struct peri_gonka_env env = { .loop = r->loop,
                                   .client = r->client,
@@ -76,41 +76,42 @@ static void rig_close(struct rig *r) {
     peri_config_unref(r->config);
 }
 
-static enum peri_err sign(struct peri_gonka_network *n, struct peri_gonka_pen *pen,
+static enum peri_err sign(struct peri_gonka_network *n, struct peri_signers *signers,
                           struct peri_gonka_signed *out) {
     const struct peri_gonka_wallet *by;
     size_t wallet;
-    return peri_gonka_network_sign(out, &wallet, &by, n, pen, PERI_STR("{}"), PERI_STR(HOST), 0);
+    return peri_gonka_network_sign(out, &wallet, &by, n, signers, PERI_STR("{}"), PERI_STR(HOST),
+                                   0);
 }
 
-/* One pen serves both networks, as a worker's does. */
+/* The same signers serve both networks, as a worker's do. */
 TEST(a_network_checks_its_signatures_when_that_is_configured) {
     struct rig r;
-    struct peri_gonka_pen pen = { .hasher = NULL };
+    struct peri_signers signers = { .hasher = NULL };
     struct peri_gonka_signed out;
     rig_open(&r);
     for (int round = 0; round < 2; round++) {
         is_faulty = round == 1;
         verified = 0;
-        CHECK_EQ(sign(r.networks[0], &pen, &out), PERI_OK);
+        CHECK_EQ(sign(r.networks[0], &signers, &out), PERI_OK);
         CHECK_EQ(verified, 0);
-        CHECK_EQ(sign(r.networks[1], &pen, &out), is_faulty ? PERI_ECRYPTO : PERI_OK);
+        CHECK_EQ(sign(r.networks[1], &signers, &out), is_faulty ? PERI_ECRYPTO : PERI_OK);
         CHECK_EQ(verified, 1);
     }
-    peri_gonka_pen_done(&pen);
+    peri_signers_done(&signers);
     rig_close(&r);
 }
 
-TEST(a_pen_that_memory_fails_can_be_used_again) {
+TEST(signers_that_memory_fails_can_be_used_again) {
     struct rig r;
     struct peri_gonka_signed out;
     is_faulty = false;
     rig_open(&r);
     TEST_EACH_FAILING_ALLOCATION {
-        struct peri_gonka_pen pen = { .hasher = NULL };
-        enum peri_err err = sign(r.networks[1], &pen, &out);
+        struct peri_signers signers = { .hasher = NULL };
+        enum peri_err err = sign(r.networks[1], &signers, &out);
         CHECK(err == PERI_OK || err == PERI_ENOMEM || err == PERI_ECRYPTO);
-        peri_gonka_pen_done(&pen);
+        peri_signers_done(&signers);
     }
     rig_close(&r);
 }

@@ -5,8 +5,6 @@
 
 #include "crypto/encode.h"
 
-#define ERA_MASK UINT64_C(1023)
-
 enum peri_err peri_gonka_wallet_init(struct peri_gonka_wallet *w, struct peri_hasher *h,
                                      const struct peri_signer *s, const struct peri_key *key,
                                      struct peri_str address, struct peri_fault *fault) {
@@ -25,30 +23,6 @@ enum peri_err peri_gonka_wallet_init(struct peri_gonka_wallet *w, struct peri_ha
     memcpy(w->address, address.p, address.n);
     w->address[address.n] = '\0';
     return PERI_OK;
-}
-
-void peri_gonka_stamps_init(struct peri_gonka_stamps *stamps, uint64_t last_or_random) {
-    /* Only the era of it counts: the time comes from the clock. */
-    atomic_init(&stamps->last, (last_or_random + 1) & ERA_MASK);
-}
-
-static uint64_t stamp_after(uint64_t last, uint64_t wall_ns) {
-    uint64_t era = last & ERA_MASK, now = wall_ns & ~ERA_MASK;
-    if ((now | era) > last) return now | era;
-    if (last - wall_ns <= PERI_GONKA_STAMP_LEAD_NS || wall_ns > last) return last + ERA_MASK + 1;
-    return now | ((era + 1) & ERA_MASK);
-}
-
-uint64_t peri_gonka_stamp(struct peri_gonka_stamps *stamps, uint64_t now_ns) {
-    uint64_t last = atomic_load_explicit(&stamps->last, memory_order_relaxed), next;
-    do next = stamp_after(last, now_ns);
-    while (!atomic_compare_exchange_weak_explicit(&stamps->last, &last, next, memory_order_relaxed,
-                                                  memory_order_relaxed));
-    return next;
-}
-
-uint64_t peri_gonka_stamps_last(const struct peri_gonka_stamps *stamps) {
-    return atomic_load_explicit(&stamps->last, memory_order_relaxed);
 }
 
 static enum peri_err digest_of(unsigned char out[32], struct peri_hasher *h,

@@ -10,9 +10,6 @@
 #ifndef PERI_CORE_GONKA_SIGN_H
 #define PERI_CORE_GONKA_SIGN_H
 
-#include <stdatomic.h>
-
-#include "base/clock.h"
 #include "crypto/address.h"
 #include "crypto/sign.h"
 
@@ -39,28 +36,6 @@ peri_gonka_wallet_init(struct peri_gonka_wallet *w, struct peri_hasher *h,
                        const struct peri_signer *s, const struct peri_key *key,
                        struct peri_str address, struct peri_fault *fault);
 
-/* Time stamps that are never given twice, one object for all threads of the process.
- *
- * A stamp is wall-clock nanoseconds whose lowest ten bits are the era. Within an era each is greater than the one
- * before, however often and from however many threads it is asked. When the wall clock is set back by less than
- * PERI_GONKA_STAMP_LEAD_NS the stamps run on; when by more, running on would make nodes refuse every request as "in the
- * future" (they allow 30 s), so stamps follow the clock and a new era begins: the low bits differ from
- * every stamp of the old era, so none can repeat. A restart begins a new era for the same reason: hand `init`
- * the last stamp of the previous run when it was kept, else a random number, which leaves a repetition to the
- * clock being set back, to the same microsecond and to one chance in 1024 at once. */
-struct peri_gonka_stamps {
-    _Atomic uint64_t last;
-};
-
-#define PERI_GONKA_STAMP_LEAD_NS UINT64_C(20000000000)
-
-void peri_gonka_stamps_init(struct peri_gonka_stamps *stamps, uint64_t last_or_random);
-/* Any thread.
- *   now_ns   the time it is to tell, since 1970: the wall clock, or what a network says it should be (gonka_skew.h) */
-uint64_t peri_gonka_stamp(struct peri_gonka_stamps *stamps, uint64_t now_ns);
-/* The last one given: what to keep over a restart. Any thread. */
-uint64_t peri_gonka_stamps_last(const struct peri_gonka_stamps *stamps);
-
 /* The signed values of one attempt. */
 struct peri_gonka_signed {
     char authorization[89]; /* base64 of 64 bytes, NUL */
@@ -70,7 +45,7 @@ struct peri_gonka_signed {
 /* Sign one attempt.
  *
  *   body      the exact bytes that will be sent; may be empty
- *   stamp_ns  of peri_gonka_stamp, fresh for this attempt
+ *   stamp_ns  of peri_stamp, fresh for this attempt
  *   node      the account (`index`) of the node that is called
  *   gives     PERI_OK · PERI_ECRYPTO */
 PERI_MUST_USE enum peri_err peri_gonka_sign(struct peri_gonka_signed *out, struct peri_hasher *h,

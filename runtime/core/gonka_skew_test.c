@@ -94,7 +94,7 @@ struct net {
     struct peri_client *client;
     struct peri_server *server;
     struct peri_log log;
-    struct peri_gonka_stamps stamps;
+    struct peri_stamps stamps;
     struct peri_config *config;
     struct peri_gonka_network *network;
     struct peri_str source;
@@ -155,7 +155,7 @@ static void net_open(struct net *n, struct peri_config_provider *p) {
     snprintf(n->base, sizeof n->base, "http://127.0.0.1:%u", peri_server_port(n->server));
     n->source = peri_str_of(n->base);
     n->config = peri_config_new();
-    peri_gonka_stamps_init(&n->stamps, 1);
+    peri_stamps_init(&n->stamps, 1);
     peri_log_init(&n->log, 2, PERI_LOG_OFF, &peri_clock_real);
     *p = (struct peri_config_provider){ .id = PERI_STR("g"),
                                         .weight = 1,
@@ -184,16 +184,16 @@ static struct peri_gonka_status net_turn(struct net *n, uint64_t refreshes) {
 }
 
 static int64_t stamp_error_s(struct net *n) {
-    struct peri_gonka_pen pen = { .hasher = NULL };
+    struct peri_signers signers = { .hasher = NULL };
     struct peri_gonka_signed values;
     const struct peri_gonka_wallet *by;
     size_t wallet;
     uint64_t stamp = 0;
-    CHECK_EQ(peri_gonka_network_sign(&values, &wallet, &by, n->network, &pen, PERI_STR("{}"),
+    CHECK_EQ(peri_gonka_network_sign(&values, &wallet, &by, n->network, &signers, PERI_STR("{}"),
                                      PERI_STR(HOST), 0),
              PERI_OK);
     CHECK_EQ(peri_str_to_u64(&stamp, peri_str_of(values.stamp)), PERI_OK);
-    peri_gonka_pen_done(&pen);
+    peri_signers_done(&signers);
     return error_s(stamp);
 }
 

@@ -5,8 +5,8 @@
 #define PERI_CORE_RUNTIME_H
 
 #include "core/control.h"
-#include "core/gonka_sign.h"
 #include "core/worker.h"
+#include "crypto/stamps.h"
 
 /* What a runtime stands on beside its configuration: a simulation supplies its own. What is zero is the machine's. */
 struct peri_world {
@@ -36,7 +36,7 @@ struct peri_runtime {
     uint64_t generation;                /* of the policy program, counts every successful load */
     void *program;
     struct peri_control *control; /* follows the networks; replaced by one reload at a time */
-    struct peri_gonka_stamps stamps;
+    struct peri_stamps stamps;
     atomic_uint waiting; /* requests queued for a slot, all workers */
     atomic_bool is_stopping;
     atomic_uint running; /* worker threads */

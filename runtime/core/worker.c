@@ -198,7 +198,7 @@ void peri_worker_free(struct peri_worker *w) {
     free_ended(w);
     peri_policy_unref(w->policy);
     peri_client_free(w->client);
-    peri_gonka_pen_done(&w->pen);
+    peri_signers_done(&w->signers);
     peri_gonka_board_done(&w->board);
     peri_list_each(at, spare, &w->spare_requests) {
         struct peri_request *r = peri_list_entry(at, struct peri_request, link);

@@ -9,6 +9,7 @@
 #include "core/gonka_board.h"
 #include "core/logs.h"
 #include "core/request.h"
+#include "crypto/signers.h"
 
 struct peri_runtime;
 
@@ -38,7 +39,7 @@ struct peri_worker {
     size_t request_count, spare_count;
     struct peri_list queue; /* requests waiting for a slot, first come first served */
     size_t queued;
-    struct peri_gonka_pen pen; /* made when the first attempt is signed */
+    struct peri_signers signers; /* made when the first attempt is signed */
     struct peri_gonka_board_box board;
     bool is_draining;
     bool is_overdue;         /* nobody is waited for any more */

@@ -223,7 +223,7 @@ static int sign(lua_State *L) {
     struct peri_gonka_signed values;
     const struct peri_gonka_wallet *by;
     size_t wallet;
-    enum peri_err err = peri_gonka_network_sign(&values, &wallet, &by, n, &w->pen, body, node,
+    enum peri_err err = peri_gonka_network_sign(&values, &wallet, &by, n, &w->signers, body, node,
                                                 peri_loop_now_ms(w->loop));
     if (err != PERI_OK) return peri_push_failure(L, err);
     struct peri_header headers[PERI_GONKA_HEADERS];

@@ -9,7 +9,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "core/gonka_sign.h"
+#include "crypto/stamps.h"
 
 enum { ROUNDS = 9, SIGNATURES = 1000, BODY_MAX = 65536 };
 
@@ -17,7 +19,7 @@ struct bench {
     struct peri_hasher *hasher;
     struct peri_signer *signers[2]; /* plain, and one that checks what it made */
     struct peri_gonka_wallet wallet;
-    struct peri_gonka_stamps stamps;
+    struct peri_stamps stamps;
 };
 
 static void need(bool holds, const char *what) {
@@ -42,7 +44,7 @@ static double round_us(struct bench *b, const struct peri_signer *signer, struct
     struct peri_header headers[PERI_GONKA_HEADERS];
     double start = cpu_us();
     for (int i = 0; i < SIGNATURES; i++) {
-        uint64_t stamp = peri_gonka_stamp(&b->stamps, peri_clock_wall_ns(&peri_clock_real));
+        uint64_t stamp = peri_stamp(&b->stamps, peri_clock_wall_ns(&peri_clock_real));
         need(peri_gonka_sign(&values, b->hasher, signer, &b->wallet, PERI_GONKA_HASHED, body, stamp,
                              PERI_STR("gonka1y2a9p56kv044327uycmqdexl7zs82fs5ryv5le")) == PERI_OK,
              "a signature");
@@ -66,7 +68,7 @@ int main(void) {
     const struct peri_key *key;
     static char body[BODY_MAX];
     memset(body, 'a', sizeof body);
-    peri_gonka_stamps_init(&b.stamps, 1);
+    peri_stamps_init(&b.stamps, 1);
     need(peri_hasher_new(&b.hasher) == PERI_OK, "the hasher");
     need(peri_signer_new(&b.signers[0], false) == PERI_OK, "the signer");
     need(peri_signer_new(&b.signers[1], true) == PERI_OK, "the verifying signer");
