@@ -33,7 +33,7 @@ describe("the sandbox", function()
 
   it("stops what is caught and caught again", function()
     assert_stopped("while true do pcall(function() while true do end end) end")
-    assert_stopped("while true do pcall(function() while true do end end) end", { steps = 50000, wall_ms = 0 })
+    assert_stopped("while true do pcall(function() while true do end end) end", { steps = 50000, cpu_ms = 0 })
   end)
 
   it("stops at the same step every time when steps are counted", function()
@@ -43,7 +43,7 @@ describe("the sandbox", function()
   end)
 
   it("caps memory", function()
-    assert_stopped("local t = {} while true do t[#t + 1] = {} end", { heap_bytes = 1 << 20, wall_ms = 2000 })
+    assert_stopped("local t = {} while true do t[#t + 1] = {} end", { heap_bytes = 1 << 20, cpu_ms = 2000 })
   end)
 
   it("repeats its random numbers from a seed", function()
@@ -99,7 +99,7 @@ return calls
 ]]
 
   it("does more than raise on odd arguments, in a sandbox", function()
-    local calls = assert(run(walk, { wall_ms = 20000, heap_bytes = 64 << 20 }))
+    local calls = assert(run(walk, { cpu_ms = 20000, heap_bytes = 64 << 20 }))
     assert.is_true(calls > 5000)
   end)
 

@@ -310,7 +310,7 @@ t:equal(router:chat().json.n, 1)]])
   it("stops a policy at its own budget, not at the test's", function()
     check.write("p.lua", "return { route = function() while true do end end }")
     fails('t:router({ policies = { "p.lua" }, policy = { budget = "20ms" }, providers = { { id = "a" } } }):chat()',
-      "the policy failed in `route`: stopped: it used up its budget of 20 ms")
+      "the policy failed in `route`: p.lua:1: stopped: it used up its budget of 20 ms")
   end)
 
   it("says in a sentence what a test may not ask for", function()

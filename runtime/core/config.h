@@ -179,7 +179,7 @@ struct peri_config {
     size_t provider_count;
     const struct peri_config_policy *policies;
     size_t policy_count;
-    uint64_t policy_budget_ms;          /* wall time of one entry into a policy, 50 */
+    uint64_t policy_budget_ms;          /* CPU time of one entry into a policy, 50 */
     uint64_t policy_instructions;       /* of one entry, 10000000 */
     size_t policy_memory_bytes;         /* of one worker's policies, 67108864 */
     bool watch_policies;                /* reload when a file changes, true */

@@ -227,7 +227,7 @@ static const struct peri_option budget_rows[] = {
       .least = 1,
       .most = 60000,
       .is_reloadable = true,
-      .help = "Wall time of one entry into a policy." },
+      .help = "CPU time of one entry into a policy." },
     { .name = "instructions",
       .type = PERI_OPTION_INT,
       PERI_ROW_FIELD(peri_config, policy_instructions),

@@ -254,9 +254,11 @@ TEST(bind_json_work_is_charged_to_the_budget) {
         const char *name, *argument, *says;
     } cases[] = {
         { "kind", "text", "all" },
-        { "decode", "'[' .. text .. ']'", "!stopped: it used up its budget of 60000 steps" },
-        { "document", "'[' .. text .. ']'", "!stopped: it used up its budget of 60000 steps" },
-        { "encode", "text", "!stopped: it used up its budget of 60000 steps" },
+        { "decode", "'[' .. text .. ']'",
+          "!test.lua:2: stopped: it used up its budget of 60000 steps" },
+        { "document", "'[' .. text .. ']'",
+          "!test.lua:2: stopped: it used up its budget of 60000 steps" },
+        { "encode", "text", "!test.lua:2: stopped: it used up its budget of 60000 steps" },
     };
     struct peri_state_options options = script_options;
     options.entry = (struct peri_budget_limits){ .steps = 60000, .is_counted = true };

@@ -110,7 +110,7 @@ static int sandbox_run(lua_State *L) {
     static const struct peri_task_ops ops = { trial_push, trial_take, NULL };
     struct peri_state *s = peri_state_of(L);
     struct peri_fault fault = { PERI_OK, "" };
-    struct peri_budget_limits limits = { .wall_ms = (uint32_t)option(L, "wall_ms", 50),
+    struct peri_budget_limits limits = { .cpu_ms = (uint32_t)option(L, "cpu_ms", 50),
                                          .steps = (uint64_t)option(L, "steps", 0) };
     limits.is_counted = limits.steps != 0;
     struct trial *t = push_trial(L);

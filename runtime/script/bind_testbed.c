@@ -319,7 +319,7 @@ static int testbed_limit(lua_State *L) {
     lua_Integer ms = luaL_checkinteger(L, 1);
     luaL_argcheck(L, ms >= 1 && ms <= LIMIT_MAX_MS, 1, "milliseconds, 1 to 3600000");
     luaL_checktype(L, 2, LUA_TFUNCTION);
-    if (s->budget.limits.wall_ms != 0) return luaL_error(L, "there is a time limit already");
+    if (s->budget.limits.cpu_ms != 0) return luaL_error(L, "there is a time limit already");
     guard_globals(L, s);
     peri_budget_anchor(&s->budget, L);
     lua_pushnil(L);
@@ -327,7 +327,7 @@ static int testbed_limit(lua_State *L) {
     lua_replace(L, 1);
     lua_pushvalue(L, 1);
     lua_insert(L, 2); /* stack: handler handler fn … */
-    s->budget.limits = (struct peri_budget_limits){ .wall_ms = (uint32_t)ms };
+    s->budget.limits = (struct peri_budget_limits){ .cpu_ms = (uint32_t)ms };
     peri_budget_enter(&s->budget, L);
     int status = lua_pcall(L, lua_gettop(L) - 3, LUA_MULTRET, 2);
     enum peri_budget_end end = peri_budget_end(&s->budget);

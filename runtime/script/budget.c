@@ -1,33 +1,63 @@
 /* The signal handler may run between any two instructions of the same thread, never beside it; lua_sethook is
- * made to be called from there. What it misses (a coroutine being switched at that moment) it sees one slice
- * later, because it arms the timer again for as long as the entry lasts. */
+ * made to be called from there. What it misses (a coroutine being switched at that moment, a frame that is being made)
+ * it sees one slice later, because it arms the timer again for as long as the entry lasts. */
 #include "script/budget.h"
 
+#include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <lauxlib.h>
 
-#define HOOK_STEPS        1000 /* instructions between two looks at the clock */
-#define CLOCK_STEPS       4096 /* steps in C between two looks at the clock */
+#define CLOCK_STEPS       4096 /* steps in C between two looks at the clock, where no timer looks */
 #define LATE_NS           100000000u /* an armed timer silent for so long belongs to a thread that ended */
+#define SOON_NS           50000u /* a timer is not armed for less */
+#define PLACES_MAX        64     /* frames of C that are looked through for one of Lua */
 #define get(field)        atomic_load_explicit(&(field), memory_order_relaxed)
 #define set(field, value) atomic_store_explicit(&(field), value, memory_order_relaxed)
 
-static uint64_t now_ns(void) {
+/* A thread sanitizer keeps a signal until the next call of the C library, which a loop in Lua may never make. */
+#if defined(__SANITIZE_THREAD__)
+#define HOLDS_SIGNALS true
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define HOLDS_SIGNALS true
+#endif
+#endif
+#ifndef HOLDS_SIGNALS
+#define HOLDS_SIGNALS false
+#endif
+
+static uint64_t read_clock(clockid_t clock) {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+static uint64_t now_ns(void) { return read_clock(CLOCK_MONOTONIC); }
+
 static bool is_limited(const struct peri_budget *b) {
-    return b->limits.steps != 0 || b->limits.wall_ms != 0;
+    return b->limits.steps != 0 || b->limits.cpu_ms != 0;
+}
+
+static uint64_t limit_ns(const struct peri_budget *b) {
+    return (uint64_t)b->limits.cpu_ms * 1000000u;
 }
 
 static uint64_t slice_ns(const struct peri_budget *b) {
-    uint64_t wall = (uint64_t)b->limits.wall_ms * 1000000u;
-    return wall != 0 && wall < PERI_BUDGET_SLICE_NS ? wall : PERI_BUDGET_SLICE_NS;
+    uint64_t limit = limit_ns(b);
+    return limit != 0 && limit < PERI_BUDGET_SLICE_NS ? limit : PERI_BUDGET_SLICE_NS;
+}
+
+/* CPU time that the entry has used, as a whole slice when it has overrun the first; for one that has not, 0. */
+static uint64_t spent_ns(struct peri_budget *b, uint64_t now) {
+    uint64_t slice = slice_ns(b);
+    if (now - get(b->began_ns) < slice) return 0;
+    uint64_t cpu = read_clock(CLOCK_THREAD_CPUTIME_ID);
+    if (get(b->base_ns) == 0) set(b->base_ns, cpu > slice ? cpu - slice : 1);
+    return cpu - get(b->base_ns);
 }
 
 /* The end of a budget. */
@@ -35,26 +65,41 @@ static uint64_t slice_ns(const struct peri_budget *b) {
 static void on_count(lua_State *L, lua_Debug *ar);
 
 static void hook(struct peri_budget *b, lua_State *L) {
-    lua_sethook(L, on_count, LUA_MASKCOUNT, get(b->end) != PERI_BUDGET_LEFT ? 1 : HOOK_STEPS);
+    int steps = get(b->end) != PERI_BUDGET_LEFT ? 1
+                : get(b->is_counting)           ? PERI_BUDGET_HOOK_STEPS
+                                                : 0;
+    if (steps != 1 && lua_gethookcount(L) == steps)
+        return; /* setting it would start its count anew */
+    lua_sethook(L, steps == 0 ? NULL : on_count, steps == 0 ? 0 : LUA_MASKCOUNT, steps);
 }
 
 static void end(struct peri_budget *b, enum peri_budget_end how) {
     if (get(b->end) == PERI_BUDGET_LEFT) set(b->end, how);
-    set(b->is_hooked, true);
     lua_State *L = get(b->running);
     if (L != NULL) hook(b, L);
 }
 
+void peri_budget_note_place(struct peri_budget *b, lua_State *L) {
+    lua_Debug at;
+    for (int level = 0; b->where[0] == '\0' && level < PLACES_MAX; level++) {
+        if (lua_getstack(L, level, &at) == 0 || lua_getinfo(L, "Sl", &at) == 0) return;
+        if (at.currentline <= 0) continue;
+        const char *name = at.source[0] == '@' ? at.source + 1 : at.short_src;
+        snprintf(b->where, sizeof b->where, "%.200s:%d", name, at.currentline);
+    }
+}
+
 /* The error itself needs no memory. What it means is in `end`, where the entry is left. */
-static void raise_end(lua_State *L) {
+static void raise_end(struct peri_budget *b, lua_State *L) {
+    peri_budget_note_place(b, L);
     lua_pushlightuserdata(L, (void *)(uintptr_t)&on_count);
     lua_error(L);
 }
 
 static void look_at_clock(struct peri_budget *b) {
+    uint64_t limit = limit_ns(b);
     b->unchecked = 0;
-    uint64_t wall = (uint64_t)b->limits.wall_ms * 1000000u;
-    if (wall != 0 && now_ns() - get(b->began_ns) >= wall) end(b, PERI_BUDGET_WALL);
+    if (limit != 0 && spent_ns(b, now_ns()) >= limit) end(b, PERI_BUDGET_CPU);
 }
 
 static void take(struct peri_budget *b, uint64_t steps) {
@@ -63,7 +108,7 @@ static void take(struct peri_budget *b, uint64_t steps) {
         b->steps_left -= steps < b->steps_left ? steps : b->steps_left;
     }
     b->unchecked += steps;
-    if (b->unchecked >= CLOCK_STEPS) look_at_clock(b);
+    if (b->unchecked >= CLOCK_STEPS && !get(b->is_armed)) look_at_clock(b);
 }
 
 /* The budget stands in the registry under this file's own address: a hook has no argument. */
@@ -76,10 +121,10 @@ static void on_count(lua_State *L, lua_Debug *ar) {
     lua_pop(L, 1);
     if (b == NULL || get(b->running) == NULL) return;
     if (get(b->end) == PERI_BUDGET_LEFT) {
-        take(b, HOOK_STEPS);
-        look_at_clock(b);
+        take(b, PERI_BUDGET_HOOK_STEPS);
+        if (!get(b->is_armed)) look_at_clock(b);
     }
-    if (get(b->end) != PERI_BUDGET_LEFT) raise_end(L);
+    if (get(b->end) != PERI_BUDGET_LEFT) raise_end(b, L);
 }
 
 void peri_budget_anchor(struct peri_budget *b, lua_State *L) {
@@ -88,18 +133,18 @@ void peri_budget_anchor(struct peri_budget *b, lua_State *L) {
 }
 
 void peri_budget_charge(struct peri_budget *b, lua_State *L, uint64_t steps) {
-    if (!is_limited(b) || get(b->running) == NULL) return;
+    if (get(b->running) == NULL) return;
     take(b, steps);
-    if (get(b->end) != PERI_BUDGET_LEFT) raise_end(L);
+    if (get(b->end) != PERI_BUDGET_LEFT) raise_end(b, L);
 }
 
 void peri_budget_check(struct peri_budget *b, lua_State *L, int status) {
-    if (!is_limited(b)) return;
+    if (get(b->running) == NULL) return;
     if (status == LUA_ERRMEM) { /* a whole collection went before it, in which no hook looked */
         if (++b->memory_errors > PERI_BUDGET_MEMORY_ERRORS) end(b, PERI_BUDGET_MEMORY);
         look_at_clock(b);
     }
-    if (get(b->end) != PERI_BUDGET_LEFT) raise_end(L);
+    if (get(b->end) != PERI_BUDGET_LEFT) raise_end(b, L);
 }
 
 /* The timer. */
@@ -110,10 +155,22 @@ static void arm(struct peri_budget *b, uint64_t ns) {
     timer_settime(b->timer, 0, &once, NULL);
 }
 
+/* What Lua runs has overrun its first slice: is it over? gives when to look again */
+static uint64_t look_at_entry(struct peri_budget *b, lua_State *L, uint64_t now) {
+    uint64_t limit = limit_ns(b), slice = slice_ns(b), spent = 0;
+    if (limit != 0 && get(b->end) == PERI_BUDGET_LEFT) spent = spent_ns(b, now);
+    if (limit != 0 && spent >= limit) set(b->end, PERI_BUDGET_CPU);
+    if (b->limits.steps != 0) set(b->is_counting, true);
+    hook(b, L);
+    if (limit == 0 || get(b->end) != PERI_BUDGET_LEFT || limit - spent > slice) return slice;
+    return limit - spent < SOON_NS ? SOON_NS : limit - spent;
+}
+
 static void on_timer(int signum, siginfo_t *info, void *context) {
     (void)signum;
     (void)context;
     struct peri_budget *b = info->si_value.sival_ptr;
+    int error = errno;
     if (info->si_code != SI_TIMER || b == NULL) return;
     if (!pthread_equal(get(b->thread), pthread_self())) return; /* the state has moved on */
     lua_State *L = get(b->running);
@@ -121,15 +178,10 @@ static void on_timer(int signum, siginfo_t *info, void *context) {
         set(b->is_armed, false);
         return;
     }
-    uint64_t slice = slice_ns(b), now = now_ns(), spent = now - get(b->began_ns);
+    uint64_t slice = slice_ns(b), now = now_ns(), wall = now - get(b->began_ns);
     set(b->armed_ns, now);
-    if (spent < slice) {
-        arm(b, slice - spent);
-        return;
-    }
-    set(b->is_hooked, true);
-    hook(b, L);
-    arm(b, slice);
+    arm(b, wall < slice ? slice - wall : look_at_entry(b, L, now));
+    errno = error;
 }
 
 /* A real-time signal that is ours or nobody's. Handlers belong to the process: two routers share one, which is
@@ -149,7 +201,7 @@ static int claim_signal(void) {
 }
 
 static bool open_timer(struct peri_budget *b, pid_t thread) {
-    int signum = claim_signal();
+    int signum = HOLDS_SIGNALS ? 0 : claim_signal();
     if (signum == 0) return false;
     sigset_t unblock;
     sigemptyset(&unblock);
@@ -187,7 +239,7 @@ static void watch(struct peri_budget *b, uint64_t now) {
     if (b->has_timer && b->owner != thread) close_timer(b);
     set(b->thread, pthread_self());
     if (!b->has_timer && !open_timer(b, thread)) {
-        set(b->is_hooked, true); /* no timer to be had: count from the start */
+        set(b->is_counting, true); /* no timer to be had: count from the start */
         return;
     }
     set(b->armed_ns, now);
@@ -199,29 +251,27 @@ void peri_budget_enter(struct peri_budget *b, lua_State *L) {
     b->steps_left = b->limits.steps;
     b->unchecked = 0;
     b->memory_errors = 0;
+    b->where[0] = '\0';
     set(b->end, PERI_BUDGET_LEFT);
     if (!is_limited(b)) return;
-    uint64_t now = now_ns();
-    set(b->is_hooked, b->limits.is_counted);
+    uint64_t now = now_ns(), limit = limit_ns(b);
+    set(b->is_counting, b->limits.is_counted);
     set(b->began_ns, now);
+    /* A limit within the first slice has no time to give away to who waits for a core. */
+    set(b->base_ns,
+        limit != 0 && limit <= PERI_BUDGET_SLICE_NS ? read_clock(CLOCK_THREAD_CPUTIME_ID) : 0);
     set(b->running, L);
     bool is_here = pthread_equal(get(b->thread), pthread_self());
     if (!get(b->is_armed) || !is_here || now - get(b->armed_ns) > LATE_NS) watch(b, now);
-    peri_budget_switch(b, L);
+    hook(b, L);
 }
 
 lua_State *peri_budget_switch(struct peri_budget *b, lua_State *co) {
     lua_State *before = get(b->running);
-    if (!is_limited(b)) return before;
+    if (before == NULL) return NULL;
     set(b->running, co);
-    if (get(b->is_hooked))
-        hook(b, co);
-    else if (lua_gethookmask(co) != 0)
-        lua_sethook(co, NULL, 0, 0);
+    hook(b, co);
     return before;
 }
 
-void peri_budget_leave(struct peri_budget *b) {
-    if (!is_limited(b)) return;
-    set(b->running, (lua_State *)NULL);
-}
+void peri_budget_leave(struct peri_budget *b) { set(b->running, (lua_State *)NULL); }

@@ -1,5 +1,6 @@
 #include "script/budget.h"
 
+#include <sched.h>
 #include <time.h>
 
 #include "script/testing.h"
@@ -65,6 +66,85 @@ TEST(no_protected_call_outlasts_the_budget) {
         "return pcall(pcall, pcall, function() while true do end end)",
     };
     STOPPED(bodies);
+}
+
+/* Each takes more than two microseconds an instruction on average, or changes coroutines before a count is full. */
+TEST(no_loop_is_too_slow_to_be_stopped) {
+    static const char *const bodies[] = {
+        "for _ in coroutine.wrap(function() while true do coroutine.yield(1) end end) do end",
+        "while true do coroutine.wrap(function() end)() end",
+        "while true do coroutine.resume(coroutine.create(function() end)) end",
+        "local s = ('7'):rep(1000000) while true do tonumber(s, 10) end",
+        "local s = ('7'):rep(1000000) while true do local n = s + 1 end",
+        "local a, b = ('x'):rep(4000000) .. 'a', ('x'):rep(4000000) .. 'b'\n"
+        "while true do local is_less = a < b end",
+        "local a, b = ('x'):rep(4000000) .. 'a', ('x'):rep(4000000) .. 'b'\n"
+        "while true do local is_same = a == b end",
+        "local s = ('x'):rep(1000000) while true do local t = s .. s end",
+        "local members = {} for i = 1, 3000 do members[i] = ('\"m%d\":1'):format(i) end\n"
+        "local document = require('perilune').json.document('{' .. table.concat(members, ',') .. "
+        "'}')\n"
+        "while true do local none = document.none end",
+        "local t = {} for i = 1, 100000 do t[i] = i end for i = 1, 100000 do t[i] = nil end\n"
+        "while true do next(t) end",
+        "local t = table.pack(('x'):rep(100000):byte(1, -1))\n"
+        "while true do select(-1, table.unpack(t)) end",
+    };
+    STOPPED(bodies);
+}
+
+TEST(the_message_says_where_it_stood) {
+    static const struct {
+        const char *body, *place;
+    } cases[] = {
+        { "local n = 0\nwhile true do\n  n = n + 1\nend", "test.lua:" },
+        { "\n\nreturn ('a'):rep(5000):find('.-.-.-.-.-b')", "test.lua:3: " },
+        { "\npcall(function()\n\n  while true do end\nend)", "test.lua:4: " },
+        { "\nlocal f = coroutine.wrap(function()\n  while true do end\nend)\nf()", "test.lua:3: " },
+        { "\ntable.sort({ 1, 2 }, function() while true do end end)", "test.lua:2: " },
+        { "local t = {}\nwhile true do\n  t[#t + 1] = {} end", "test.lua:3: " },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct script script;
+        CHECK_EQ(contain(cases[i].body, &script), PERI_TASK_FAILED);
+        CHECK_EQ(script.fault.err, PERI_EBUDGET);
+        struct peri_str said = peri_str_of(script.fault.text);
+        if (!peri_str_has_prefix(said, peri_str_of(cases[i].place)))
+            printf("%s: %s\n", cases[i].body, script.fault.text);
+        CHECK(peri_str_has_prefix(said, peri_str_of(cases[i].place)));
+    }
+}
+
+/* Three threads share one core for the time of this test: each waits for it twice as long as it runs. */
+static void *turn_a_core(void *arg) {
+    atomic_bool *is_over = arg;
+    while (!atomic_load(is_over)) {}
+    return NULL;
+}
+
+TEST(waiting_for_a_core_is_not_charged) {
+    cpu_set_t before, one;
+    CHECK_EQ(pthread_getaffinity_np(pthread_self(), sizeof before, &before), 0);
+    CPU_ZERO(&one);
+    CPU_SET(sched_getcpu(), &one);
+    CHECK_EQ(pthread_setaffinity_np(pthread_self(), sizeof one, &one), 0);
+    pthread_t others[2];
+    atomic_bool is_over = false;
+    for (int i = 0; i < 2; i++)
+        CHECK_EQ(pthread_create(&others[i], NULL, turn_a_core, &is_over), 0);
+    struct script script;
+    double began = thread_ms();
+    struct peri_state *s;
+    CHECK_EQ(peri_state_new(&s, &script_options), PERI_OK);
+    CHECK_EQ(script_run(s, &script, "while true do end"), PERI_TASK_FAILED);
+    double took = thread_ms() - began;
+    atomic_store(&is_over, true);
+    for (int i = 0; i < 2; i++) pthread_join(others[i], NULL);
+    pthread_setaffinity_np(pthread_self(), sizeof before, &before);
+    CHECK_EQ(script.fault.err, PERI_EBUDGET);
+    if (took < 40) printf("stopped after %.1f ms of CPU time\n", took);
+    CHECK(took >= 40); /* of 50; by the wall's clock it would have had 17 */
+    peri_state_free(s);
 }
 
 TEST(c_loops_are_counted) {
@@ -134,7 +214,8 @@ TEST(steps_are_the_same_on_every_run_when_counted) {
         CHECK_STR(script_says(s, "for i = 1, 30000 do local x = i end return 'enough'"), "enough");
         CHECK_EQ(script_run(s, &script, "for i = 1, 300000 do local x = i end"), PERI_TASK_FAILED);
         CHECK_EQ(script.fault.err, PERI_EBUDGET);
-        CHECK_STR(peri_str_of(script.fault.text), "stopped: it used up its budget of 100000 steps");
+        CHECK_STR(peri_str_of(script.fault.text),
+                  "test.lua:1: stopped: it used up its budget of 100000 steps");
     }
     peri_state_free(s);
 }

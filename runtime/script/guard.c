@@ -62,6 +62,7 @@ static int resume(lua_State *L, lua_State *co, int count) {
         lua_pushliteral(L, "too many arguments to resume");
         return -1;
     }
+    peri_budget_charge(b, L, PERI_BUDGET_SWITCH_STEPS);
     lua_xmove(L, co, count);
     lua_State *before = peri_budget_switch(b, co);
     int status = lua_resume(co, L, count, &results);
@@ -109,6 +110,7 @@ static int call_wrapped(lua_State *L) {
 
 static int guard_create(lua_State *L) {
     luaL_checktype(L, 1, LUA_TFUNCTION);
+    peri_budget_charge(budget_of(L), L, PERI_BUDGET_SWITCH_STEPS);
     lua_State *co = lua_newthread(L);
     lua_pushvalue(L, 1);
     lua_xmove(L, co, 1);

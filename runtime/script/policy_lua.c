@@ -68,7 +68,7 @@ static enum peri_err open_set(struct peri_policy_home *home, struct peri_policy 
     const char *search[] = { home->lua_dir, NULL }; /* each policy's own folder comes before it */
     const struct peri_config *c = home->config;
     struct peri_budget_limits limits = { .steps = c->policy_instructions,
-                                         .wall_ms = (uint32_t)c->policy_budget_ms };
+                                         .cpu_ms = (uint32_t)c->policy_budget_ms };
     struct peri_state_options options = {
         .heap_max = c->policy_memory_bytes,
         .entry = limits,

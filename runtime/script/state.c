@@ -229,27 +229,33 @@ static int copy_text(lua_State *L) { /* protected: an error value may have a __t
     return 0;
 }
 
-static enum peri_err explain_end(struct peri_state *s, struct peri_fault *fault) {
+/* Only a coroutine still stands where it was stopped; elsewhere the place was kept when the budget raised. */
+static enum peri_err explain_end(struct peri_state *s, lua_State *co, struct peri_fault *fault) {
     const struct peri_budget_limits *limits = &s->budget.limits;
+    peri_budget_note_place(&s->budget, co);
+    const char *where = s->budget.where, *colon = *where == '\0' ? "" : ": ";
     switch (peri_budget_end(&s->budget)) {
     case PERI_BUDGET_STEPS:
-        return peri_fault_set(fault, PERI_EBUDGET, "stopped: it used up its budget of %llu steps",
+        return peri_fault_set(fault, PERI_EBUDGET,
+                              "%s%sstopped: it used up its budget of %llu steps", where, colon,
                               (unsigned long long)limits->steps);
-    case PERI_BUDGET_WALL:
-        return peri_fault_set(fault, PERI_EBUDGET, "stopped: it used up its budget of %u ms",
-                              (unsigned)limits->wall_ms);
+    case PERI_BUDGET_CPU:
+        return peri_fault_set(fault, PERI_EBUDGET, "%s%sstopped: it used up its budget of %u ms",
+                              where, colon, (unsigned)limits->cpu_ms);
     case PERI_BUDGET_MEMORY:
     case PERI_BUDGET_LEFT: break;
     }
-    if (!s->is_over_cap) return peri_fault_set(fault, PERI_ENOMEM, "out of memory");
-    return peri_fault_set(fault, PERI_EBUDGET, "stopped: it reached its memory cap of %zu bytes",
+    if (!s->is_over_cap)
+        return peri_fault_set(fault, PERI_ENOMEM, "%s%sout of memory", where, colon);
+    return peri_fault_set(fault, PERI_EBUDGET,
+                          "%s%sstopped: it reached its memory cap of %zu bytes", where, colon,
                           s->options.heap_max);
 }
 
 enum peri_err peri_state_explain(struct peri_state *s, lua_State *co, int status,
                                  struct peri_fault *fault) {
     if (peri_budget_end(&s->budget) != PERI_BUDGET_LEFT || status == LUA_ERRMEM)
-        return explain_end(s, fault);
+        return explain_end(s, co, fault);
     if (fault == NULL) return PERI_EPOLICY;
     if (lua_type(co, -1) == LUA_TSTRING)
         return peri_fault_set(fault, PERI_EPOLICY, "%s", lua_tostring(co, -1));

@@ -47,7 +47,7 @@ script_run(struct peri_state *s, struct script *script, const char *text) {
 
 /* 16 MiB and 50 ms, as a policy may have. */
 static const struct peri_state_options script_options = {
-    .heap_max = 16u << 20, .entry = { .wall_ms = 50 }, .load = { .wall_ms = 50 }, .seed = 1
+    .heap_max = 16u << 20, .entry = { .cpu_ms = 50 }, .load = { .cpu_ms = 50 }, .seed = 1
 };
 
 /* Run a chunk: its first result as text, or "!" and the message when it fails. Good until the next call. */

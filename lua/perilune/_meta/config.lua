@@ -141,7 +141,7 @@ function include(path) end
 ---@field inference? string Address of the inference contract; by chain id when not given.
 
 ---@class perilune.config.policy
----@field budget? integer|string Wall time of one entry into a policy. Default: 50ms.
+---@field budget? integer|string CPU time of one entry into a policy. Default: 50ms.
 ---@field instructions? integer Lua instructions of one entry into a policy. Default: 10000000.
 ---@field memory? integer|string What the policies of one worker may hold. Default: 64MiB.
 ---@field watch? boolean Load a policy again when its file changes. Default: true.

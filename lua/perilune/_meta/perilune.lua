@@ -204,7 +204,7 @@ function encode.unbase64(text) end
 local sandbox = {}
 
 ---@class perilune.sandbox.options
----@field wall_ms? integer milliseconds it may run, 50; 0: no limit
+---@field cpu_ms? integer milliseconds of CPU time it may use, 50; 0: no limit
 ---@field steps? integer instructions it may take, no limit; counted exactly when given
 ---@field heap_bytes? integer memory it may hold, 16777216
 ---@field search? string[] directories that its `require` looks in
