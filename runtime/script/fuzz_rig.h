@@ -39,9 +39,9 @@ struct rig_line {
 
 struct rig {
     struct peri_testbed *bed;
-    struct feed *feed; /* that providers read their parts from */
-    bool is_willing;   /* providers answer at once and well */
-    bool is_refusing;  /* nobody answers a connection */
+    struct feed *feed;                                 /* that providers read their parts from */
+    enum { RIG_AS_FED, RIG_WILLING, RIG_SILENT } mood; /* of providers */
+    bool is_refusing;                                  /* nobody answers a connection */
     struct rig_line lines[RIG_LINES];
     uint64_t held[RIG_HELD]; /* exchanges that wait for what the input says */
     size_t held_count;
@@ -222,11 +222,8 @@ static inline void rig_requested(struct rig *r, const struct peri_bed_event *e) 
     struct peri_exchange *x = e->exchange;
     for (size_t i = 0; i < peri_exchange_header_count(x); i++) /* what is the client's stays here */
         demand(peri_str_find(peri_exchange_header_at(x, i).value, PERI_STR(RIG_CLIENT)) < 0);
-    if (r->is_willing) {
-        rig_serve(r, e->id, x);
-        return;
-    }
-    switch (feed_below(r->feed, 6)) {
+    size_t way = r->mood == RIG_WILLING ? 0 : r->mood == RIG_SILENT ? 3 : feed_below(r->feed, 6);
+    switch (way) {
     case 0: rig_serve(r, e->id, x); return;
     case 1: rig_answer(r, e->id, x); return;
     case 2: rig_finish(r, e->id, x); return;
@@ -451,6 +448,15 @@ static inline void rig_act(struct rig *r) {
 }
 
 /* ---- Life ---- */
+
+/* What the router logged so far. */
+static inline void rig_show(struct rig *r) {
+    struct peri_buf log;
+    peri_buf_init(&log, 0);
+    demand(peri_testbed_log(r->bed, &log) == PERI_OK);
+    printf("%.*s", PERI_STR_ARGS(peri_buf_str(&log)));
+    peri_buf_done(&log);
+}
 
 static inline void rig_open(struct rig *r, const char *config) {
     struct peri_fault fault;

@@ -4,7 +4,7 @@
  *   'A' … 'Z' …    bytes of a client's connection, with the same provider
  *   another byte   which policies; then one thing after the other, see rig_act
  *
- * No input ends the process, no policy fails for what a request says, and afterwards everything is back at its base.
+ * PERI_FUZZ_SHOW=1 prints what the router logs. No input ends the process, no policy fails for what a request says, and afterwards everything is back at its base.
  */
 #include "script/fuzz_rig.h"
 
@@ -39,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct rig *r = &rigs[which];
     if (r->bed == NULL) rig_open(r, configs[which]);
     r->feed = &feed;
-    r->is_willing = is_text;
+    r->mood = is_text ? RIG_WILLING : RIG_AS_FED;
     if (is_body) {
         rig_post(r, rig_line(r, 0), "/v1/chat/completions", "", feed_bytes(&feed, size));
     } else if (is_text) {
@@ -47,6 +47,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     }
     while (!feed_is_over(&feed)) rig_act(r);
     rig_rest(r);
+    if (getenv("PERI_FUZZ_SHOW") != NULL) rig_show(r);
     if (++served[which] % LIFE == 0) rig_close(r);
     return 0;
 }
