@@ -11,7 +11,7 @@
 #include "core/runtime.h"
 #include "net/reach.h"
 
-#define SPARE_MAX 256  /* blank requests kept, with their first arena block */
+#define SPARE_MAX (PERI_KEEPS_MEMORY * 256) /* blank requests kept, with their first arena block */
 #define FLUSH_MS  1000 /* after the drain time, for clients to take the error they are told */
 #define ARENA_MAX (256u << 20) /* bytes one request may take beside its body */
 

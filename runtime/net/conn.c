@@ -7,9 +7,10 @@
 #include "base/mem.h"
 #include "net/loop_uv.h"
 
-#define KEEP_WHEN_IDLE 2048  /* bytes of message memory an idle connection keeps */
-#define STASH_MAX      65536 /* bytes of later requests taken in while one is being served */
-#define LINGER_MS      2000
+#define KEEP_WHEN_IDLE                                                                             \
+    (PERI_KEEPS_MEMORY * 2048) /* bytes of message memory an idle connection keeps */
+#define STASH_MAX 65536        /* bytes of later requests taken in while one is being served */
+#define LINGER_MS 2000
 
 static void on_poll(uv_poll_t *poll, int status, int events);
 static void on_timer(void *arg);
