@@ -2,6 +2,8 @@
  * number of protected calls outlasts it. */
 #include "script/sandbox.h"
 
+#include <lualib.h>
+
 #include "script/task.h"
 
 static struct peri_budget *budget_of(lua_State *L) { return &peri_state_of(L)->budget; }
@@ -53,11 +55,30 @@ void peri_guard_open(lua_State *L, struct peri_state *s) {
 
 /* Coroutines: the budget follows whichever thread of Lua runs. */
 
+/* Why `co` can not be resumed, or NULL. Asked before Lua is: lua_resume makes the text of its refusal in `co`, which has
+ * no handler, so that for want of memory the process would end. */
+static const char *refusal(lua_State *L, lua_State *co) {
+    lua_Debug frame;
+    if (peri_task_owns(L, peri_state_of(L), co)) return PERI_TASK_OWNED_TEXT;
+    switch (lua_status(co)) {
+    case LUA_YIELD: return NULL;
+    case LUA_OK:
+        if (lua_getstack(co, 0, &frame)) return "cannot resume non-suspended coroutine";
+        return lua_gettop(co) > 0 ? NULL : "cannot resume dead coroutine";
+    default: return "cannot resume dead coroutine";
+    }
+}
+
 /* Resume `co` with `count` values from the top of L. gives how many results it left on L, or -1 and the error
  * value on the top */
 static int resume(lua_State *L, lua_State *co, int count) {
     struct peri_budget *b = budget_of(L);
     int results = 0;
+    const char *why = refusal(L, co);
+    if (why != NULL) {
+        lua_pushstring(L, why);
+        return -1;
+    }
     if (!lua_checkstack(co, count)) {
         lua_pushliteral(L, "too many arguments to resume");
         return -1;
@@ -133,11 +154,70 @@ static int guard_yield(lua_State *L) {
     return lua_yield(L, lua_gettop(L));
 }
 
+/* Who gets the coroutine of a task may keep it. */
+static int guard_running(lua_State *L) {
+    struct peri_task *t = peri_state_of(L)->task;
+    if (t != NULL && peri_task_thread(t) == L) peri_task_give_out(t);
+    lua_pushboolean(L, lua_pushthread(L));
+    return 2;
+}
+
+/* Texts that Lua itself makes outside every protected call: for coroutines nested too deep, and for errors in the
+ * handling of errors. A text that exists already takes no memory. */
+static void keep_texts(lua_State *L) {
+    static const char *const texts[] = { "C stack overflow", "error in error handling",
+                                         "cannot resume dead coroutine",
+                                         "cannot resume non-suspended coroutine" };
+    lua_newtable(L);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        lua_pushstring(L, texts[i]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    lua_rawsetp(L, LUA_REGISTRYINDEX, texts);
+}
+
 void peri_guard_open_coroutine(lua_State *L, struct peri_state *s) {
-    static const luaL_Reg functions[] = { { "create", guard_create },
-                                          { "resume", guard_resume },
-                                          { "wrap", guard_wrap },
-                                          { "yield", guard_yield },
-                                          { NULL, NULL } };
+    keep_texts(L);
+    static const luaL_Reg functions[] = { { "create", guard_create }, { "running", guard_running },
+                                          { "resume", guard_resume }, { "wrap", guard_wrap },
+                                          { "yield", guard_yield },   { NULL, NULL } };
     peri_state_set_functions(L, s, functions);
+}
+
+/* In a trusted script the functions are Lua's own (upvalue 2), asked after the coroutine's owner. */
+
+static int call_original(lua_State *L) {
+    lua_pushvalue(L, lua_upvalueindex(2));
+    lua_insert(L, 1);
+    lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+    return lua_gettop(L);
+}
+
+static bool is_owned(lua_State *L) {
+    lua_State *co = lua_tothread(L, 1);
+    return co != NULL && co != L && peri_task_owns(L, peri_state_of(L), co);
+}
+
+static int trusted_resume(lua_State *L) {
+    if (!is_owned(L)) return call_original(L);
+    lua_pushboolean(L, 0);
+    lua_pushliteral(L, PERI_TASK_OWNED_TEXT);
+    return 2;
+}
+
+static int trusted_close(lua_State *L) {
+    return is_owned(L) ? luaL_error(L, PERI_TASK_OWNED_TEXT) : call_original(L);
+}
+
+void peri_guard_open_trusted(lua_State *L, struct peri_state *s) {
+    static const luaL_Reg functions[] = { { "resume", trusted_resume },
+                                          { "close", trusted_close } };
+    lua_getglobal(L, LUA_COLIBNAME);
+    for (size_t i = 0; lua_istable(L, -1) && i < sizeof functions / sizeof *functions; i++) {
+        peri_state_push(L, s);
+        lua_getfield(L, -2, functions[i].name);
+        lua_pushcclosure(L, functions[i].func, 2);
+        lua_setfield(L, -2, functions[i].name);
+    }
+    lua_pop(L, 1);
 }

@@ -52,7 +52,9 @@ void peri_open_module(lua_State *L, struct peri_state *s, int where) {
 }
 
 int luaopen_perilune(lua_State *L) {
-    peri_open_module(L, peri_state_attach(L), PERI_LIB_TRUSTED);
+    struct peri_state *s = peri_state_attach(L);
+    peri_guard_open_trusted(L, s);
+    peri_open_module(L, s, PERI_LIB_TRUSTED);
     return 1;
 }
 

@@ -14,7 +14,7 @@
 static const char *const base_names[] = { "_VERSION", "assert",   "error",  "ipairs",
                                           "pairs",    "rawequal", "select", "tonumber",
                                           "tostring", "type",     NULL };
-static const char *const coroutine_names[] = { "isyieldable", "running", "status", NULL };
+static const char *const coroutine_names[] = { "isyieldable", "status", NULL };
 static const char *const math_names[] = {
     "abs",  "acos", "asin", "atan", "ceil",       "cos",  "deg",        "exp",  "floor",
     "fmod", "huge", "log",  "max",  "maxinteger", "min",  "mininteger", "modf", "pi",

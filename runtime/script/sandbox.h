@@ -27,6 +27,8 @@ PERI_RAISES void peri_tables_open(lua_State *L, struct peri_state *s);
 PERI_RAISES void peri_guard_open(lua_State *L, struct peri_state *s);      /* pcall … */
 PERI_RAISES void peri_metatables_open(lua_State *L, struct peri_state *s); /* setmetatable … */
 PERI_RAISES void peri_guard_open_coroutine(lua_State *L, struct peri_state *s);
+/* Into the globals of a trusted script: its resume and close leave the runtime's coroutines alone. */
+PERI_RAISES void peri_guard_open_trusted(lua_State *L, struct peri_state *s);
 PERI_RAISES void peri_require_open(lua_State *L, struct peri_state *s);
 
 /* Push the globals of policies that stand in a folder: as any, but their `require` looks there first, and so does that

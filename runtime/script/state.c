@@ -42,6 +42,12 @@ static void *allocate(void *arg, void *old, size_t old_n, size_t n) {
 
 /* Making one. */
 
+/* Every way from the loop into Lua is a protected one. */
+static int on_panic(lua_State *L) {
+    (void)L;
+    peri_bug("an error in Lua is raised where something catches it");
+}
+
 /* The list and its texts in one block, as policies may `require` long after who made the state has gone. */
 static enum peri_err copy_search(struct peri_state *s, const char *const *search) {
     size_t count = 0, bytes = 0;
@@ -105,6 +111,7 @@ static int fill(lua_State *L) { /* protected */
         return 0;
     }
     luaL_openlibs(L);
+    peri_guard_open_trusted(L, s);
     set_search_path(L, s->options.search);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
     peri_open_module(L, s, PERI_LIB_TRUSTED);
@@ -123,6 +130,7 @@ enum peri_err peri_state_new(struct peri_state **out, const struct peri_state_op
         peri_free(s);
         return PERI_ENOMEM;
     }
+    lua_atpanic(s->L, on_panic);
     enum peri_err err = peri_state_call(s, fill, s, NULL);
     if (err != PERI_OK) {
         peri_state_free(s);

@@ -12,9 +12,9 @@
 struct peri_task {
     struct peri_list link; /* in its state's `idle` or `waiting`; stays first */
     struct peri_state *state;
-    lua_State *co;
-    int ref;
+    lua_State *co; /* anchored in the registry under its own address */
     bool is_waiting;
+    bool is_given_out; /* a script holds the coroutine: it is not used for another task */
     const struct peri_task_ops *ops;
     void *arg;
     void (*cancel)(void *work);
@@ -30,26 +30,47 @@ const struct peri_task_ops *peri_task_ops(const struct peri_task *t) { return t-
 
 /* The pool. */
 
+/* The anchor says at the same time whose coroutine it is (peri_task_owns), and to take it away can not raise: the key
+ * is there. */
 static int make_coroutine(lua_State *L) { /* protected */
     struct peri_task *t = lua_touserdata(L, 1);
     lua_State *co = lua_newthread(L);
-    t->ref = luaL_ref(L, LUA_REGISTRYINDEX); /* an anchor first, then the pointer it keeps alive */
+    lua_rawsetp(L, LUA_REGISTRYINDEX, co); /* an anchor first, then the pointer it keeps alive */
     t->co = co;
     return 0;
 }
 
-static struct peri_task *task_new(struct peri_state *s) {
+static void drop_coroutine(struct peri_task *t) {
+    lua_State *L = t->state->L;
+    /* Without room for one value, which a stack always has, it would stay to the end of the state. */
+    if (!lua_checkstack(L, 1)) return;
+    lua_pushnil(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, t->co);
+}
+
+bool peri_task_owns(lua_State *L, struct peri_state *s, lua_State *co) {
+    bool is_owned = lua_rawgetp(L, LUA_REGISTRYINDEX, co) == LUA_TTHREAD;
+    lua_pop(L, 1);
+    return is_owned || co == s->L;
+}
+
+void peri_task_give_out(struct peri_task *t) { t->is_given_out = true; }
+
+static struct peri_task *task_new(struct peri_state *s, struct peri_fault *fault) {
     struct peri_task *t = peri_calloc(1, sizeof *t);
-    if (t == NULL) return NULL;
+    if (t == NULL) {
+        peri_fault_set(fault, PERI_ENOMEM, "out of memory");
+        return NULL;
+    }
     t->state = s;
     peri_list_init(&t->link);
-    if (peri_state_call(s, make_coroutine, t, NULL) == PERI_OK) return t;
+    if (peri_state_call(s, make_coroutine, t, fault) == PERI_OK) return t;
     peri_free(t);
     return NULL;
 }
 
-static struct peri_task *acquire(struct peri_state *s) {
-    if (s->idle_count == 0) return task_new(s);
+static struct peri_task *acquire(struct peri_state *s, struct peri_fault *fault) {
+    if (s->idle_count == 0) return task_new(s, fault);
     struct peri_task *t = peri_list_entry(s->idle.prev, struct peri_task, link);
     peri_list_remove(&t->link);
     s->idle_count--;
@@ -62,22 +83,25 @@ static void stop_waiting(struct peri_task *t) {
     peri_list_remove(&t->link);
 }
 
-/* Back to the pool, when it returned and there is room. A coroutine that failed or was cancelled is left to the
- * collector: one stopped by a hook keeps its hooks switched off, and closing it would run what a script has put
- * into a __close where nothing can stop it. A trusted script's closers do run. */
+/* Back to the pool, when it returned, there is room and no script has its coroutine. Every other coroutine ends here
+ * and now: what still stands on its stack, a continuation with its work, is nothing that a script which kept the
+ * coroutine may go on with. A policy's closers are none that could run then (script/metatables.c); a trusted
+ * script's do. */
 static void release(struct peri_task *t, bool has_returned) {
     struct peri_state *s = t->state;
     stop_waiting(t);
     t->ops = NULL;
     t->arg = t->work = NULL;
     t->cancel = NULL;
-    if (has_returned && s->idle_count < PERI_TASK_POOL_MAX) {
+    if (has_returned && !t->is_given_out && s->idle_count < PERI_TASK_POOL_MAX) {
         peri_list_insert(&s->idle, &t->link);
         s->idle_count++;
         return;
     }
-    if (!has_returned && s->options.is_trusted) lua_resetthread(t->co);
-    if (lua_checkstack(s->L, 3)) luaL_unref(s->L, LUA_REGISTRYINDEX, t->ref);
+    lua_resetthread(t->co);
+    lua_settop(t->co,
+               0); /* the error's value: a coroutine with a value on its stack seems to be new */
+    drop_coroutine(t);
     peri_free(t);
 }
 
@@ -155,9 +179,10 @@ enum peri_task_status peri_task_start(struct peri_task **out, struct peri_state 
                                       struct peri_fault *fault) {
     if (out != NULL) *out = NULL;
     if (s->task != NULL) peri_bug("Lua is entered from the loop, not from inside Lua");
-    struct peri_task *t = acquire(s);
-    if (t == NULL || !lua_checkstack(t->co, 3)) {
-        if (t != NULL) release(t, true);
+    struct peri_task *t = acquire(s, fault);
+    if (t == NULL) return PERI_TASK_FAILED;
+    if (!lua_checkstack(t->co, 3)) {
+        release(t, true);
         peri_fault_set(fault, PERI_ENOMEM, "out of memory");
         return PERI_TASK_FAILED;
     }

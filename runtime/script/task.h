@@ -14,6 +14,10 @@
  * cancelled instead, on_cancel(work) stops the work, so that it never completes, and frees it.
  *
  * A task that waits ends exactly once: by `done`, or by peri_task_cancel and then without `done`.
+ *
+ * A script can get hold of the coroutine it runs in (coroutine.running). Only the loop resumes it: what resumes or
+ * closes coroutines for scripts asks peri_task_owns first and refuses. When the task is over, a coroutine that was
+ * given out is dead for good.
  */
 #ifndef PERI_SCRIPT_TASK_H
 #define PERI_SCRIPT_TASK_H
@@ -57,6 +61,13 @@ PERI_RAISES struct peri_task *peri_task_of(lua_State *L);
  *   next    continuation: gets `work` as its context; the function's arguments are still on the stack */
 PERI_RAISES int peri_task_wait(lua_State *L, struct peri_task *t, void (*cancel)(void *work),
                                void *work, lua_KFunction next);
+
+/* Is `co` resumed by the runtime alone: a task's coroutine, or the state's own thread? Pushes and leaves nothing. */
+bool peri_task_owns(lua_State *L, struct peri_state *s, lua_State *co);
+/* What scripts are told then. */
+#define PERI_TASK_OWNED_TEXT "this coroutine belongs to a request: only the router resumes it"
+/* A script gets the coroutine of this task: it is not used for another one afterwards. */
+void peri_task_give_out(struct peri_task *t);
 
 /* Its coroutine. */
 lua_State *peri_task_thread(const struct peri_task *t);
