@@ -119,11 +119,11 @@ enum peri_err peri_policy_on_attempt(void *self, struct peri_request *r, struct 
     struct visit v = { set, r, PERI_ON_ATTEMPT, a, a->candidate.provider };
     if (!is_asked_for(&v)) return PERI_OK;
     if (set->hooking == NULL) return visit(v, visit_attempt);
-    /* A `req:try` is under way: the hooks run inside its coroutine, under its budget. */
+    /* A `req:try` is under way: the hooks run inside its coroutine, under its budget. Between it and them stands the
+     * request path, which no error may jump over: what is pushed here takes no memory. */
     lua_State *L = set->hooking;
-    if (!lua_checkstack(L, 8)) return PERI_ENOMEM;
-    peri_state_push(L, set->state);
-    lua_pushcclosure(L, visit_attempt, 1);
+    if (!lua_checkstack(L, 4)) return PERI_ENOMEM;
+    lua_pushcfunction(L, visit_attempt);
     lua_pushlightuserdata(L, &v);
     int status = lua_pcall(L, 1, 0, 0);
     if (status == LUA_OK) return PERI_OK;
