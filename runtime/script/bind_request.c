@@ -11,10 +11,10 @@
 #define REQUEST "perilune.request"
 #define ANSWER  "perilune.answer"
 
-/* What `req:try` gives on success; only `route`'s return value makes use of it. */
+/* What `req:try` gives on success; only `route`'s return value makes use of it. Its user value is the `req` object, which
+ * tells whose it is: addresses are used again, objects that somebody holds are not. */
 struct answer {
     struct peri_attempt *attempt;
-    struct peri_lua_request *owner;
     int status;
 };
 
@@ -192,9 +192,11 @@ static int try_done(lua_State *L, int status, lua_KContext ctx) {
     struct peri_attempt *a = r->trying;
     (void)status;
     if (r->tried == PERI_OK) {
-        struct answer *answer = lua_newuserdatauv(L, sizeof *answer, 0);
-        *answer = (struct answer){ a, r, a->status };
+        struct answer *answer = lua_newuserdatauv(L, sizeof *answer, 1);
+        *answer = (struct answer){ a, a->status };
         luaL_setmetatable(L, ANSWER);
+        peri_bind_request_push(L, r);
+        lua_setiuservalue(L, -2, 1);
         return 1;
     }
     lua_pushnil(L);
@@ -293,21 +295,29 @@ static int request_header(lua_State *L) {
     return push_str(L, peri_request_header(check_known(L)->request, check_str(L, 2)));
 }
 
+/* Whose answer stands at that index; NULL: of a request that is over. */
+static struct peri_lua_request *answer_owner(lua_State *L, int index) {
+    lua_getiuservalue(L, index, 1);
+    struct peri_lua_request **box = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return box == NULL ? NULL : *box; /* no box: memory ran out while the answer was made */
+}
+
 static int answer_index(lua_State *L) {
     struct answer *a = luaL_checkudata(L, 1, ANSWER);
     const char *key = luaL_checkstring(L, 2);
+    if (answer_owner(L, 1) == NULL) return luaL_error(L, "request is finished");
     if (strcmp(key, "status") != 0)
         return luaL_error(L, "what a try gives has no '%s': return it from route", key);
     lua_pushinteger(L, a->status);
     return 1;
 }
 
-/* A script may have kept an answer of an earlier request, and memory is used again: what it points to must be one of
- * this request's attempts. */
+/* A script may have kept an answer of an earlier request. */
 struct peri_attempt *peri_bind_answer_attempt(lua_State *L, int index,
                                               const struct peri_request *r) {
     const struct answer *a = luaL_testudata(L, index, ANSWER);
-    if (a == NULL || a->owner != r->task) return NULL;
+    if (a == NULL || r->task == NULL || answer_owner(L, index) != r->task) return NULL;
     for (struct peri_list *at = r->attempts.next; at != &r->attempts; at = at->next) {
         struct peri_attempt *mine = peri_list_entry(at, struct peri_attempt, link);
         if (mine == a->attempt) return mine->state == PERI_READY ? mine : NULL;

@@ -179,7 +179,9 @@ static int take_policy(lua_State *L) {
         return luaL_error(L, "%s: a policy file must return its table, got %s", l->file->name.p,
                           luaL_typename(L, policy));
     check_names(L, l, policy);
-    link->name = l->file->name;
+    link->name =
+        peri_arena_dup(&l->set->arena, l->file->name); /* the file's own goes after loading */
+    if (link->name.p == NULL) return luaL_error(L, "out of memory");
     if (lua_getfield(L, policy, "name") == LUA_TSTRING) {
         struct peri_str name = { .p = lua_tolstring(L, -1, &name.n) };
         struct peri_str copy = peri_arena_dup(&l->set->arena, name);

@@ -3,14 +3,24 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "script/bind_hook.h"
+#include "script/bind_json.h"
 #include "script/bind_provider.h"
 #include "script/bind_request.h"
 #include "script/policy_load.h"
 #include "script/policy_parts.h"
 #include "script/task.h"
 
+/* The documents live on to the end of the loop's turn, but the client's bytes, which they are views of, do not. */
 static int forget_in_lua(lua_State *L) {
-    peri_bind_request_forget(L, lua_touserdata(L, 1));
+    struct peri_lua_request *r = lua_touserdata(L, 1);
+    struct peri_request *q = r->request;
+    peri_bind_request_forget(L, r);
+    if (q->body != NULL) peri_bind_json_forget(L, q->body);
+    struct peri_list *at, *spare;
+    peri_list_each(at, spare, &q->attempts) {
+        struct peri_attempt *a = peri_list_entry(at, struct peri_attempt, link);
+        if (a->own_body != NULL) peri_bind_json_forget(L, a->own_body);
+    }
     return 0;
 }
 
