@@ -2,7 +2,8 @@
 #include "base/json.h"
 
 #include "base/err.h"
-#include "base/json_tape.h"
+#include "base/json_index.h"
+#include "base/json_list.h"
 #include "base/json_text.h"
 #include "base/mem.h"
 
@@ -24,7 +25,7 @@ enum peri_err peri_json_parse(struct peri_json **out, struct peri_str text,
     j->max = (uint32_t)or_default(options->nodes, 2097152, 16000000);
     j->depth = (uint32_t)or_default(options->depth, PERI_JSON_DEPTH, 1000);
     j->is_lenient = options->lenient_utf8;
-    j->cursor.array = PERI_JSON_NONE;
+    j->cursor.container = PERI_JSON_NONE;
     peri_arena_init(&j->arena, or_default(options->edit_bytes, 67108864, (size_t)1 << 30));
     peri_list_init(&j->watches);
     /* Chat bodies have one value in about 30 bytes when short, far fewer when long. */
@@ -63,6 +64,7 @@ void peri_json_free(struct peri_json *j) {
         peri_list_remove(&w->link);
         w->on_end(w);
     }
+    peri_json_index_done(j);
     peri_arena_done(&j->arena);
     peri_free(j->cells);
     peri_free(j->kept);
@@ -82,12 +84,8 @@ static bool copy_edits(struct peri_json *f, const struct peri_json *j) {
     f->list_cap = j->list_count;
     f->piece_cap = j->piece_count;
     if (f->lists == NULL || f->pieces == NULL) return false;
-    for (uint32_t i = 0; i < f->list_count; i++) {
-        struct peri_json_list *list = &f->lists[i];
-        list->cap = list->count;
-        list->entries = copy(&f->arena, list->entries, list->count * sizeof *list->entries);
-        if (list->entries == NULL) return false;
-    }
+    for (uint32_t i = 0; i < f->list_count; i++)
+        if (!peri_json_list_copy(f, &f->lists[i])) return false;
     return true;
 }
 
@@ -101,6 +99,7 @@ enum peri_err peri_json_fork(struct peri_json **out, const struct peri_json *j) 
     peri_arena_init(&f->arena, j->arena.max);
     f->undos = NULL; /* marks of the one are not marks of the other */
     f->undo_count = f->undo_cap = 0;
+    f->indexes = NULL;
     f->cells = peri_malloc(f->cap * sizeof *f->cells);
     if (f->cells == NULL || (j->is_edited && !copy_edits(f, j))) {
         peri_json_free(f);
@@ -118,7 +117,7 @@ void peri_json_watch(struct peri_json *j, struct peri_json_watch *watch) {
 bool peri_json_has_odd(const struct peri_json *j) { return (j->flags & PERI_JSON_ODD) != 0; }
 
 size_t peri_json_memory(const struct peri_json *j) {
-    return sizeof *j + j->cap * sizeof *j->cells + j->arena.used +
+    return sizeof *j + j->cap * sizeof *j->cells + j->arena.used + peri_json_index_memory(j) +
            (j->kept == NULL ? 0 : j->text.n + PERI_JSON_PADDING);
 }
 
@@ -178,49 +177,64 @@ size_t peri_json_count(struct peri_json *j, uint32_t container) {
     if (!peri_json_is_live(j, container) || !peri_json_is_container(&j->cells[container])) return 0;
     const struct peri_json_list *list = peri_json_list_of(j, container);
     if (list != NULL) return list->live;
+    uint32_t count = peri_json_index_count(j, container);
+    if (count != PERI_JSON_NONE) return count;
     bool is_object = peri_json_cell_kind(&j->cells[container]) == PERI_JSON_OBJECT;
     uint32_t end = peri_json_after(j, container);
-    size_t count = 0;
+    count = 0;
     for (uint32_t at = container + 1; at < end; at = peri_json_after(j, at + is_object)) count++;
+    peri_json_index_note(j, container, count);
     return count;
 }
 
-uint32_t peri_json_get(const struct peri_json *j, uint32_t object, struct peri_str name) {
-    uint32_t found = PERI_JSON_NONE;
-    if (!peri_json_is_a(j, object, PERI_JSON_OBJECT)) return found;
-    const struct peri_json_list *list = peri_json_list_of(j, object);
-    if (list != NULL) {
-        for (uint32_t i = list->count; i-- > 0;) {
-            const struct peri_json_entry *e = &list->entries[i];
-            if (e->value != PERI_JSON_NONE && peri_json_name_is(j, e->name, name)) return e->value;
-        }
-        return found;
-    }
-    uint32_t end = peri_json_after(j, object);
-    for (uint32_t at = object + 1; at < end; at = peri_json_after(j, at + 1))
+/* By going through all members on the tape. */
+static uint32_t search_tape(struct peri_json *j, uint32_t object, struct peri_str name) {
+    uint32_t found = PERI_JSON_NONE, end = peri_json_after(j, object), count = 0;
+    for (uint32_t at = object + 1; at < end; at = peri_json_after(j, at + 1), count++)
         if (peri_json_name_is(j, at, name)) found = at + 1;
+    peri_json_index_note(j, object, count);
     return found;
+}
+
+uint32_t peri_json_get(struct peri_json *j, uint32_t object, struct peri_str name) {
+    uint32_t place;
+    if (!peri_json_is_a(j, object, PERI_JSON_OBJECT)) return PERI_JSON_NONE;
+    const struct peri_json_list *list = peri_json_list_of(j, object);
+    if (list == NULL) {
+        if (j->indexes == NULL || !peri_json_index_name(j, &place, object, name))
+            return search_tape(j, object, name);
+        return place == PERI_JSON_NONE ? place : place + 1;
+    }
+    if (!peri_json_index_name(j, &place, object, name))
+        place = peri_json_index_earlier(j, object, list->count, name);
+    return place == PERI_JSON_NONE ? place : list->entries[place].value;
+}
+
+static uint32_t remember(struct peri_json *j, uint32_t container, size_t rank, uint32_t node) {
+    j->cursor.container = container;
+    j->cursor.rank = (uint32_t)rank;
+    j->cursor.node = node;
+    return node;
 }
 
 uint32_t peri_json_at(struct peri_json *j, uint32_t array, size_t index) {
     if (!peri_json_is_a(j, array, PERI_JSON_ARRAY)) return PERI_JSON_NONE;
     const struct peri_json_list *list = peri_json_list_of(j, array);
-    if (list != NULL) return index < list->count ? list->entries[index].value : PERI_JSON_NONE;
+    if (list != NULL) {
+        if (index >= list->live) return PERI_JSON_NONE;
+        uint32_t place = peri_json_list_place(list, (uint32_t)index);
+        return remember(j, array, index, list->entries[place].value);
+    }
     uint32_t end = peri_json_after(j, array), at = array + 1;
     size_t i = 0;
-    if (j->cursor.array == array && j->cursor.index <= index) {
-        i = j->cursor.index;
+    if (j->cursor.container == array && j->cursor.rank <= index) {
+        i = j->cursor.rank;
         at = j->cursor.node;
     }
-    while (i < index && at < end) {
-        at = peri_json_after(j, at);
-        i++;
-    }
-    if (at >= end) return PERI_JSON_NONE;
-    j->cursor.array = array;
-    j->cursor.index = (uint32_t)i;
-    j->cursor.node = at;
-    return at;
+    if (index - i > PERI_JSON_INDEX_MIN && peri_json_index_at(j, &at, array, index))
+        return at == PERI_JSON_NONE ? at : remember(j, array, index, at);
+    for (; i < index && at < end; i++) at = peri_json_after(j, at);
+    return at >= end ? PERI_JSON_NONE : remember(j, array, index, at);
 }
 
 struct peri_json_iter peri_json_iter(const struct peri_json *j, uint32_t container) {
@@ -228,34 +242,28 @@ struct peri_json_iter peri_json_iter(const struct peri_json *j, uint32_t contain
     return (struct peri_json_iter){ container, 0, PERI_JSON_NONE, PERI_JSON_NONE };
 }
 
-/* Among members places do not shift, so a place is enough to go on from, whatever was edited since; and when the
- * object was opened only now, the list has its members in the order of the tape. */
-static bool next_member(struct peri_json *j, struct peri_json_iter *it) {
+/* On the tape the last value leads to the next, whatever was looked at in between. Among members places do not shift,
+ * so a place is enough to go on from, whatever was edited since; and when the container was opened only now, the list
+ * has its children in the order of the tape. */
+bool peri_json_next(struct peri_json *j, struct peri_json_iter *it) {
+    bool is_object = peri_json_is_a(j, it->container, PERI_JSON_OBJECT);
+    if (!is_object && !peri_json_is_a(j, it->container, PERI_JSON_ARRAY)) return false;
     const struct peri_json_list *list = peri_json_list_of(j, it->container);
     if (list == NULL) {
-        uint32_t name = it->place == 0 ? it->container + 1 : peri_json_after(j, it->name + 1);
-        if (name >= peri_json_after(j, it->container)) return false;
-        it->place++;
-        it->name = name;
-        it->value = name + 1;
+        uint32_t at = it->place == 0 ? it->container + 1 : peri_json_after(j, it->value);
+        if (at >= peri_json_after(j, it->container)) return false;
+        it->name = is_object ? at++ : PERI_JSON_NONE;
+        it->value = remember(j, it->container, it->place++, at);
         return true;
     }
-    while (it->place < list->count) {
-        const struct peri_json_entry *e = &list->entries[it->place++];
+    for (uint32_t steps = peri_json_list_steps(list); it->place < steps;) {
+        const struct peri_json_entry *e = &list->entries[peri_json_list_place(list, it->place++)];
         if (e->value == PERI_JSON_NONE) continue;
         it->name = e->name;
-        it->value = e->value;
+        it->value = remember(j, it->container, it->place - 1, e->value);
         return true;
     }
     return false;
-}
-
-bool peri_json_next(struct peri_json *j, struct peri_json_iter *it) {
-    if (peri_json_is_a(j, it->container, PERI_JSON_OBJECT)) return next_member(j, it);
-    it->value = peri_json_at(j, it->container, it->place);
-    if (it->value == PERI_JSON_NONE) return false;
-    it->place++;
-    return true;
 }
 
 static struct peri_str text_of(const struct peri_json *j, uint32_t node, enum peri_json_kind kind) {

@@ -83,11 +83,14 @@ uint32_t peri_json_parent(const struct peri_json *j, uint32_t node);
 enum peri_json_kind peri_json_kind(const struct peri_json *j, uint32_t node);
 const char *peri_json_kind_name(enum peri_json_kind kind); /* "object" */
 
+/* Children are found in a few steps, in any order and in documents of any size: a container with many children gets an
+ * index when it is asked for one that is far away (its memory is the document's), a small one is walked. */
+
 /* Elements of an array, members of an object (each occurrence of a name); 0 for other kinds. */
 size_t peri_json_count(struct peri_json *j, uint32_t container);
 /* A member's value, by its unescaped name. */
-uint32_t peri_json_get(const struct peri_json *j, uint32_t object, struct peri_str name);
-/* An element, from 0. Going through an array in order costs one step each. */
+uint32_t peri_json_get(struct peri_json *j, uint32_t object, struct peri_str name);
+/* An element, from 0. */
 uint32_t peri_json_at(struct peri_json *j, uint32_t array, size_t index);
 
 /* All children in order. Removing and replacing members of the object under way is allowed; of an array

@@ -1,81 +1,15 @@
 #include "base/json_edit.h"
 
 #include "base/err.h"
-#include "base/json_tape.h"
+#include "base/json_index.h"
+#include "base/json_list.h"
 #include "base/json_text.h"
 #include "base/mem.h"
 
 /* Offsets of edits stay clear of the 32 bits they are kept in. */
 #define BASE_MAX 0xF0000000u
-/* More than there can be nodes. */
-#define COUNT_MAX 32000000u
 
 static bool is_space(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
-
-/* Room for one more in an array of the arena: it doubles, what it outgrows stays behind. */
-static bool has_room(struct peri_json *j, void **array, uint32_t *cap, uint32_t count,
-                     size_t size) {
-    if (count < *cap) return true;
-    if (count >= COUNT_MAX) return false;
-    uint32_t more = *cap == 0 ? 4 : *cap * 2;
-    void *p = peri_arena_alloc(&j->arena, more * size);
-    if (p == NULL) return false;
-    if (count > 0) memcpy(p, *array, count * size);
-    *array = p;
-    *cap = more;
-    return true;
-}
-
-/* All ancestors must be written piece by piece from now on.
- *   gives   the first that had to be already; PERI_JSON_NONE */
-static uint32_t mark_dirty(struct peri_json *j, uint32_t node) {
-    while (node != PERI_JSON_NONE && !(j->cells[node].meta & PERI_JSON_DIRTY)) {
-        j->cells[node].meta |= PERI_JSON_DIRTY;
-        node = peri_json_cell_parent(&j->cells[node]);
-    }
-    return node;
-}
-
-/* Write down how to take back the change that is made next.
- *   gives   false when memory ran out */
-static bool add_undo(struct peri_json *j, struct peri_json_undo undo) {
-    void *undos = j->undos;
-    if (!has_room(j, &undos, &j->undo_cap, j->undo_count, sizeof *j->undos)) return false;
-    j->undos = undos;
-    j->undos[j->undo_count++] = undo;
-    return true;
-}
-
-static uint32_t number_of(const struct peri_json *j, const struct peri_json_list *list) {
-    return (uint32_t)(list - j->lists);
-}
-
-/* The list of a container, made from the tape when it is not open yet; NULL when memory ran out. */
-static struct peri_json_list *open_list(struct peri_json *j, uint32_t node) {
-    struct peri_json_list *list = peri_json_list_of(j, node);
-    if (list != NULL) return list;
-    void *lists = j->lists;
-    if (!has_room(j, &lists, &j->list_cap, j->list_count, sizeof *list)) return NULL;
-    j->lists = lists;
-    list = &j->lists[j->list_count];
-    *list = (struct peri_json_list){ .after = j->cells[node].link };
-    bool is_object = peri_json_cell_kind(&j->cells[node]) == PERI_JSON_OBJECT;
-    list->cap = (uint32_t)peri_json_count(j, node) + 4;
-    list->entries = peri_arena_alloc(&j->arena, list->cap * sizeof *list->entries);
-    if (list->entries == NULL) return NULL;
-    if (!add_undo(j, (struct peri_json_undo){ PERI_JSON_UNDO_OPEN, .list = node })) return NULL;
-    for (uint32_t at = node + 1; at < list->after; at = peri_json_after(j, at)) {
-        uint32_t name = is_object ? at++ : PERI_JSON_NONE;
-        list->entries[list->count++] = (struct peri_json_entry){ name, at, at };
-    }
-    list->live = list->count;
-    j->cells[node].link = j->list_count++;
-    j->cells[node].meta |= PERI_JSON_OPEN;
-    j->cursor.array = PERI_JSON_NONE;
-    j->undos[j->undo_count - 1].value = mark_dirty(j, node);
-    j->is_edited = true;
-    return list;
-}
 
 static uint32_t depth_of(const struct peri_json *j, uint32_t node) {
     uint32_t depth = 0;
@@ -97,7 +31,7 @@ static enum peri_err say(struct peri_fault *fault, enum peri_err err) {
 static enum peri_err add_piece(struct peri_json *j, uint32_t *base, struct peri_str *text) {
     if (text->n >= BASE_MAX - j->next_base) return PERI_ETOOBIG;
     void *pieces = j->pieces;
-    if (!has_room(j, &pieces, &j->piece_cap, j->piece_count, sizeof *j->pieces))
+    if (!peri_json_has_room(j, &pieces, &j->piece_cap, j->piece_count, sizeof *j->pieces))
         return no_room(j, 0);
     j->pieces = pieces;
     struct peri_str twin = peri_arena_dup(&j->arena, *text);
@@ -134,41 +68,12 @@ static enum peri_err make_name(uint32_t *out, struct peri_json *j, uint32_t obje
     return err;
 }
 
-static bool is_name(const struct peri_json *j, const struct peri_json_entry *e,
-                    struct peri_str name) {
-    return e->value != PERI_JSON_NONE && peri_json_name_is(j, e->name, name);
-}
-
-/* Another value for an entry, or PERI_JSON_NONE: then a member goes with its name.
- *   gives   false, nothing changed, when memory ran out */
-static bool change_entry(struct peri_json *j, struct peri_json_list *list, uint32_t index,
-                         uint32_t value) {
-    struct peri_json_entry *e = &list->entries[index];
-    const struct peri_json_undo undo = { PERI_JSON_UNDO_CHANGE, .list = number_of(j, list),
-                                         .index = index, .value = e->value };
-    if (!add_undo(j, undo)) return false;
-    peri_json_set_gone(j, e->value, true);
-    e->value = value;
-    if (value != PERI_JSON_NONE) return true;
-    peri_json_set_gone(j, e->name, true);
-    list->live--;
-    return true;
-}
-
-/* Room for one more entry, and how to take it back. NULL when memory ran out. */
-static struct peri_json_entry *new_entry(struct peri_json *j, struct peri_json_list *list,
-                                         uint32_t index) {
-    const struct peri_json_undo undo = { PERI_JSON_UNDO_INSERT, .list = number_of(j, list),
-                                         .index = index };
-    void *entries = list->entries;
-    if (!has_room(j, &entries, &list->cap, list->count, sizeof *list->entries)) return NULL;
-    list->entries = entries;
-    if (!add_undo(j, undo)) return NULL;
-    struct peri_json_entry *e = &list->entries[index];
-    memmove(e + 1, e, (list->count - index) * sizeof *e);
-    list->count++;
-    list->live++;
-    return e;
+/* The place of the last member of that name in an open object; PERI_JSON_NONE. */
+static uint32_t last_of(struct peri_json *j, uint32_t object, const struct peri_json_list *list,
+                        struct peri_str name) {
+    uint32_t place;
+    if (peri_json_index_name(j, &place, object, name)) return place;
+    return peri_json_index_earlier(j, object, list->count, name);
 }
 
 static enum peri_err check(const struct peri_json *j, uint32_t node, enum peri_json_kind kind) {
@@ -186,19 +91,19 @@ enum peri_err peri_json_set(struct peri_json *j, uint32_t object, struct peri_st
     else
         say(fault, err);
     if (err != PERI_OK) return err;
-    struct peri_json_list *list = open_list(j, object);
+    struct peri_json_list *list = peri_json_list_open(j, object);
     if (list == NULL) goto no_memory;
-    bool is_placed = false;
-    for (uint32_t i = list->count; i-- > 0;) {
-        if (!is_name(j, &list->entries[i], name)) continue;
-        if (!change_entry(j, list, i, is_placed ? PERI_JSON_NONE : value)) goto no_memory;
-        is_placed = true;
+    uint32_t place = last_of(j, object, list, name);
+    if (place == PERI_JSON_NONE) {
+        err = make_name(&name_node, j, object, name);
+        if (err != PERI_OK || !peri_json_list_insert(j, list, list->count, name_node, value))
+            goto no_memory;
+        peri_json_index_add(j, object, list->count - 1);
+        return PERI_OK;
     }
-    if (is_placed) return PERI_OK;
-    err = make_name(&name_node, j, object, name);
-    struct peri_json_entry *place = err == PERI_OK ? new_entry(j, list, list->count) : NULL;
-    if (place == NULL) goto no_memory;
-    *place = (struct peri_json_entry){ name_node, value, PERI_JSON_NONE };
+    if (!peri_json_list_change(j, list, place, value)) goto no_memory;
+    while ((place = peri_json_index_earlier(j, object, place, name)) != PERI_JSON_NONE)
+        if (!peri_json_list_change(j, list, place, PERI_JSON_NONE)) goto no_memory;
     return PERI_OK;
 
 no_memory:
@@ -226,10 +131,13 @@ enum peri_err peri_json_unset(struct peri_json *j, uint32_t object, struct peri_
     enum peri_err err = check(j, object, PERI_JSON_OBJECT);
     if (err != PERI_OK || peri_json_get(j, object, name) == PERI_JSON_NONE) return err;
     struct peri_json_mark before = peri_json_mark(j);
-    struct peri_json_list *list = open_list(j, object);
+    struct peri_json_list *list = peri_json_list_open(j, object);
+    uint32_t place = list == NULL ? PERI_JSON_NONE : last_of(j, object, list, name);
     bool is_done = list != NULL;
-    for (uint32_t i = 0; is_done && i < list->count; i++)
-        if (is_name(j, &list->entries[i], name)) is_done = change_entry(j, list, i, PERI_JSON_NONE);
+    while (is_done && place != PERI_JSON_NONE) {
+        is_done = peri_json_list_change(j, list, place, PERI_JSON_NONE);
+        place = peri_json_index_earlier(j, object, place, name);
+    }
     if (is_done) return PERI_OK;
     peri_json_rollback(j, before);
     return no_room(j, 0);
@@ -244,19 +152,21 @@ enum peri_err peri_json_insert(struct peri_json *j, uint32_t array, size_t index
     else
         say(fault, err);
     if (err != PERI_OK) return err;
-    struct peri_json_list *list = open_list(j, array);
-    if (list == NULL) return say(fault, no_room(j, 0));
-    uint32_t at = index < list->count ? (uint32_t)index : list->count;
-    struct peri_json_entry *place = new_entry(j, list, at);
-    if (place == NULL) return say(fault, no_room(j, 0));
-    *place = (struct peri_json_entry){ PERI_JSON_NONE, value, PERI_JSON_NONE };
-    return PERI_OK;
+    struct peri_json_list *list = peri_json_list_open(j, array);
+    bool is_done = list != NULL;
+    if (is_done) {
+        uint32_t rank = index < list->live ? (uint32_t)index : list->live;
+        is_done = peri_json_list_insert(j, list, rank, PERI_JSON_NONE, value);
+    }
+    return is_done ? PERI_OK : say(fault, no_room(j, 0));
 }
 
-/* Where a child stands in the list of its container. */
-static uint32_t place_of(const struct peri_json_list *list, uint32_t node) {
-    for (uint32_t i = 0; i < list->count; i++)
-        if (list->entries[i].value == node) return i;
+/* The step to a child in the list of its container: the one that was looked at last is known. */
+static uint32_t step_to(const struct peri_json_list *list, uint32_t hint, uint32_t node) {
+    uint32_t steps = peri_json_list_steps(list);
+    if (hint < steps && list->entries[peri_json_list_place(list, hint)].value == node) return hint;
+    for (uint32_t i = 0; i < steps; i++)
+        if (list->entries[peri_json_list_place(list, i)].value == node) return i;
     peri_bug("a live value stands in its container");
 }
 
@@ -264,45 +174,34 @@ enum peri_err peri_json_replace(struct peri_json *j, uint32_t node, struct peri_
                                 struct peri_fault *fault) {
     uint32_t value = PERI_JSON_NONE;
     if (!peri_json_is_live(j, node)) return say(fault, PERI_ENOTFOUND);
-    uint32_t parent = peri_json_cell_parent(&j->cells[node]);
+    uint32_t parent = peri_json_cell_parent(&j->cells[node]), hint = j->cursor.rank;
     enum peri_err err = make_value(&value, j, parent, json, fault);
     if (err != PERI_OK) return err;
     if (parent == PERI_JSON_NONE) {
-        if (!add_undo(j, (struct peri_json_undo){ PERI_JSON_UNDO_ROOT, .value = node }))
+        if (!peri_json_add_undo(j, (struct peri_json_undo){ PERI_JSON_UNDO_ROOT, .value = node }))
             return say(fault, no_room(j, 0));
         j->root = value;
         j->is_edited = true;
         peri_json_set_gone(j, node, true);
         return PERI_OK;
     }
-    struct peri_json_list *list = open_list(j, parent);
-    bool is_done = list != NULL && change_entry(j, list, place_of(list, node), value);
+    struct peri_json_list *list = peri_json_list_open(j, parent);
+    if (list == NULL) return say(fault, no_room(j, 0));
+    uint32_t step = step_to(list, hint, node);
+    bool is_done = peri_json_list_change(j, list, peri_json_list_place(list, step), value);
     return is_done ? PERI_OK : say(fault, no_room(j, 0));
-}
-
-/* Elements behind it move up. */
-static bool remove_element(struct peri_json *j, struct peri_json_list *list, uint32_t index) {
-    struct peri_json_entry *e = &list->entries[index];
-    const struct peri_json_undo undo = { PERI_JSON_UNDO_REMOVE, .list = number_of(j, list),
-                                         .index = index, .value = e->value, .slot = e->slot };
-    if (!add_undo(j, undo)) return false;
-    peri_json_set_gone(j, e->value, true);
-    memmove(e, e + 1, (list->count - index - 1) * sizeof *e);
-    list->count--;
-    list->live--;
-    return true;
 }
 
 enum peri_err peri_json_remove(struct peri_json *j, uint32_t node) {
     if (!peri_json_is_live(j, node)) return PERI_ENOTFOUND;
-    uint32_t parent = peri_json_cell_parent(&j->cells[node]);
+    uint32_t parent = peri_json_cell_parent(&j->cells[node]), hint = j->cursor.rank;
     if (parent == PERI_JSON_NONE) return PERI_EINVAL;
-    struct peri_json_list *list = open_list(j, parent);
+    struct peri_json_list *list = peri_json_list_open(j, parent);
     if (list == NULL) return no_room(j, 0);
-    uint32_t at = place_of(list, node);
-    bool is_done = list->entries[at].name == PERI_JSON_NONE
-                       ? remove_element(j, list, at)
-                       : change_entry(j, list, at, PERI_JSON_NONE);
+    uint32_t step = step_to(list, hint, node);
+    bool is_done = peri_json_cell_kind(&j->cells[parent]) == PERI_JSON_ARRAY
+                       ? peri_json_list_remove(j, list, step)
+                       : peri_json_list_change(j, list, step, PERI_JSON_NONE);
     return is_done ? PERI_OK : no_room(j, 0);
 }
 
@@ -380,8 +279,8 @@ static void put_open(struct splice *s, const struct peri_json *j, uint32_t node)
     }
     put(s, (struct peri_str){ text.p, 1 });
     if (left > 0) put(s, space_after(text.p + 1));
-    for (uint32_t i = 0; i < list->count; i++) {
-        const struct peri_json_entry *e = &list->entries[i];
+    for (uint32_t i = 0, steps = peri_json_list_steps(list); i < steps; i++) {
+        const struct peri_json_entry *e = &list->entries[peri_json_list_place(list, i)];
         if (e->value == PERI_JSON_NONE) continue;
         if (!is_first) put_comma(s);
         put_child(s, j, e, is_first, --left == 0);

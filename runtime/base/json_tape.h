@@ -35,6 +35,7 @@ struct peri_json_entry {
 
 struct peri_json_list {
     struct peri_json_entry *entries; /* in the arena */
+    struct peri_json_order *order;   /* NULL: that of the entries (json_order.h) */
     uint32_t count, cap;
     uint32_t live;  /* entries that have a value */
     uint32_t after; /* the cell after all that is inside: what `link` was */
@@ -50,8 +51,9 @@ enum peri_json_undo_what {
     PERI_JSON_UNDO_OPEN, /* the container `list` was opened; its ancestors below `value` became dirty */
     PERI_JSON_UNDO_CHANGE, /* the entry at `index` had the value */
     PERI_JSON_UNDO_INSERT, /* an entry came to `index` */
-    PERI_JSON_UNDO_REMOVE, /* the element `value`, `slot` stood at `index` */
-    PERI_JSON_UNDO_ROOT    /* the root was `value` */
+    PERI_JSON_UNDO_REMOVE, /* the element `value` stood at `index`; its slot, or its place where there is an order */
+    PERI_JSON_UNDO_ORDER, /* the list got an order */
+    PERI_JSON_UNDO_ROOT   /* the root was `value` */
 };
 
 struct peri_json_undo {
@@ -69,8 +71,9 @@ struct peri_json {
     unsigned flags; /* of all strings together */
     char *kept;     /* our copy of the text */
     struct {
-        uint32_t array, index, node; /* where the last peri_json_at was */
+        uint32_t container, rank, node; /* the child that was looked at last */
     } cursor;
+    struct peri_json_indexes *indexes; /* of large containers (json_index.h) */
     struct peri_json_list *lists;
     uint32_t list_count, list_cap;
     struct peri_json_piece *pieces;

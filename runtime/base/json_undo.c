@@ -3,7 +3,9 @@
  * them: positions are enough, and nothing has to be allocated. */
 #include "base/err.h"
 #include "base/json_edit.h"
-#include "base/json_tape.h"
+#include "base/json_index.h"
+#include "base/json_list.h"
+#include "base/json_order.h"
 
 struct peri_json_mark peri_json_mark(const struct peri_json *j) {
     return (struct peri_json_mark){
@@ -32,7 +34,7 @@ void peri_json_set_gone(struct peri_json *j, uint32_t node, bool is_gone) {
         }
         at = list->after;
     }
-    j->cursor.array = PERI_JSON_NONE;
+    j->cursor.container = PERI_JSON_NONE;
 }
 
 static void undo_open(struct peri_json *j, const struct peri_json_undo *u) {
@@ -59,19 +61,35 @@ static void undo_change(struct peri_json *j, const struct peri_json_undo *u) {
 static void undo_insert(struct peri_json *j, const struct peri_json_undo *u) {
     struct peri_json_list *list = &j->lists[u->list];
     struct peri_json_entry *e = &list->entries[u->index];
-    memmove(e, e + 1, (list->count - u->index - 1) * sizeof *e);
     list->count--;
     list->live--;
+    if (list->order != NULL)
+        peri_json_order_remove(list->order, u->index); /* its place was the last */
+    else
+        memmove(e, e + 1, (list->count - u->index) * sizeof *e);
 }
 
 static void undo_remove(struct peri_json *j, const struct peri_json_undo *u) {
     struct peri_json_list *list = &j->lists[u->list];
     struct peri_json_entry *e = &list->entries[u->index];
-    memmove(e + 1, e, (list->count - u->index) * sizeof *e);
-    *e = (struct peri_json_entry){ PERI_JSON_NONE, u->value, u->slot };
-    list->count++;
     list->live++;
+    if (list->order != NULL) {
+        peri_json_order_insert(list->order, u->index, u->slot);
+        list->entries[u->slot].value = u->value;
+    } else {
+        memmove(e + 1, e, (list->count - u->index) * sizeof *e);
+        *e = (struct peri_json_entry){ PERI_JSON_NONE, u->value, u->slot };
+        list->count++;
+    }
     peri_json_set_gone(j, u->value, false);
+}
+
+static void undo_order(struct peri_json *j, const struct peri_json_undo *u) {
+    struct peri_json_list *list = &j->lists[u->list];
+    list->entries = list->order->flat;
+    list->count = list->order->flat_count;
+    list->cap = list->order->flat_cap;
+    list->order = NULL;
 }
 
 static void undo_root(struct peri_json *j, const struct peri_json_undo *u) {
@@ -89,11 +107,13 @@ void peri_json_rollback(struct peri_json *j, struct peri_json_mark mark) {
         case PERI_JSON_UNDO_CHANGE: undo_change(j, u); break;
         case PERI_JSON_UNDO_INSERT: undo_insert(j, u); break;
         case PERI_JSON_UNDO_REMOVE: undo_remove(j, u); break;
+        case PERI_JSON_UNDO_ORDER: undo_order(j, u); break;
         case PERI_JSON_UNDO_ROOT: undo_root(j, u); break;
         }
     }
+    peri_json_index_done(j);
     for (uint32_t at = mark.nodes; at < j->count; at++) j->cells[at].meta |= PERI_JSON_GONE;
     j->flags = mark.flags;
     j->is_edited = mark.is_edited;
-    j->cursor.array = PERI_JSON_NONE;
+    j->cursor.container = PERI_JSON_NONE;
 }

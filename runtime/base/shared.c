@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/rand.h"
+#include "base/siphash.h"
 
 #define PARTS         64
 #define BYTES_DEFAULT (16u << 20)
@@ -32,42 +33,6 @@ struct peri_shared {
     size_t part_bytes_max;
     struct part parts[PARTS];
 };
-
-/* SipHash-1-3 (Aumasson and Bernstein 2012, with the rounds that hash tables use). */
-
-static uint64_t rotate(uint64_t x, int k) { return x << k | x >> (64 - k); }
-
-static void sip_round(uint64_t v[4]) {
-    v[0] += v[1];
-    v[2] += v[3];
-    v[1] = rotate(v[1], 13) ^ v[0];
-    v[3] = rotate(v[3], 16) ^ v[2];
-    v[0] = rotate(v[0], 32);
-    v[2] += v[1];
-    v[0] += v[3];
-    v[1] = rotate(v[1], 17) ^ v[2];
-    v[3] = rotate(v[3], 21) ^ v[0];
-    v[2] = rotate(v[2], 32);
-}
-
-static uint64_t hash_key(const struct peri_shared *shared, struct peri_str key) {
-    uint64_t v[4] = { shared->secret[0] ^ 0x736f6d6570736575u,
-                      shared->secret[1] ^ 0x646f72616e646f6du,
-                      shared->secret[0] ^ 0x6c7967656e657261u,
-                      shared->secret[1] ^ 0x7465646279746573u };
-    for (size_t at = 0; at <= key.n; at += 8) {
-        uint64_t word = 0;
-        size_t n = key.n - at < 8 ? key.n - at : 8;
-        if (n > 0) memcpy(&word, key.p + at, n);
-        if (n < 8) word |= (uint64_t)key.n << 56;
-        v[3] ^= word;
-        sip_round(v);
-        v[0] ^= word;
-    }
-    v[2] ^= 0xff;
-    for (int i = 0; i < 3; i++) sip_round(v);
-    return v[0] ^ v[1] ^ v[2] ^ v[3];
-}
 
 static uint64_t now_ms(const struct peri_shared *shared) {
     return peri_clock_monotonic_ns(shared->clock) / 1000000u;
@@ -260,7 +225,7 @@ void peri_shared_free(struct peri_shared *shared) {
 
 void peri_shared_get(struct peri_shared *shared, struct peri_shared_value *out,
                      char room[PERI_SHARED_TEXT_MAX], struct peri_str key) {
-    uint64_t hash = hash_key(shared, key);
+    uint64_t hash = peri_siphash(shared->secret, key);
     struct part *part = lock_part(shared, hash);
     struct entry **at = find(part, key, hash, now_ms(shared));
     out->kind = PERI_SHARED_NONE;
@@ -275,7 +240,7 @@ void peri_shared_get(struct peri_shared *shared, struct peri_shared_value *out,
 enum peri_err peri_shared_set(struct peri_shared *shared, struct peri_str key,
                               const struct peri_shared_value *value, uint64_t ttl_ms) {
     if (!fits(key, value)) return PERI_ETOOBIG;
-    uint64_t hash = hash_key(shared, key);
+    uint64_t hash = peri_siphash(shared->secret, key);
     struct part *part = lock_part(shared, hash);
     enum peri_err err = put(shared, part, key, hash, value, ttl_ms);
     pthread_mutex_unlock(&part->lock);
@@ -286,7 +251,7 @@ enum peri_err peri_shared_add(struct peri_shared *shared, struct peri_str key,
                               struct peri_shared_value *value, uint64_t ttl_ms) {
     if (!fits(key, value)) return PERI_ETOOBIG;
     if (!is_number(value)) return PERI_EINVAL;
-    uint64_t hash = hash_key(shared, key);
+    uint64_t hash = peri_siphash(shared->secret, key);
     struct part *part = lock_part(shared, hash);
     struct entry **at = find(part, key, hash, now_ms(shared));
     enum peri_err err = PERI_OK;
@@ -313,7 +278,7 @@ enum peri_err peri_shared_swap(struct peri_shared *shared, struct peri_str key,
                                bool *is_set) {
     *is_set = false;
     if (!fits(key, value)) return PERI_ETOOBIG;
-    uint64_t hash = hash_key(shared, key);
+    uint64_t hash = peri_siphash(shared->secret, key);
     struct part *part = lock_part(shared, hash);
     struct entry **at = find(part, key, hash, now_ms(shared));
     static const struct peri_shared_value none = { .kind = PERI_SHARED_NONE };

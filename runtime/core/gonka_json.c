@@ -30,7 +30,7 @@ bool peri_gonka_int(int64_t *out, const struct peri_json *j, uint32_t node) {
     return true;
 }
 
-struct peri_str peri_gonka_text(const struct peri_json *j, uint32_t object, const char *name,
+struct peri_str peri_gonka_text(struct peri_json *j, uint32_t object, const char *name,
                                 struct peri_arena *a) {
     struct peri_str text = peri_json_string(j, peri_json_get(j, object, peri_str_of(name)), a);
     return text.p == NULL ? text : peri_arena_dup(a, text);

@@ -14,7 +14,7 @@ PERI_MUST_USE bool peri_gonka_int(int64_t *out, const struct peri_json *j, uint3
 PERI_MUST_USE bool peri_gonka_uint(uint64_t *out, const struct peri_json *j, uint32_t node);
 
 /* A member that is a string, copied into the arena; p is NULL when there is none or no memory. */
-struct peri_str peri_gonka_text(const struct peri_json *j, uint32_t object, const char *name,
+struct peri_str peri_gonka_text(struct peri_json *j, uint32_t object, const char *name,
                                 struct peri_arena *a);
 
 /* A string's bytes, copied into the arena. `n` 0: base64 of any length, else exactly n bytes, as 2n
