@@ -180,6 +180,14 @@ static void on_gone(void *arg, struct peri_exchange *x) {
     (void)arg, (void)x; /* every exchange ends before its on_request returns */
 }
 
+static void on_misuse(void *arg, struct peri_exchange *x, const char *what, struct peri_str name) {
+    const struct peri_admin *a = arg;
+    (void)x;
+    if (!peri_log_begin(a->env.log, PERI_LOG_ERROR, what)) return;
+    if (name.n > 0) peri_log_str(a->env.log, "header", name);
+    peri_log_end(a->env.log);
+}
+
 static void say_listening(const struct peri_admin *a, size_t i) {
     if (!peri_log_begin(a->env.log, PERI_LOG_INFO, "admin listening")) return;
     peri_log_str(a->env.log, "address", a->env.config->admin_listen[i]);
@@ -190,7 +198,7 @@ static void say_listening(const struct peri_admin *a, size_t i) {
 
 enum peri_err peri_admin_open(struct peri_admin **out, const struct peri_admin_env *env,
                               struct peri_fault *fault) {
-    static const struct peri_server_ops ops = { on_request, on_gone, NULL };
+    static const struct peri_server_ops ops = { on_request, on_gone, NULL, on_misuse };
     const struct peri_config *c = env->config;
     struct peri_admin *a = peri_calloc(1, sizeof *a);
     if (a == NULL) return peri_fault_set(fault, PERI_ENOMEM, "out of memory");

@@ -89,7 +89,7 @@ static uint64_t vectors_time(void *arg) {
 static const struct peri_clock then = { no_time, vectors_time, NULL };
 
 static void node_open(struct node *n) {
-    static const struct peri_server_ops ops = { on_request, on_gone, NULL };
+    static const struct peri_server_ops ops = { on_request, on_gone, NULL, NULL };
     memset(n, 0, sizeof *n);
     CHECK(vectors_open(&n->v, VECTORS));
     CHECK_EQ(peri_loop_new(&n->loop), PERI_OK);

@@ -145,7 +145,7 @@ static const struct peri_config_gonka options = {
 };
 
 static void net_open(struct net *n, struct peri_config_provider *p) {
-    static const struct peri_server_ops ops = { on_request, on_gone, NULL };
+    static const struct peri_server_ops ops = { on_request, on_gone, NULL, NULL };
     *n = (struct net){ .block_time = NULL };
     CHECK_EQ(peri_loop_new(&n->loop), PERI_OK);
     CHECK_EQ(peri_client_new(&n->client, n->loop, NULL), PERI_OK);

@@ -1,19 +1,15 @@
 /* What a call asks of libcurl: the options of its handle. */
 #include "base/mem.h"
 #include "net/client_parts.h"
+#include "net/header.h"
 #include "net/http.h"
 
 #define READ_BYTES 4096
 
-static const char *const framing_names[] = {
-    "content-length", "transfer-encoding", "connection", "expect", "te",
-    "trailer",        "upgrade",           "keep-alive"
-};
-
+/* A host of the caller's own is sent: tests of servers, and simulations, ask for others than the URL's. */
 static bool is_sendable(struct peri_header header) {
-    for (size_t i = 0; i < sizeof framing_names / sizeof *framing_names; i++)
-        if (peri_str_eq_nocase(header.name, peri_str_of(framing_names[i]))) return false;
-    return peri_http_is_token(header.name) && peri_http_is_value(header.value);
+    bool is_host = peri_str_eq_nocase(header.name, PERI_STR("host"));
+    return (is_host || !peri_header_is_framing(header.name)) && peri_header_fault(header) == NULL;
 }
 
 bool peri_call_spec_is_valid(const struct peri_call_spec *spec) {

@@ -54,9 +54,8 @@ size_t peri_client_open_calls(const struct peri_client *c);
 size_t peri_client_multis(const struct peri_client *c);
 size_t peri_client_origins(const struct peri_client *c);
 
-/* Headers are copied. PERI_EINVAL: names that are no tokens, control characters in values, and the names that
- * belong to framing, which is libcurl's: content-length transfer-encoding connection expect te trailer upgrade
- * keep-alive. No accept or content-type is sent unless it is here; user-agent is "perilune" (through libcurl
+/* Headers are copied. PERI_EINVAL: what can not stand in a header, and the names that belong to framing, which is ours
+ * (net/header.h). No accept or content-type is sent unless it is here; user-agent is "perilune" (through libcurl
  * "perilune HTTP/1.1", over HTTP/2 none) unless it is. */
 struct peri_call_spec {
     const struct peri_url *url; /* referenced by the call */

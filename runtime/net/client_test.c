@@ -238,7 +238,9 @@ TEST_BOTH_WAYS(interim_answers_are_skipped) {
 }
 
 TEST_BOTH_WAYS(requests_that_would_change_the_framing_are_refused) {
-    static const struct {
+    char spaces[8193];
+    memset(spaces, ' ', sizeof spaces);
+    const struct {
         const char *name, *value;
         size_t value_n;
     } bad[] = { { "x-a", "b\r\nc: d", 7 },
@@ -250,7 +252,9 @@ TEST_BOTH_WAYS(requests_that_would_change_the_framing_are_refused) {
                 { "x-a:", "b", 1 },
                 { "Content-Length", "9", 1 },
                 { "transfer-encoding", "chunked", 7 },
-                { "Connection", "close", 5 } };
+                { "Connection", "close", 5 },
+                { "Proxy-Connection", "close", 5 },
+                { "x-long", spaces, 8193 } };
     struct bench b;
     bench_open(&b, OK_5);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

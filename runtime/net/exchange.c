@@ -2,8 +2,8 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "base/err.h"
 #include "net/conn.h"
+#include "net/header.h"
 
 #define HEAD_SLACK 256 /* status line and the headers we add */
 #define OVERLOOKED_MAX                                                                             \
@@ -140,11 +140,19 @@ static struct peri_str date_of(struct peri_server *s) {
     return (struct peri_str){ s->date, 29 };
 }
 
+/* What the owner does wrong is the owner's to tell; the client gets the best answer that can be made of it. */
+static void tell_misuse(struct peri_exchange *x, const char *what, struct peri_str name) {
+    const struct peri_server *s = peri_conn_of(x)->server;
+    if (s->ops->on_misuse != NULL) s->ops->on_misuse(s->arg, x, what, name);
+}
+
 /* The given one, else the time. */
 static struct peri_str date_for(struct peri_server *s, const struct peri_header *headers,
                                 size_t count) {
     for (size_t i = 0; i < count; i++)
-        if (peri_str_eq_nocase(headers[i].name, PERI_STR("date"))) return headers[i].value;
+        if (peri_str_eq_nocase(headers[i].name, PERI_STR("date")) &&
+            peri_header_fault(headers[i]) == NULL)
+            return headers[i].value;
     return date_of(s);
 }
 
@@ -163,12 +171,17 @@ static bool is_ours(struct peri_conn *c, const struct peri_header *header) {
     }
 }
 
-static size_t head_size(const struct peri_header *headers, size_t count) {
+/*   is_clean   every header can be sent; the others have been told of */
+static size_t head_size(bool *is_clean, struct peri_exchange *x, const struct peri_header *headers,
+                        size_t count) {
     size_t n = HEAD_SLACK;
+    *is_clean = true;
     for (size_t i = 0; i < count; i++) {
-        if (!peri_http_is_token(headers[i].name) || !peri_http_is_value(headers[i].value))
-            peri_bug("an answer's headers are tokens with values free of control characters");
+        const char *fault = peri_header_fault(headers[i]);
         n += headers[i].name.n + headers[i].value.n + 4;
+        if (fault == NULL) continue;
+        *is_clean = false;
+        tell_misuse(x, fault, headers[i].name);
     }
     return n;
 }
@@ -201,10 +214,17 @@ static char *put_framing(char *at, const struct peri_conn *c, int status) {
 void peri_exchange_start(struct peri_exchange *x, int status, const struct peri_header *headers,
                          size_t header_count, uint64_t length) {
     struct peri_conn *c = peri_conn_of(x);
-    if (x->is_started || status < 200 || status > 999)
-        peri_bug("an answer starts once, with a final status");
+    bool is_clean;
+    if (x->is_started) {
+        tell_misuse(x, "an answer was started twice", PERI_STR(""));
+        return;
+    }
+    if (status < 200 || status > 999) {
+        tell_misuse(x, "an answer was started with a status that is not 200 to 999", PERI_STR(""));
+        status = 500;
+    }
     x->is_started = true;
-    size_t size = head_size(headers, header_count);
+    size_t size = head_size(&is_clean, x, headers, header_count);
     decide_framing(c, status, length);
     if (c->is_broken) return;
     bool is_first = c->queued == 0;
@@ -219,8 +239,10 @@ void peri_exchange_start(struct peri_exchange *x, int status, const struct peri_
     at = put(at, peri_str_of(peri_http_reason(status)));
     at = put(at, PERI_STR("\r\n"));
     at = put_header(at, PERI_STR("date"), date_for(c->server, headers, header_count));
-    for (size_t i = 0; i < header_count; i++)
+    for (size_t i = 0; i < header_count; i++) {
+        if (!is_clean && peri_header_fault(headers[i]) != NULL) continue;
         if (!is_ours(c, &headers[i])) at = put_header(at, headers[i].name, headers[i].value);
+    }
     at = put_framing(at, c, status);
     b->n = (uint32_t)(at - b->data);
     c->queued += b->n;
@@ -256,7 +278,10 @@ static size_t put_chunk_size(char *out, size_t n) {
 enum peri_err peri_exchange_write(struct peri_exchange *x, struct peri_str bytes) {
     struct peri_conn *c = peri_conn_of(x);
     char size[20];
-    if (!x->is_started) peri_bug("an answer is started before its body is written");
+    if (!x->is_started) {
+        tell_misuse(x, "an answer's body was written before its head", PERI_STR(""));
+        return PERI_EINVAL;
+    }
     enum peri_err err = check_room(c);
     if (err != PERI_OK) return err;
     if (x->length != PERI_LENGTH_UNKNOWN && bytes.n > x->length - x->sent) return PERI_ETOOBIG;
@@ -316,7 +341,11 @@ void peri_exchange_reset(struct peri_exchange *x) {
 void peri_exchange_end(struct peri_exchange *x) {
     struct peri_conn *c = peri_conn_of(x);
     if (!is_open(c)) return;
-    if (!x->is_started) peri_bug("an answer is started before it ends");
+    if (!x->is_started) {
+        tell_misuse(x, "an answer was ended before it was started", PERI_STR(""));
+        peri_exchange_abort(x);
+        return;
+    }
     bool is_short = x->length != PERI_LENGTH_UNKNOWN && x->sent < x->length && !x->is_bodiless;
     if (is_short) {
         peri_exchange_abort(x);
@@ -332,6 +361,11 @@ void peri_exchange_end(struct peri_exchange *x) {
 
 void peri_exchange_answer(struct peri_exchange *x, int status, const struct peri_header *headers,
                           size_t header_count, struct peri_str body) {
+    if (x->is_started) {
+        tell_misuse(x, "an answer was started twice", PERI_STR(""));
+        peri_exchange_abort(x);
+        return;
+    }
     peri_exchange_start(x, status, headers, header_count, body.n);
     peri_exchange_write(x, body);
     peri_exchange_end(x);

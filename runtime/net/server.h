@@ -51,6 +51,10 @@ struct peri_server_ops {
     void (*on_gone)(void *arg, struct peri_exchange *x);
     /* The queue of unsent bytes fell to write_low after having reached write_high. May be NULL. */
     void (*on_drain)(void *arg, struct peri_exchange *x);
+    /* The owner did what can not be done: a header that can not be sent (it is left out), an answer started twice
+     * or ended before it was started. `what` is a static sentence, `name` the header's name or empty; its bytes may
+     * be anything. x is open still. May be NULL. */
+    void (*on_misuse)(void *arg, struct peri_exchange *x, const char *what, struct peri_str name);
 };
 
 /*   address  "127.0.0.1:9000", "[::1]:0", "unix:/path"; port 0 takes any
@@ -105,19 +109,19 @@ void *peri_exchange_user(const struct peri_exchange *x);
 /* Status line and head. With a length the body is that long; with PERI_LENGTH_UNKNOWN it is chunked (or ends
  * with the connection for an HTTP/1.0 client). date, connection, content-length and transfer-encoding are
  * added here (given ones are dropped, but "connection: close" is obeyed, and a given date stands: simulations
- * have clocks of their own); header names and values are checked:
- * a control character in one is a bug of ours.
+ * have clocks of their own). A header that can not be sent (net/header.h) is left out, a status that is not 200 to
+ * 999 becomes 500, a second start does nothing: on_misuse hears of it.
  * The bytes are held until the first write or the end, so that head and first bytes leave together;
  * peri_exchange_flush sends them now. */
 void peri_exchange_start(struct peri_exchange *x, int status, const struct peri_header *headers,
                          size_t header_count, uint64_t length);
 /* Body bytes, copied or sent before this returns.
  *   gives   PERI_OK · PERI_EFULL accepted, but write_high is reached: stop until on_drain ·
- *           PERI_ENOMEM, PERI_ECLOSED the connection is dead, on_gone follows ·
+ *           PERI_ENOMEM, PERI_ECLOSED the connection is dead, on_gone follows · PERI_EINVAL before the start ·
  *           PERI_ETOOBIG more than the length announced, or EFULL was overlooked for a megabyte: not accepted */
 enum peri_err peri_exchange_write(struct peri_exchange *x, struct peri_str bytes);
 void peri_exchange_flush(struct peri_exchange *x);
-/* The answer is complete; the connection may go on. x is dead. */
+/* The answer is complete; the connection may go on. One that was never started is cut. x is dead. */
 void peri_exchange_end(struct peri_exchange *x);
 /* The answer can not be completed: what was written still goes out, then the connection closes so that the client
  * sees it cut: early, or by a reset where only the close would have ended the body. x is dead. */
@@ -127,7 +131,7 @@ void peri_exchange_reset(struct peri_exchange *x);
 /* Bytes as they are, past all framing, for those who simulate broken servers. The connection closes after the
  * exchange. Gives the same as peri_exchange_write. */
 enum peri_err peri_exchange_raw(struct peri_exchange *x, struct peri_str bytes);
-/* start + write + end: a whole answer in one piece. */
+/* start + write + end: a whole answer in one piece. One that was started already is cut. */
 void peri_exchange_answer(struct peri_exchange *x, int status, const struct peri_header *headers,
                           size_t header_count, struct peri_str body);
 bool peri_exchange_is_started(const struct peri_exchange *x);

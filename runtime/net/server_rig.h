@@ -23,8 +23,9 @@ struct rig {
     unsigned port;
     enum answer_kind kind;
     struct peri_exchange *held; /* the last one handed over and not answered */
-    int requests, gone, drains;
-    char seen[4096]; /* "method path body\n" of each request */
+    int requests, gone, drains, misuses;
+    char misused[256]; /* "what name\n" of the last one */
+    char seen[4096];   /* "method path body\n" of each request */
 };
 
 static void note(struct rig *r, struct peri_exchange *x) {
@@ -57,13 +58,21 @@ static void on_gone(void *arg, struct peri_exchange *x) {
     r->gone++;
 }
 
+static void on_misuse(void *arg, struct peri_exchange *x, const char *what, struct peri_str name) {
+    struct rig *r = arg;
+    (void)x;
+    r->misuses++;
+    snprintf(r->misused, sizeof r->misused, "%s %.*s", what, PERI_STR_ARGS(name));
+}
+
 static void on_drain(void *arg, struct peri_exchange *x) {
     struct rig *r = arg;
     CHECK(x == r->held);
     r->drains++;
 }
 
-__attribute__((unused)) static const struct peri_server_ops ops = { on_request, on_gone, on_drain };
+__attribute__((unused)) static const struct peri_server_ops ops = { on_request, on_gone, on_drain,
+                                                                    on_misuse };
 
 __attribute__((unused)) static void rig_open(struct rig *r, enum answer_kind kind,
                                              const struct peri_server_limits *limits) {

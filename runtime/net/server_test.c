@@ -172,6 +172,58 @@ TEST(server_cuts_what_is_aborted) {
     rig_close(&r);
 }
 
+TEST(server_leaves_out_headers_that_can_not_be_sent) {
+    static const struct peri_header headers[] = {
+        { PERI_STR_INIT("x-a"), PERI_STR_INIT("1") },
+        { PERI_STR_INIT("x-b"), PERI_STR_INIT("b\r\nx-injected: 1") },
+        { PERI_STR_INIT("date"), PERI_STR_INIT("now\1") },
+        { PERI_STR_INIT("a(b)"), PERI_STR_INIT("c") },
+        { PERI_STR_INIT("x-c"), PERI_STR_INIT("3") },
+    };
+    struct rig r;
+    rig_open(&r, HOLD, NULL);
+    int fd = dial(&r);
+    say(&r, fd, GET_A);
+    peri_exchange_answer(r.held, 200, headers, 5, PERI_STR("hello"));
+    const char *answer = hear(&r, fd);
+    CHECK(has(answer, "\r\nx-a: 1\r\nx-c: 3\r\n") && has(answer, "hello"));
+    CHECK(!has(answer, "x-b") && !has(answer, "injected") && !has(answer, "now"));
+    CHECK(has(answer, " GMT\r\n"));
+    CHECK_EQ(r.misuses, 3);
+    CHECK_STR(peri_str_of(r.misused),
+              "a header's name is not made of letters, digits and !#$%&'*+-.^_`|~ a(b)");
+    close(fd);
+    rig_close(&r);
+}
+
+TEST(server_makes_the_best_of_an_owner_that_is_wrong) {
+    struct rig r;
+    rig_open(&r, HOLD, NULL);
+    int fd = dial(&r), cut = dial(&r), twice = dial(&r);
+    say(&r, fd, GET_A);
+    CHECK_EQ(peri_exchange_write(r.held, PERI_STR("early")), PERI_EINVAL);
+    peri_exchange_start(r.held, 42, NULL, 0, PERI_LENGTH_UNKNOWN);
+    peri_exchange_start(r.held, 200, plain, 1, 3);
+    CHECK_EQ(r.misuses, 3);
+    peri_exchange_write(r.held, PERI_STR("hello"));
+    peri_exchange_end(r.held);
+    const char *answer = hear(&r, fd);
+    CHECK(has(answer, "HTTP/1.1 500 ") && has(answer, "hello") && !has(answer, "text/plain"));
+    say(&r, cut, GET_A);
+    peri_exchange_end(r.held); /* never started: nothing to say */
+    CHECK_STR(peri_str_of(hear(&r, cut)), "");
+    CHECK(heard_end);
+    say(&r, twice, GET_A);
+    peri_exchange_start(r.held, 200, plain, 1, PERI_LENGTH_UNKNOWN);
+    peri_exchange_answer(r.held, 200, plain, 1, PERI_STR("hello"));
+    CHECK(!has(hear(&r, twice), "hello"));
+    CHECK(heard_end);
+    CHECK_EQ(r.misuses, 5);
+    CHECK_EQ(peri_server_exchanges(r.server), 0);
+    close(fd), close(cut), close(twice);
+    rig_close(&r);
+}
+
 TEST(server_never_ends_cleanly_what_is_short) {
     struct rig r;
     rig_open(&r, HOLD, NULL);

@@ -240,7 +240,7 @@ static void on_gone(void *arg, struct peri_exchange *x) {
     tell(arg, &event);
 }
 
-static const struct peri_server_ops answering_ops = { on_request, on_gone, NULL };
+static const struct peri_server_ops answering_ops = { on_request, on_gone, NULL, NULL };
 
 struct peri_exchange *peri_testbed_exchange(struct peri_testbed *b, uint64_t id) {
     struct item *i = find(b, EXCHANGE, id);
