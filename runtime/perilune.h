@@ -185,7 +185,7 @@ peri_request_try(struct peri_attempt **out, struct peri_request *r, struct peri_
                  const struct peri_try_options *options, peri_tried tried, void *arg);
 /* Send that attempt's answer to the client; it must have come to PERI_OK. */
 PERI_API void peri_request_serve(struct peri_request *r, struct peri_attempt *a);
-/* Answer with JSON of our own. */
+/* Answer with JSON of our own. A status that is not 200 to 599 becomes a 500 that says so. */
 PERI_API void peri_request_reply(struct peri_request *r, int status, struct peri_str json);
 /* Leave it to the built-in route. */
 PERI_API void peri_request_default(struct peri_request *r);

@@ -11,6 +11,7 @@
 #include "core/runtime.h"
 #include "core/slots.h"
 #include "core/upstream_error.h"
+#include "net/header.h"
 
 #define HELD_MAX         262144 /* bytes of life-cycle frames before the first token */
 #define HINT_MAX_MS      60000 /* longest a provider may send us away; official clients obey as much */
@@ -25,18 +26,9 @@ struct peri_json *peri_attempt_body(struct peri_attempt *a) {
     return a->own_body;
 }
 
-static bool is_header_safe(struct peri_str name, struct peri_str value) {
-    for (size_t i = 0; i < name.n; i++)
-        if ((unsigned char)name.p[i] <= ' ' || name.p[i] == ':' || (unsigned char)name.p[i] >= 127)
-            return false;
-    for (size_t i = 0; i < value.n; i++)
-        if (value.p[i] == '\r' || value.p[i] == '\n' || value.p[i] == '\0') return false;
-    return name.n > 0;
-}
-
 enum peri_err peri_header_put(struct peri_arena *arena, struct peri_header **headers, size_t *count,
                               struct peri_str name, struct peri_str value) {
-    if (!is_header_safe(name, value)) return PERI_EINVAL;
+    if (peri_header_fault((struct peri_header){ name, value }) != NULL) return PERI_EINVAL;
     struct peri_header h = { peri_arena_dup(arena, name), peri_arena_dup(arena, value) };
     if (h.name.p == NULL || h.value.p == NULL) return PERI_ENOMEM;
     for (size_t i = 0; i < *count; i++) {

@@ -4,8 +4,9 @@
 #include "core/fleet_index.h"
 
 #include "base/err.h"
+#include "base/name.h"
 
-#define FOLDED_MAX 256 /* bytes of a name that is looked up without case */
+#define FOLDED_MAX PERI_NAME_MAX /* bytes of a name that is looked up without case */
 
 /* One provider's model. Those of one name without case hang together, in the order of providers. */
 struct offer {
@@ -59,6 +60,7 @@ static enum peri_err gather(struct groups *all, struct peri_fleet *f) {
         const struct peri_provider *p = &f->providers[i];
         for (size_t m = 0; m < p->model_count; m++) {
             struct group *g;
+            if (peri_name_fault(p->models[m].name) != NULL) continue; /* a chain's word, perhaps */
             enum peri_err err = group_of(&g, all, &f->arena, p->models[m].name);
             if (err != PERI_OK) return err;
             struct offer *o = peri_arena_alloc(&all->arena, sizeof *o);

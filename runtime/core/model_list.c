@@ -93,13 +93,6 @@ static void read_lacks(struct peri_config_model *m, struct peri_json *j, uint32_
         m->lacks |= PERI_TAKES_TOOLS;
 }
 
-/* Names travel in headers, logs and bodies. */
-static bool is_name(struct peri_str s) {
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] < ' ' || s.p[i] == 0x7F) return false;
-    return s.n > 0 && s.n <= PERI_MODEL_NAME_MAX;
-}
-
 /* ---- The document ---- */
 
 static uint32_t list_of(struct peri_json *j) {
@@ -128,7 +121,7 @@ static enum peri_err read_entries(struct peri_model_list *l, struct peri_map *se
         if (peri_json_kind(j, id) != PERI_JSON_STRING) continue;
         struct peri_str text = peri_json_string(j, id, &l->arena);
         if (text.p == NULL) return PERI_ENOMEM;
-        if (!is_name(text)) continue;
+        if (peri_name_fault(text) != NULL) continue;
         m->name = m->upstream = peri_arena_dup(&l->arena, text);
         if (m->name.p == NULL) return PERI_ENOMEM;
         enum peri_err err = peri_map_add(seen, m->name, m);

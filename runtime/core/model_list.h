@@ -14,11 +14,12 @@
 #ifndef PERI_CORE_MODEL_LIST_H
 #define PERI_CORE_MODEL_LIST_H
 
+#include "base/name.h"
 #include "core/config.h"
 
-#define PERI_MODEL_LIST_BYTES_MAX (8u << 20) /* of the document; OpenRouter's has 0.7 MB */
-#define PERI_MODEL_LIST_MAX       8192       /* models */
-#define PERI_MODEL_NAME_MAX       256        /* bytes; longer ones are left out */
+#define PERI_MODEL_LIST_BYTES_MAX (8u << 20)    /* of the document; OpenRouter's has 0.7 MB */
+#define PERI_MODEL_LIST_MAX       8192          /* models */
+#define PERI_MODEL_NAME_MAX       PERI_NAME_MAX /* bytes; longer ones are left out */
 
 struct peri_model_list {
     atomic_int refs;

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/name.h"
 #include "core/options_reader.h"
 #include "core/secret_zone.h"
 #include "crypto/address.h"
@@ -450,6 +451,15 @@ static void check_listen(struct peri_reader *r, const struct peri_node *root) {
         "no client keys are configured: anyone on this machine may use the router");
 }
 
+static void check_default_model(struct peri_reader *r, const struct peri_node *root) {
+    const struct peri_node *model = peri_node_get(root, PERI_STR("default_model"));
+    struct peri_str name = r->config->default_model;
+    const char *fault = name.n == 0 ? NULL : peri_name_fault(name);
+    if (model != NULL && fault != NULL)
+        peri_fault_list_add(r->faults, &model->where,
+                            "'default_model' names a model, and the name %s", fault);
+}
+
 void peri_config_check(struct peri_reader *r, const struct peri_node *node, void *at) {
     (void)at;
     if (node == NULL) return;
@@ -460,6 +470,7 @@ void peri_config_check(struct peri_reader *r, const struct peri_node *node, void
             "no provider is configured: expected 'providers', --upstream URL, or an environment "
             "variable such as OPENAI_API_KEY");
     check_ids(r, providers);
+    check_default_model(r, node);
     check_listen(r, node);
     check_admin(r, node);
     r->config->file = node->where.origin == PERI_ORIGIN_FILE ? peri_reader_dup(r, node->where.name)

@@ -3,8 +3,11 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/name.h"
 #include "core/ability.h"
 #include "core/options_reader.h"
+#include "net/header.h"
+#include "net/http.h"
 
 #define SHORT_KEY_BYTES 16 /* below it a client key can be guessed: warn */
 
@@ -13,17 +16,26 @@ static void set_list(const struct peri_option *o, void *at, const void *items, s
     *(size_t *)((char *)at + o->count_at) = count;
 }
 
+static bool is_model_name(struct peri_reader *r, const struct peri_node *n, struct peri_str name) {
+    const char *fault = peri_name_fault(name);
+    if (fault != NULL) peri_reader_fault(r, n, "names a model, and the name %s", fault);
+    return fault == NULL;
+}
+
 /* ---- models of a provider ---- */
 
 static bool read_model(struct peri_reader *r, const struct peri_node *n,
                        struct peri_read_model *m) {
     if (n->key.p == NULL) {
-        if (!peri_reader_string(r, n, "the name of a model", &m->out.name)) return false;
+        if (!peri_reader_string(r, n, "the name of a model", &m->out.name) ||
+            !is_model_name(r, n, m->out.name))
+            return false;
         m->out.upstream = m->out.name;
         peri_reader_note_str(r, n, m->out.name);
         return true;
     }
     m->out.name = m->out.upstream = peri_reader_dup(r, n->key);
+    if (!is_model_name(r, n, m->out.name)) return false;
     if (n->kind == PERI_NODE_STRING) {
         if (!peri_reader_string(r, n, "a string", &m->out.upstream)) return false;
         size_t path = peri_reader_push(r, PERI_STR("upstream"));
@@ -84,7 +96,8 @@ void peri_read_models(struct peri_reader *r, const struct peri_option *o,
         if (m->out.name.p == NULL) continue;
         if (!add_model(r, n, models, &count, &m->out, m->out.name)) continue;
         for (size_t i = 0; i < m->alias_count; i++)
-            add_model(r, n, models, &count, &m->out, m->aliases[i]);
+            if (is_model_name(r, n, m->aliases[i]))
+                add_model(r, n, models, &count, &m->out, m->aliases[i]);
     }
     set_list(o, at, models, count);
 }
@@ -95,6 +108,7 @@ static void add_alias(struct peri_reader *r, const struct peri_node *n,
                       struct peri_config_alias *aliases, size_t *count, struct peri_str model) {
     struct peri_str name;
     if (!peri_reader_string(r, n, "another name for the model", &name)) return;
+    if (!is_model_name(r, n, name)) return;
     for (size_t i = 0; i < *count; i++) {
         if (!peri_str_eq(aliases[i].name, name)) continue;
         peri_reader_fault(r, n, "gives '%.*s' to a second model, it stands for '%.*s' already",
@@ -119,6 +133,10 @@ void peri_read_aliases(struct peri_reader *r, const struct peri_option *o,
     for (const struct peri_node *n = node->first; n != NULL; n = n->next) {
         size_t path = peri_reader_push(r, n->key), index = 0;
         struct peri_str model = peri_reader_dup(r, n->key);
+        if (!is_model_name(r, n, model)) {
+            peri_reader_pop(r, path);
+            continue;
+        }
         if (n->kind == PERI_NODE_TABLE && !peri_node_is_list(n)) {
             peri_reader_expected(r, n, "a name or a list of names");
         } else {
@@ -136,27 +154,9 @@ void peri_read_aliases(struct peri_reader *r, const struct peri_option *o,
 
 /* ---- headers sent to a provider ---- */
 
-/* RFC 9110, 5.6.2: what a header name is made of. */
-static bool is_token(struct peri_str s) {
-    static const char others[] = "!#$%&'*+-.^_`|~";
-    for (size_t i = 0; i < s.n; i++) {
-        char c = s.p[i];
-        bool is_alnum = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!is_alnum && (c == '\0' || strchr(others, c) == NULL)) return false;
-    }
-    return s.n > 0;
-}
-
 bool peri_option_is_header_name(struct peri_str name) {
-    static const struct peri_str ours[] = { PERI_STR_INIT("host"),
-                                            PERI_STR_INIT("content-length"),
-                                            PERI_STR_INIT("transfer-encoding"),
-                                            PERI_STR_INIT("connection"),
-                                            PERI_STR_INIT("content-type"),
-                                            PERI_STR_INIT("expect") };
-    for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
-        if (peri_str_eq_nocase(name, ours[i])) return false;
-    return is_token(name);
+    return !peri_header_is_framing(name) && !peri_str_eq_nocase(name, PERI_STR("content-type")) &&
+           peri_header_fault((struct peri_header){ name, PERI_STR("") }) == NULL;
 }
 
 static bool read_header(struct peri_reader *r, const struct peri_node *n, struct peri_header *h) {
@@ -174,10 +174,11 @@ static bool read_header(struct peri_reader *r, const struct peri_node *n, struct
         return true;
     }
     if (!peri_reader_string(r, n, "text or a secret", &h->value)) return false;
-    for (size_t i = 0; i < h->value.n; i++) {
-        unsigned char c = (unsigned char)h->value.p[i];
-        if ((c >= 0x20 && c != 0x7f) || c == '\t') continue;
-        peri_reader_fault(r, n, "must be one line without control characters");
+    if (peri_header_fault(*h) != NULL) {
+        peri_reader_fault(r, n,
+                          h->value.n > PERI_HEADER_VALUE_MAX
+                              ? "is longer than 8192 bytes"
+                              : "must be one line without control characters");
         return false;
     }
     peri_reader_note_str(r, n, h->value);
@@ -283,6 +284,10 @@ static bool read_policy(struct peri_reader *r, const struct peri_node *n,
     }
     if (options != NULL && !read_policy_options(r, options, &p->options)) return false;
     if (!peri_reader_string(r, file, expected, &p->file)) return false;
+    if (!peri_http_is_value(p->file)) { /* it is the policy's name where that has none of its own */
+        peri_reader_fault(r, file, "must be a path without control characters");
+        return false;
+    }
     p->path = resolve(r, file, p->file);
     if (p->path.p == NULL) return false;
     peri_reader_note_str(r, file, p->file);

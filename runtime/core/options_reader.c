@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "core/options_reader.h"
+#include "net/header.h"
 
 size_t peri_reader_push(struct peri_reader *r, struct peri_str name) {
     size_t before = r->path_n;
@@ -141,7 +142,7 @@ static bool slice(struct peri_str *s, const struct peri_node *node) {
     return s->n > 0;
 }
 
-bool peri_reader_secret(struct peri_reader *r, const struct peri_node *node,
+static bool take_secret(struct peri_reader *r, const struct peri_node *node,
                         struct peri_secret *out) {
     struct peri_fault fault = { 0 };
     if (node->kind == PERI_NODE_STRING && !is_source(node)) {
@@ -185,6 +186,20 @@ bool peri_reader_secret(struct peri_reader *r, const struct peri_node *node,
         return true;
     }
     peri_reader_fault(r, node, "must be a secret, got an empty item");
+    return false;
+}
+
+/* Secrets travel in headers, whichever way they came here. What is wrong with one is not shown. */
+bool peri_reader_secret(struct peri_reader *r, const struct peri_node *node,
+                        struct peri_secret *out) {
+    static const struct peri_str name = PERI_STR_INIT("authorization");
+    if (!take_secret(r, node, out)) return false;
+    struct peri_header header = { name, { out->p, out->n } };
+    bool is_long = out->n > PERI_HEADER_VALUE_MAX - sizeof "Bearer";
+    if (!is_long && peri_header_fault(header) == NULL) return true;
+    peri_reader_fault(r, node,
+                      is_long ? "must be a secret, got one that is longer than 8185 bytes"
+                              : "must be a secret of one line without control characters");
     return false;
 }
 

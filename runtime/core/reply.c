@@ -56,16 +56,33 @@ static struct peri_str route_name(struct peri_request *r) {
     return r->outcome.route;
 }
 
+/* Headers of ours are ASCII: with bytes beyond it, those and '%' are written as %XX (RFC 9110, 5.5). */
+static struct peri_str ascii_of(struct peri_request *r, struct peri_str s) {
+    static const char hex[] = "0123456789ABCDEF";
+    size_t beyond = 0, n = 0;
+    for (size_t i = 0; i < s.n; i++) beyond += (unsigned char)s.p[i] >= 0x80;
+    if (beyond == 0) return s;
+    char *out = peri_arena_alloc(&r->arena, 3 * s.n);
+    for (size_t i = 0; out != NULL && i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        out[n++] = c >= 0x80 || c == '%' ? '%' : (char)c;
+        if (out[n - 1] != '%') continue;
+        out[n++] = hex[c >> 4];
+        out[n++] = hex[c & 15];
+    }
+    return (struct peri_str){ out, n };
+}
+
 /* How it was answered, for whoever looks at headers. A streamed answer that began with keep-alive comments went
  * out before most of this was known. */
 static void add_own(struct peri_request *r, struct head *h, const struct peri_attempt *a) {
     note_overhead(r);
     add(h, PERI_STR("x-request-id"), (struct peri_str){ r->id, PERI_REQUEST_ID_BYTES });
     if (a != NULL) add(h, PERI_STR("x-perilune-provider"), a->candidate.provider->id);
-    if (r->model.n > 0) add(h, PERI_STR("x-perilune-model"), r->model);
+    if (r->model.n > 0) add(h, PERI_STR("x-perilune-model"), ascii_of(r, r->model));
     add(h, PERI_STR("x-perilune-attempts"),
         number(h->attempts, sizeof h->attempts, r->attempt_count, -1));
-    add(h, PERI_STR("x-perilune-route"), route_name(r));
+    add(h, PERI_STR("x-perilune-route"), ascii_of(r, route_name(r)));
     uint64_t us = r->outcome.overhead_us;
     add(h, PERI_STR("x-perilune-overhead-ms"),
         number(h->overhead, sizeof h->overhead, us / 1000, (int)(us % 1000)));
@@ -150,9 +167,9 @@ void peri_request_fail(struct peri_request *r, enum peri_err err, int status, co
         peri_error_shape(err, is_ours ? PERI_SIDE_CLIENT : PERI_SIDE_UPSTREAM);
     if (status == 0) status = shape.status;
     size_t length = n < 0 ? 0 : (size_t)n < sizeof text ? (size_t)n : sizeof text - 1;
-    const char *param =
-        err == PERI_ENOMODEL || (code != NULL && strcmp(code, "model_required") == 0) ? "model"
-                                                                                      : NULL;
+    bool is_model = err == PERI_ENOMODEL || (code != NULL && (strcmp(code, "model_required") == 0 ||
+                                                              strcmp(code, "invalid_model") == 0));
+    const char *param = is_model ? "model" : NULL;
     send_error(r, err, status, shape.type, code != NULL ? code : shape.code, param,
                (struct peri_str){ text, length }, NULL, 0);
 }
@@ -340,6 +357,13 @@ static void reply_in_stream(struct peri_request *r, int status, struct peri_str 
 
 void peri_request_reply(struct peri_request *r, int status, struct peri_str json) {
     if (r->phase != PERI_DECIDING) return;
+    if (status < 200 || status > 599) {
+        r->outcome.has_policy_error = true;
+        peri_request_fail(r, PERI_EPOLICY, 500, NULL,
+                          "the policy answered with the status %d, which is not 200 to 599",
+                          status);
+        return;
+    }
     if (r->has_head) {
         reply_in_stream(r, status, json);
         return;

@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/json_edit.h"
 #include "base/mem.h"
+#include "base/name.h"
 #include "core/attempt.h"
 #include "core/fit.h"
 #include "core/runtime.h"
@@ -145,6 +146,11 @@ static bool resolve_model(struct peri_request *r) {
             model = r->config->default_model;
         else if (r->fleet->model_count > 0 && model.n > 0)
             model = r->fleet->models[0];
+    }
+    const char *fault = model.n == 0 ? NULL : peri_name_fault(model);
+    if (fault != NULL) {
+        peri_request_fail(r, PERI_EINVAL, 400, "invalid_model", "'model' %s", fault);
+        return false;
     }
     if (model.n == 0) {
         peri_request_fail(r, PERI_EINVAL, 400, "model_required",

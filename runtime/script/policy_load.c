@@ -3,8 +3,10 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/name.h"
 #include "script/bind_json.h"
 #include "script/frozen.h"
+#include "script/lua_places.h"
 #include "script/policy_parts.h"
 
 /* What else a policy's table may say. */
@@ -160,7 +162,8 @@ static void take_networks(lua_State *L, const struct load *l, int policy) {
         if (lua_rawgeti(L, -1, (lua_Integer)i + 1) != LUA_TSTRING)
             luaL_error(L, "%s: 'networks' must be a list of names, element %d is a %s",
                        l->file->name.p, (int)i + 1, luaL_typename(L, -1));
-        struct peri_str name = { .p = lua_tolstring(L, -1, &name.n) };
+        struct peri_str name;
+        name.p = lua_tolstring(L, -1, &name.n);
         if (names != NULL) names[i] = peri_arena_dup(&l->set->arena, name);
         if (names == NULL || names[i].p == NULL) luaL_error(L, "out of memory");
         lua_pop(L, 1);
@@ -168,6 +171,33 @@ static void take_networks(lua_State *L, const struct load *l, int policy) {
     l->link->networks = names;
     l->link->network_count = count;
     lua_settop(L, policy);
+}
+
+/* Where a member of the policy's table is given; the table itself when that can not be told from the text. */
+static unsigned line_of(const struct load *l, struct peri_str key) {
+    const struct peri_lua_places *table = peri_lua_places_read(&l->set->arena, l->file->source);
+    const struct peri_lua_place *place = peri_lua_places_find(table, key);
+    return place != NULL ? place->line : table != NULL ? table->line : 1;
+}
+
+/* A name stands in headers and log lines; without one the policy goes by its file's. stack: … name */
+static void take_name(lua_State *L, const struct load *l) {
+    struct peri_str name = { NULL, 0 };
+    if (lua_isnil(L, -1)) {
+        l->link->name = peri_arena_dup(&l->set->arena, l->file->name); /* that goes after loading */
+        if (l->link->name.p == NULL) luaL_error(L, "out of memory");
+        return;
+    }
+    unsigned line = line_of(l, PERI_STR("name"));
+    if (lua_type(L, -1) != LUA_TSTRING)
+        luaL_error(L, "%s:%d: 'name' must be a string, got a %s", l->file->name.p, (int)line,
+                   luaL_typename(L, -1));
+    name.p = lua_tolstring(L, -1, &name.n);
+    const char *fault = peri_name_fault(name);
+    if (fault != NULL)
+        luaL_error(L, "%s:%d: the policy's 'name' %s", l->file->name.p, (int)line, fault);
+    l->link->name = peri_arena_dup(&l->set->arena, name);
+    if (l->link->name.p == NULL) luaL_error(L, "out of memory");
 }
 
 static int take_policy(lua_State *L) {
@@ -179,18 +209,8 @@ static int take_policy(lua_State *L) {
         return luaL_error(L, "%s: a policy file must return its table, got %s", l->file->name.p,
                           luaL_typename(L, policy));
     check_names(L, l, policy);
-    link->name =
-        peri_arena_dup(&l->set->arena, l->file->name); /* the file's own goes after loading */
-    if (link->name.p == NULL) return luaL_error(L, "out of memory");
-    if (lua_getfield(L, policy, "name") == LUA_TSTRING) {
-        struct peri_str name = { .p = lua_tolstring(L, -1, &name.n) };
-        struct peri_str copy = peri_arena_dup(&l->set->arena, name);
-        if (copy.p == NULL) return luaL_error(L, "out of memory");
-        if (copy.n > 0 && copy.n <= 64) link->name = copy;
-    } else if (!lua_isnil(L, -1)) {
-        return luaL_error(L, "%s: 'name' must be a string, got a %s", l->file->name.p,
-                          luaL_typename(L, -1));
-    }
+    lua_getfield(L, policy, "name");
+    take_name(L, l);
     lua_pop(L, 1);
     settle_options(L, l, policy);
     for (int i = 0; i < PERI_HOOK_COUNT; i++) {
