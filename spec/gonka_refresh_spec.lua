@@ -702,7 +702,7 @@ describe("a policy", function()
     assert.equal("ENOTFOUND", told.code)
     assert.equal("ENOTFOUND", told.nowhere)
     assert.is_true(told.none)
-    assert.matches("address of a Gonka node", told.refused)
+    assert.matches("address of a host", told.refused)
     local payer = told.headers["X-Requester-Address"]
     local index = payer == net.accounts[1] and 1 or 2
     assert.is_true(peri.gonka.check {

@@ -1,5 +1,5 @@
 /* One account on its own, outside of any router: a key file, the account it is, and its signer. For the command line and
- * for simulated networks; routers keep their wallets in gonka_network.h.
+ * for simulated networks; the network keeps those of routers.
  */
 #ifndef PERI_CORE_ACCOUNT_H
 #define PERI_CORE_ACCOUNT_H

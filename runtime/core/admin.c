@@ -92,7 +92,7 @@ static void put_text(struct peri_buf *b, const char *name, struct peri_str text)
         peri_buf_add(b, PERI_STR("null"));
 }
 
-static void put_age(struct peri_buf *b, const struct peri_gonka_status *s, uint64_t now_ms) {
+static void put_age(struct peri_buf *b, const struct peri_network_status *s, uint64_t now_ms) {
     peri_json_put_name(b, "age_ms");
     if (s->last_ok_ms > 0)
         peri_json_put_int(b, (int64_t)(now_ms - s->last_ok_ms));
@@ -105,9 +105,9 @@ static void put_age(struct peri_buf *b, const struct peri_gonka_status *s, uint6
         peri_buf_add(b, PERI_STR("null"));
 }
 
-static void put_network(struct peri_buf *b, const struct peri_gonka_network *n, uint64_t now_ms) {
-    struct peri_gonka_status status;
-    peri_gonka_network_status(n, &status);
+static void put_network(struct peri_buf *b, const struct peri_network *n, uint64_t now_ms) {
+    struct peri_network_status status;
+    peri_network_status(n, &status);
     peri_json_put_open(b, '{');
     put_text(b, "id", peri_str_of(status.id));
     put_count(b, "epoch", status.epoch);
@@ -144,7 +144,7 @@ static void refresh_networks(struct peri_admin *a, struct peri_exchange *x) {
     struct peri_buf b;
     peri_buf_init(&b, 256);
     for (size_t i = 0; i < a->env.network_count; i++)
-        peri_gonka_network_refresh(a->env.networks[i]);
+        a->env.networks[i]->ops->refresh(a->env.networks[i]);
     peri_buf_addf(&b, "{\"status\":\"refreshing\",\"networks\":%zu}", a->env.network_count);
     answer(x, 202, NULL, &b);
 }

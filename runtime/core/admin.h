@@ -13,7 +13,7 @@
 
 #include "base/log.h"
 #include "core/config.h"
-#include "core/gonka_network.h"
+#include "core/network.h"
 
 struct peri_admin;
 
@@ -21,7 +21,7 @@ struct peri_admin_env {
     struct peri_loop *loop; /* the control thread's */
     struct peri_config *config;
     struct peri_log *log;
-    struct peri_gonka_network *const *networks;
+    struct peri_network *const *networks;
     size_t network_count;
 };
 

@@ -5,8 +5,8 @@
 #include <stdio.h>
 
 #include "base/json_edit.h"
-#include "core/gonka_diagnose.h"
 #include "core/health.h"
+#include "core/network.h"
 #include "core/retry_after.h"
 #include "core/runtime.h"
 #include "core/slots.h"
@@ -247,8 +247,8 @@ static bool is_refusal(const struct peri_attempt *a) {
 /* What we know of a network is not what its hosts go by: it is looked at anew, once for a storm of such answers. */
 static void look_again(struct peri_attempt *a) {
     struct peri_worker *w = a->request->worker;
-    struct peri_gonka_network *n = a->candidate.provider->gonka;
-    if (n == NULL || !peri_gonka_network_may_look(n, peri_loop_now_ms(w->loop))) return;
+    struct peri_network *n = a->candidate.provider->found_by;
+    if (n == NULL || !n->ops->may_refresh(n, peri_loop_now_ms(w->loop))) return;
     enum peri_err err = peri_runtime_refresh_networks(w->runtime);
     (void)err; /* out of memory, or stopping: the interval brings the next look */
 }
@@ -262,53 +262,47 @@ static void drop_model(struct peri_attempt *a) {
     look_again(a);
 }
 
-/* What the refusal of a Gonka node, or of a gateway or broker in front of the network, means is in its words more than
- * in its status: a 400 may be our clock, a 500 an empty wallet. gives the kind of failure; the sentence with the remedy
- * goes to the log, and to the client when nobody else answers. */
+/* What a refusal means is in its words more than in its status: a 400 may be our clock, a 500 an empty wallet. The
+ * provider's judge reads them. gives the kind of failure; the sentence with the remedy goes to the log, and to the
+ * client when nobody else answers. */
 static enum peri_err judge_refusal(struct peri_attempt *a) {
     struct peri_worker *w = a->request->worker;
     const struct peri_provider *p = a->candidate.provider;
-    struct peri_str body = peri_buf_str(&a->in);
-    struct peri_gonka_advice advice = p->gonka != NULL ? peri_gonka_diagnose(a->status, body)
-                                                       : peri_gonka_recognise(a->status, body);
     enum peri_err err = peri_health_of_status(a->status);
-    switch (advice.action) {
-    case PERI_GONKA_ACT_CLIENT: return PERI_EREJECTED;
-    case PERI_GONKA_ACT_RESIGN:
-    case PERI_GONKA_ACT_NEXT:
-    case PERI_GONKA_ACT_RESYNC_CLOCK:
+    if (p->judge == NULL) return err;
+    struct peri_judgement j =
+        p->judge(p, a->wallet, a->status, peri_buf_str(&a->in), peri_loop_now_ms(w->loop));
+    switch (j.refusal) {
+    case PERI_REFUSAL_OF_STATUS: break;
+    case PERI_REFUSAL_OF_REQUEST: return PERI_EREJECTED;
+    case PERI_REFUSAL_OF_MOMENT:
         a->is_excused = true;
         err = PERI_EUPSTREAM;
-        if (advice.action == PERI_GONKA_ACT_RESYNC_CLOCK) look_again(a);
         break;
-    case PERI_GONKA_ACT_DROP_WALLET:
-        if (p->gonka == NULL) break;
-        /* A host that alone says so is set aside itself: an honest one loses little by it. */
-        a->is_excused =
-            peri_gonka_network_rest(p->gonka, a->wallet, p->address, peri_loop_now_ms(w->loop));
-        err = a->is_excused ? PERI_EAUTH : PERI_EUPSTREAM;
-        break;
-    case PERI_GONKA_ACT_COOL: err = err == PERI_ERATELIMIT ? err : PERI_EUPSTREAM; break;
-    case PERI_GONKA_ACT_DROP_MODEL:
+    case PERI_REFUSAL_OF_LOAD: err = err == PERI_ERATELIMIT ? err : PERI_EUPSTREAM; break;
+    case PERI_REFUSAL_OF_HOST: err = PERI_EUPSTREAM; break;
+    case PERI_REFUSAL_OF_MODEL:
         /* Its other models are as good as before, and the next list says which those are. */
         a->is_excused = atomic_load(&p->vitals->failures) < MODEL_MISSES_MAX;
         drop_model(a);
         err = PERI_EAUTH;
         break;
-    case PERI_GONKA_ACT_DROP_ENDPOINT:
-    case PERI_GONKA_ACT_DROP_NETWORK: err = PERI_EAUTH; break;
-    case PERI_GONKA_ACT_NONE: break;
+    case PERI_REFUSAL_OF_WALLET:
+        a->is_excused = true;
+        err = PERI_EAUTH;
+        break;
+    case PERI_REFUSAL_OF_PROVIDER: err = PERI_EAUTH; break;
     }
-    if (advice.action == PERI_GONKA_ACT_NONE) return err;
-    a->remedy = advice.sentence;
+    if (j.is_outdated) look_again(a);
+    if (j.event == NULL) return err;
+    a->remedy = j.sentence;
     struct peri_log *log = &w->logs.of[PERI_COMPONENT_GONKA];
-    if (peri_log_begin(log, PERI_LOG_WARN,
-                       p->gonka != NULL ? "gonka node refused" : "gonka gateway refused")) {
+    if (peri_log_begin(log, PERI_LOG_WARN, j.event)) {
         peri_log_str(log, "provider", p->id);
         peri_log_int(log, "status", a->status);
-        peri_log_str(log, "code", peri_str_of(advice.code));
-        peri_log_str(log, "action", peri_str_of(peri_gonka_action_name(advice.action)));
-        peri_log_str(log, "remedy", peri_str_of(advice.sentence));
+        peri_log_str(log, "code", peri_str_of(j.code));
+        peri_log_str(log, "action", peri_str_of(j.action));
+        peri_log_str(log, "remedy", peri_str_of(j.sentence));
         peri_log_end(log);
     }
     return err;
@@ -443,21 +437,20 @@ static enum peri_err send_call(struct peri_attempt *a) {
     enum peri_err err = body_of(a, &body);
     if (err != PERI_OK) return err;
     /* Few and short: half of libcurl's own time is formatting what is sent. */
-    size_t most = p->header_count + a->header_count + 2 + PERI_GONKA_HEADERS, n = 0;
+    size_t most = p->header_count + a->header_count + 2 + PERI_NETWORK_HEADERS_MAX, n = 0;
     struct peri_header *headers = peri_arena_alloc(&r->arena, most * sizeof *headers);
     if (headers == NULL) return PERI_ENOMEM;
     headers[n++] = (struct peri_header){ PERI_STR("content-type"), PERI_STR("application/json") };
     for (size_t i = 0; i < p->header_count; i++) headers[n++] = p->headers[i];
     for (size_t i = 0; i < a->header_count; i++) headers[n++] = a->headers[i];
-    if (p->gonka != NULL) { /* last, over the very bytes that are sent */
-        struct peri_gonka_signed *values = peri_arena_alloc(&r->arena, sizeof *values);
-        const struct peri_gonka_wallet *by;
-        if (values == NULL) return PERI_ENOMEM;
-        err = peri_gonka_network_sign(values, &a->wallet, &by, p->gonka, &r->worker->signers, body,
-                                      p->address, peri_loop_now_ms(r->worker->loop));
+    if (p->found_by != NULL) { /* last, over the very bytes that are sent */
+        struct peri_network_signed *signature = peri_arena_alloc(&r->arena, sizeof *signature);
+        if (signature == NULL) return PERI_ENOMEM;
+        err = p->found_by->ops->sign(signature, p->found_by, &r->worker->signers, body, p->address,
+                                     peri_loop_now_ms(r->worker->loop));
         if (err != PERI_OK) return err;
-        peri_gonka_headers(headers + n, values, by);
-        n += PERI_GONKA_HEADERS;
+        a->wallet = signature->wallet;
+        for (size_t i = 0; i < signature->header_count; i++) headers[n++] = signature->headers[i];
     }
     struct peri_call_spec spec = {
         .url = p->urls[r->endpoint],

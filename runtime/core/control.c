@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "core/admin.h"
 #include "core/catalog.h"
-#include "core/epoch_webhook.h"
+#include "core/networks.h"
 #include "core/runtime.h"
 #include "crypto/selftest.h"
 
@@ -20,8 +20,7 @@ struct peri_control {
     struct peri_loop *loop;
     struct peri_client *client;
     struct peri_logs logs;
-    struct peri_gonka_network *networks[NETWORKS_MAX];
-    struct peri_epoch_webhook *webhooks[NETWORKS_MAX]; /* NULL: nobody is told but policies */
+    struct peri_network *networks[NETWORKS_MAX];
     size_t count;
     struct peri_catalog **catalogs; /* by provider of the configuration; NULL: it is not asked */
     size_t catalog_count;           /* of those that are */
@@ -31,138 +30,49 @@ struct peri_control {
     atomic_bool is_running;
 };
 
-/* ---- Hosts ---- */
+/* ---- Fleet ---- */
 
-struct hosts {
-    struct peri_fleet_host *at;
-    size_t count, room;
-    struct peri_arena arena;
-};
-
-static bool room_for_one(struct hosts *h) {
-    if (h->count < h->room) return true;
-    size_t room = h->room == 0 ? 64 : h->room * 2;
-    struct peri_fleet_host *at = peri_realloc(h->at, room * sizeof *at);
-    if (at == NULL) return false;
-    h->at = at;
-    h->room = room;
-    return true;
+/* Words of a network that reach us through a broker are read, too. */
+static void set_judges(struct peri_fleet *fleet) {
+    for (size_t i = 0; i < fleet->provider_count; i++)
+        if (fleet->providers[i].found_by == NULL)
+            fleet->providers[i].judge = peri_networks_judge_plain;
 }
 
-static bool has_host(const struct hosts *h, struct peri_str id) {
-    for (size_t i = 0; i < h->count; i++)
-        if (peri_str_eq(h->at[i].id, id)) return true;
-    return false;
-}
-
-/* While proofs are computed only machines set aside for it go on serving, each its model.
- *   by_model   out: room for p's models
- *   gives      true: none of them serves any */
-static bool is_reduced(bool *by_model, const struct peri_gonka_network *n,
-                       const struct peri_gonka_participant *p) {
-    const struct peri_gonka_epoch *e = peri_gonka_network_epoch(n);
-    bool serves_all = e == NULL || peri_gonka_service(e) == PERI_GONKA_SERVES_ALL;
-    bool is_whole = !serves_all;
-    for (size_t i = 0; i < p->model_count; i++) {
-        by_model[i] = !serves_all && !p->models[i].is_preserved;
-        is_whole = is_whole && by_model[i];
+/* What the first network that tells its epoch says, and whether there are hosts to wait for. */
+static void describe_networks(const struct peri_control *c, struct peri_fleet *fleet) {
+    for (size_t i = 0; i < c->count; i++) {
+        struct peri_network_status status;
+        peri_network_status(c->networks[i], &status);
+        if (status.is_pending) fleet->pending_until_ms = c->began_ms + c->config->discovery_wait_ms;
+        if (fleet->epoch != 0) continue;
+        fleet->epoch = status.epoch;
+        if (status.phase[0] != '\0') fleet->phase = status.phase;
     }
-    return is_whole;
-}
-
-/* The host's own, else the default. */
-static uint32_t limit_of(const struct peri_config_gonka *o, struct peri_str address) {
-    for (size_t i = 0; i < o->limit_count; i++)
-        if (o->limits[i].is_address && peri_str_eq_nocase(o->limits[i].name, address))
-            return o->limits[i].value;
-    return o->default_max_concurrent;
-}
-
-static enum peri_err add_host(struct hosts *h, struct peri_gonka_network *n,
-                              const struct peri_gonka_participant *p, uint64_t total,
-                              bool is_fixed) {
-    const struct peri_config_provider *of = peri_gonka_network_provider(n);
-    const struct peri_config_gonka *o = peri_gonka_network_options(n);
-    struct peri_str *models = peri_arena_alloc(&h->arena, (p->model_count + 1) * sizeof *models);
-    struct peri_str id = peri_arena_printf(&h->arena, "%.*s%.*s", PERI_STR_ARGS(o->prefix),
-                                           PERI_STR_ARGS(p->address));
-    bool *reduced = peri_arena_alloc(&h->arena, (p->model_count + 1) * sizeof *reduced);
-    if (models == NULL || id.p == NULL || reduced == NULL || !room_for_one(h)) return PERI_ENOMEM;
-    if (has_host(h, id)) return PERI_OK;
-    for (size_t i = 0; i < p->model_count; i++) models[i] = p->models[i].id;
-    uint64_t share =
-        (uint64_t)((double)of->weight * PERI_SHARE_UNIT * (double)p->weight / (double)total);
-    h->at[h->count++] = (struct peri_fleet_host){
-        .of = of,
-        .gonka = n,
-        .id = id,
-        .url = p->url,
-        .address = p->address,
-        .models = models,
-        .model_count = p->model_count,
-        .weight = p->weight,
-        .share = share > 0 ? share : 1,
-        .max_concurrent = limit_of(o, p->address),
-        .limits = o->limits,
-        .limit_count = o->limit_count,
-        .is_reduced = is_reduced(reduced, n, p),
-        .reduced = reduced,
-        .is_public_only = !is_fixed && !o->may_use_private_hosts,
-    };
-    return PERI_OK;
-}
-
-static enum peri_err add_set(struct hosts *h, struct peri_gonka_network *n,
-                             const struct peri_gonka_set *set, bool is_fixed) {
-    uint64_t total = 0;
-    if (set == NULL) return PERI_OK;
-    for (size_t i = 0; i < set->count; i++) total += set->participants[i].weight;
-    for (size_t i = 0; i < set->count; i++) {
-        const struct peri_gonka_participant *p = &set->participants[i];
-        if (p->verdict != PERI_GONKA_USABLE) continue;
-        enum peri_err err = add_host(h, n, p, total, is_fixed);
-        if (err != PERI_OK) return err;
-    }
-    return PERI_OK;
-}
-
-/* Its first discovery is still to come. */
-static bool is_pending(const struct peri_gonka_network *n) {
-    return peri_gonka_network_set(n) == NULL && peri_gonka_network_provider(n)->source_count > 0;
 }
 
 enum peri_err peri_control_fleet(struct peri_control *c, struct peri_fleet **out,
                                  struct peri_fault *fault) {
-    struct hosts h = { NULL, 0, 0, { 0 } };
-    peri_arena_init(&h.arena, 0);
+    struct peri_host_list hosts;
+    peri_host_list_init(&hosts);
     enum peri_err err = PERI_OK;
-    for (size_t i = 0; i < c->count && err == PERI_OK; i++) {
-        err = add_set(&h, c->networks[i], peri_gonka_network_set(c->networks[i]),
-                      peri_gonka_network_provider(c->networks[i])->source_count == 0);
-        if (err == PERI_OK)
-            err = add_set(&h, c->networks[i], peri_gonka_network_fixed(c->networks[i]), true);
-    }
+    for (size_t i = 0; i < c->count && err == PERI_OK; i++)
+        err = c->networks[i]->ops->hosts(c->networks[i], &hosts);
     uint64_t generation = atomic_load(&c->runtime->fleet_version) + 1;
     struct peri_model_list **lists =
-        peri_arena_zalloc(&h.arena, (c->config->provider_count + 1) * sizeof *lists);
+        peri_arena_zalloc(&hosts.arena, (c->config->provider_count + 1) * sizeof *lists);
     if (lists == NULL) err = PERI_ENOMEM;
     for (size_t i = 0; err == PERI_OK && i < c->config->provider_count; i++)
         if (c->catalogs[i] != NULL) lists[i] = peri_catalog_list(c->catalogs[i]);
     if (err == PERI_OK)
-        err = peri_fleet_new(out, c->config, h.at, h.count, lists, c->runtime->vitals, generation,
-                             fault);
+        err = peri_fleet_new(out, c->config, hosts.at, hosts.count, lists, c->runtime->vitals,
+                             generation, fault);
     if (err == PERI_ENOMEM) peri_fault_set(fault, err, "out of memory");
-    for (size_t i = 0; err == PERI_OK && i < c->count; i++)
-        if (is_pending(c->networks[i]))
-            (*out)->pending_until_ms = c->began_ms + c->config->discovery_wait_ms;
-    for (size_t i = 0; err == PERI_OK && i < c->count && (*out)->epoch == 0; i++) {
-        const struct peri_gonka_set *set = peri_gonka_network_set(c->networks[i]);
-        const struct peri_gonka_epoch *e = peri_gonka_network_epoch(c->networks[i]);
-        (*out)->epoch = set != NULL ? set->epoch : 0;
-        if (e != NULL) (*out)->phase = peri_gonka_phase_name(e->phase);
+    if (err == PERI_OK) {
+        set_judges(*out);
+        describe_networks(c, *out);
     }
-    peri_arena_done(&h.arena);
-    peri_free(h.at);
+    peri_host_list_done(&hosts);
     return err;
 }
 
@@ -181,25 +91,19 @@ static bool renew(struct peri_control *c) {
     return true;
 }
 
-static void on_changed(void *arg, struct peri_gonka_network *n, const struct peri_gonka_diff *diff,
-                       const struct peri_gonka_set *before, const struct peri_gonka_set *after) {
+static void on_changed(void *arg, struct peri_network *n, const struct peri_epoch_change *change) {
     struct peri_control *c = arg;
+    (void)n;
     if (!c->is_running) return; /* the first fleet is about to be built anyway */
-    bool is_news = before == NULL || before->epoch != after->epoch ||
-                   diff->counts[PERI_GONKA_KEPT] != diff->count;
-    if (!renew(c) || !is_news) return;
-    peri_runtime_tell_epoch(c->runtime, peri_gonka_network_provider(n)->id, diff, before, after);
-    for (size_t i = 0; i < c->count; i++)
-        if (c->networks[i] == n && c->webhooks[i] != NULL)
-            peri_epoch_webhook_tell(c->webhooks[i], diff, before, after);
+    if (renew(c) && change != NULL) peri_runtime_tell_epoch(c->runtime, change);
 }
 
-static void on_looked(void *arg) {
+static void on_refreshed(void *arg) {
     struct peri_control *c = arg;
-    struct peri_gonka_board *board = peri_gonka_board_new(c->networks, c->count);
+    struct peri_network_board *board = peri_network_board_new(c->networks, c->count);
     if (board == NULL) return; /* the next one says it all */
     peri_runtime_post_board(c->runtime, board);
-    peri_gonka_board_unref(board);
+    peri_network_board_unref(board);
 }
 
 static void on_models(void *arg) { renew(arg); }
@@ -236,30 +140,25 @@ static enum peri_err make_catalogs(struct peri_control *c) {
 }
 
 static enum peri_err make_networks(struct peri_control *c, struct peri_fault *fault) {
-    struct peri_gonka_env env = { .loop = c->loop,
-                                  .client = c->client,
-                                  .log = &c->logs.of[PERI_COMPONENT_GONKA],
-                                  .clock = c->runtime->clock,
-                                  .stamps = &c->runtime->stamps,
-                                  .state_dir = c->config->state_dir,
-                                  .changed = on_changed,
-                                  .looked = on_looked,
-                                  .arg = c };
-    struct peri_epoch_webhook_env webhook_env = { .loop = c->loop,
-                                                  .client = c->client,
-                                                  .log = &c->logs.of[PERI_COMPONENT_GONKA],
-                                                  .clock = c->runtime->clock };
+    struct peri_network_env env = { .loop = c->loop,
+                                    .client = c->client,
+                                    .log = &c->logs.of[PERI_COMPONENT_GONKA],
+                                    .clock = c->runtime->clock,
+                                    .stamps = &c->runtime->stamps,
+                                    .state_dir = c->config->state_dir,
+                                    .changed = on_changed,
+                                    .refreshed = on_refreshed,
+                                    .arg = c };
     for (size_t i = 0; i < c->config->provider_count; i++) {
         const struct peri_config_provider *p = &c->config->providers[i];
-        if (!peri_str_eq(p->network, PERI_STR("gonka"))) continue;
+        const struct peri_network_ops *ops = peri_networks_find(p->network);
+        if (ops == NULL) continue;
         if (c->count == NETWORKS_MAX)
             return peri_fault_set(fault, PERI_ECONFIG, "more than %d networks are configured",
                                   NETWORKS_MAX);
-        enum peri_err err =
-            peri_gonka_network_new(&c->networks[c->count], c->config, p, &env, fault);
+        enum peri_err err = ops->create(&c->networks[c->count], c->config, p, &env, fault);
         if (err != PERI_OK) return err;
-        err = peri_epoch_webhook_new(&c->webhooks[c->count++], p, &webhook_env);
-        if (err != PERI_OK) return err;
+        c->count++;
     }
     return PERI_OK;
 }
@@ -314,7 +213,7 @@ bool peri_control_take_over(struct peri_control *c, struct peri_control *old) {
     halt(old);
     for (size_t i = 0; i < c->count; i++)
         for (size_t k = 0; k < old->count; k++)
-            has_any |= peri_gonka_network_inherit(c->networks[i], old->networks[k]);
+            has_any |= peri_network_inherit(c->networks[i], old->networks[k]);
     return has_any;
 }
 
@@ -323,9 +222,8 @@ void peri_control_free(struct peri_control *c) {
     halt(c);
     peri_admin_close(c->admin);
     for (size_t i = 0; i < c->count; i++) {
-        peri_epoch_webhook_free(c->webhooks[i]);
-        peri_gonka_network_close(c->networks[i]);
-        peri_gonka_network_unref(c->networks[i]);
+        c->networks[i]->ops->close(c->networks[i]);
+        peri_network_unref(c->networks[i]);
     }
     for (size_t i = 0; c->catalogs != NULL && i < c->config->provider_count; i++)
         peri_catalog_free(c->catalogs[i]);
@@ -339,7 +237,7 @@ void peri_control_free(struct peri_control *c) {
 
 static void *run(void *arg) {
     struct peri_control *c = arg;
-    for (size_t i = 0; i < c->count; i++) peri_gonka_network_start(c->networks[i]);
+    for (size_t i = 0; i < c->count; i++) c->networks[i]->ops->start(c->networks[i]);
     for (size_t i = 0; i < c->config->provider_count; i++)
         if (c->catalogs[i] != NULL) peri_catalog_start(c->catalogs[i]);
     peri_log_flush(&c->logs.whole);
@@ -348,7 +246,7 @@ static void *run(void *arg) {
 }
 
 enum peri_err peri_control_start(struct peri_control *c, struct peri_fault *fault) {
-    on_looked(c); /* nobody has looked: but who there is is known */
+    on_refreshed(c); /* nobody has looked: but who there is is known */
     if (c->count + c->catalog_count == 0 && c->admin == NULL)
         return PERI_OK; /* nothing to follow, nobody to answer: no thread */
     c->is_running = true;
@@ -359,7 +257,7 @@ enum peri_err peri_control_start(struct peri_control *c, struct peri_fault *faul
 
 static void refresh(void *arg) {
     struct peri_control *c = arg;
-    for (size_t i = 0; i < c->count; i++) peri_gonka_network_refresh(c->networks[i]);
+    for (size_t i = 0; i < c->count; i++) c->networks[i]->ops->refresh(c->networks[i]);
 }
 
 enum peri_err peri_control_refresh(struct peri_control *c) {

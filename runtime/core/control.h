@@ -1,14 +1,14 @@
-/* The control thread: what is slow and not part of any request. It follows the networks, tells webhooks of their changes
- * (core/epoch_webhook.h), reads the lists of models of providers that are to be asked for them (core/catalog.h), answers the
- * operator (core/admin.h), and publishes a new snapshot of the fleet when one of them changed.
+/* The control thread: what is slow and not part of any request. It follows the networks (core/network.h), reads the
+ * lists of models of providers that are to be asked for them (core/catalog.h), answers the operator (core/admin.h), and
+ * publishes a new snapshot of the fleet when one of them changed.
  */
 #ifndef PERI_CORE_CONTROL_H
 #define PERI_CORE_CONTROL_H
 
 #include "core/fleet.h"
-#include "core/gonka_network.h"
 
 struct peri_control;
+struct peri_runtime;
 
 /* Make the networks of a configuration; what is known without asking anybody is in force when this returns.
  *   gives   PERI_OK · PERI_ECONFIG · PERI_ENOMEM · PERI_EIO, reason in `fault` */

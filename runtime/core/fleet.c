@@ -3,7 +3,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "core/fleet_index.h"
-#include "core/gonka_network.h"
+#include "core/network.h"
 #include "core/slots.h"
 
 static const struct peri_str endpoint_paths[PERI_ENDPOINT_COUNT] = {
@@ -33,7 +33,7 @@ void peri_fleet_unref(struct peri_fleet *f) {
             struct peri_str secret = p->headers[p->header_count - 1].value;
             peri_wipe((char *)secret.p, secret.n);
         }
-        peri_gonka_network_unref(p->gonka);
+        peri_network_unref(p->found_by);
         peri_vitals_unref(p->vitals);
         drop_slots(p);
         peri_model_list_unref(p->list);
@@ -274,7 +274,9 @@ static enum peri_err build_host(struct peri_fleet *f, const struct peri_fleet_ho
     }
     p->is_reduced = h->is_reduced;
     p->is_public_only = h->is_public_only;
-    if (h->gonka != NULL) p->gonka = peri_gonka_network_ref(h->gonka);
+    if (h->found_by == NULL) return PERI_OK;
+    p->found_by = peri_network_ref(h->found_by);
+    p->judge = h->found_by->ops->judge;
     return PERI_OK;
 }
 

@@ -21,8 +21,17 @@
 
 enum peri_endpoint { PERI_CHAT, PERI_COMPLETIONS, PERI_EMBEDDINGS, PERI_ENDPOINT_COUNT };
 
-struct peri_gonka_network;
+struct peri_judgement;
 struct peri_model_slots;
+struct peri_network;
+struct peri_provider;
+
+/* What a refusal of a provider's means (core/network.h).
+ *   wallet   that signed the attempt
+ *   status   of the answer
+ *   body     its first kilobytes, of any kind; may be empty */
+typedef struct peri_judgement peri_judge(const struct peri_provider *p, size_t wallet, int status,
+                                         struct peri_str body, uint64_t now_ms);
 
 struct peri_provider {
     struct peri_str id;
@@ -50,9 +59,10 @@ struct peri_provider {
     bool is_adaptive;    /* max_concurrent gives way to what it was found to take */
     const struct peri_model_slots *model_slots; /* by model; NULL: none has a limit of its own */
     struct peri_str ca_file, tags;
-    struct peri_str network;          /* "" for a plain provider */
-    struct peri_str address;          /* the host's address on that network */
-    struct peri_gonka_network *gonka; /* referenced; signs attempts. NULL: a plain provider */
+    struct peri_str network;       /* "" for a plain provider */
+    struct peri_str address;       /* the host's address on that network */
+    struct peri_network *found_by; /* referenced; signs attempts. NULL: a plain provider */
+    peri_judge *judge;             /* reads its refusals; NULL: their status alone tells */
     struct peri_vitals *vitals;
     size_t index; /* in its fleet */
 };
@@ -98,7 +108,7 @@ struct peri_fleet {
 /* A host that a network found, to become a provider. Everything is copied. */
 struct peri_fleet_host {
     const struct peri_config_provider *of; /* whose tier, timeouts, headers and model names hold */
-    struct peri_gonka_network *gonka;
+    struct peri_network *found_by;
     struct peri_str id, url, address; /* url: without /v1 */
     const struct peri_str *models;    /* none: every model */
     size_t model_count;

@@ -174,12 +174,13 @@ TEST(a_node_that_lies_is_not_believed) {
 
 /* ---- A whole refresh with proof ---- */
 
-static void on_changed(void *arg, struct peri_gonka_network *net,
-                       const struct peri_gonka_diff *diff, const struct peri_gonka_set *before,
-                       const struct peri_gonka_set *after) {
+static void on_changed(void *arg, struct peri_network *net,
+                       const struct peri_epoch_change *change) {
     struct node *n = arg;
-    (void)net, (void)diff, (void)before;
-    n->is_over = after->is_proven;
+    struct peri_network_status status;
+    (void)change;
+    peri_network_status(net, &status);
+    n->is_over = status.is_proven;
 }
 
 static void refresh(struct node *n, struct peri_str hash, uint64_t height) {
@@ -204,24 +205,24 @@ static void refresh(struct node *n, struct peri_str hash, uint64_t height) {
     struct peri_stamps stamps;
     peri_stamps_init(&stamps, 1);
     peri_log_init(&log, 2, PERI_LOG_OFF, &peri_clock_real);
-    struct peri_gonka_env env = { .loop = n->loop,
-                                  .client = n->client,
-                                  .log = &log,
-                                  .clock = &then,
-                                  .stamps = &stamps,
-                                  .changed = on_changed,
-                                  .arg = n };
-    struct peri_gonka_network *net;
-    struct peri_gonka_status status = { .failures = 0 };
-    CHECK_EQ(peri_gonka_network_new(&net, config, &p, &env, NULL), PERI_OK);
-    peri_gonka_network_start(net);
+    struct peri_network_env env = { .loop = n->loop,
+                                    .client = n->client,
+                                    .log = &log,
+                                    .clock = &then,
+                                    .stamps = &stamps,
+                                    .changed = on_changed,
+                                    .arg = n };
+    struct peri_network *net;
+    struct peri_network_status status = { .failures = 0 };
+    CHECK_EQ(peri_gonka_network_ops.create(&net, config, &p, &env, NULL), PERI_OK);
+    net->ops->start(net);
     for (int turns = 0; !n->is_over && status.failures == 0 && turns < 10000; turns++) {
         peri_loop_step(n->loop, true);
-        peri_gonka_network_status(net, &status);
+        peri_network_status(net, &status);
     }
     snprintf(n->why, sizeof n->why, "%s", status.last_error);
-    peri_gonka_network_close(net);
-    peri_gonka_network_unref(net);
+    net->ops->close(net);
+    peri_network_unref(net);
     peri_log_done(&log);
     peri_config_unref(config);
 }

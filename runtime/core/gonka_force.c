@@ -42,7 +42,7 @@ void peri_gonka_judge(struct peri_gonka_network *n, struct peri_gonka_set *set, 
 static void say_set(struct peri_gonka_network *n, const struct peri_gonka_diff *d,
                     const struct peri_gonka_set *set) {
     if (!peri_log_begin(n->env.log, PERI_LOG_INFO, "gonka hosts")) return;
-    peri_log_str(n->env.log, "provider", n->provider->id);
+    peri_log_str(n->env.log, "provider", n->network.provider->id);
     peri_log_int(n->env.log, "epoch", (int64_t)set->epoch);
     peri_log_int(n->env.log, "usable", (int64_t)set->usable_count);
     peri_log_int(n->env.log, "listed", (int64_t)set->count);
@@ -53,6 +53,38 @@ static void say_set(struct peri_gonka_network *n, const struct peri_gonka_diff *
     peri_log_bool(n->env.log, "proven", set->is_proven);
     peri_log_end(n->env.log);
     peri_log_flush(n->env.log);
+}
+
+/* Addresses of one kind of change, in `a`; NULL when memory ran out. */
+static const struct peri_str *addresses_of(size_t *count, const struct peri_gonka_diff *diff,
+                                           enum peri_gonka_change change, struct peri_arena *a) {
+    struct peri_str *list = peri_arena_alloc(a, (diff->counts[change] + 1) * sizeof *list);
+    *count = 0;
+    for (size_t i = 0; list != NULL && i < diff->count; i++) {
+        const struct peri_gonka_delta *d = &diff->deltas[i];
+        if (d->change == change)
+            list[(*count)++] = d->after != NULL ? d->after->address : d->before->address;
+    }
+    return list;
+}
+
+/*   diff   NULL: the hosts are the same, judged anew */
+static void tell_change(struct peri_gonka_network *n, const struct peri_gonka_diff *diff,
+                        const struct peri_gonka_set *before, struct peri_arena *a) {
+    struct peri_epoch_change change = { .network = n->network.provider->id,
+                                        .old_epoch = before == NULL ? 0 : before->epoch,
+                                        .new_epoch = n->set->epoch };
+    bool is_whole = diff != NULL;
+    if (is_whole) {
+        change.added = addresses_of(&change.added_count, diff, PERI_GONKA_ADDED, a);
+        change.removed = addresses_of(&change.removed_count, diff, PERI_GONKA_REMOVED, a);
+        change.changed = addresses_of(&change.changed_count, diff, PERI_GONKA_CHANGED, a);
+        is_whole = change.added != NULL && change.removed != NULL && change.changed != NULL;
+    }
+    /* Without memory for the lists the fleet follows all the same, and only the news is lost. */
+    n->env.changed(n->env.arg, &n->network, is_whole ? &change : NULL);
+    if (is_whole && n->has_started && n->webhook != NULL)
+        peri_epoch_webhook_tell(n->webhook, diff, before, n->set);
 }
 
 enum peri_err peri_gonka_put_in_force(struct peri_gonka_network *n, struct peri_gonka_set *set) {
@@ -67,7 +99,7 @@ enum peri_err peri_gonka_put_in_force(struct peri_gonka_network *n, struct peri_
                       diff.counts[PERI_GONKA_KEPT] != diff.count;
         n->set = set;
         if (is_new) say_set(n, &diff, set);
-        n->env.changed(n->env.arg, n, &diff, before, set);
+        tell_change(n, is_new ? &diff : NULL, before, &a);
         peri_gonka_set_free(before);
     }
     peri_arena_done(&a);
@@ -77,9 +109,10 @@ enum peri_err peri_gonka_put_in_force(struct peri_gonka_network *n, struct peri_
 /* ---- Disk ---- */
 
 static bool state_path(const struct peri_gonka_network *n, char *path) {
-    if (n->env.state_dir.n == 0 || peri_str_find_char(n->provider->id, '/') >= 0) return false;
+    if (n->env.state_dir.n == 0 || peri_str_find_char(n->network.provider->id, '/') >= 0)
+        return false;
     int length = snprintf(path, PATH_BYTES, "%.*s/gonka-%.*s.json", PERI_STR_ARGS(n->env.state_dir),
-                          PERI_STR_ARGS(n->provider->id));
+                          PERI_STR_ARGS(n->network.provider->id));
     return length > 0 && length < PATH_BYTES;
 }
 
@@ -111,7 +144,7 @@ static void recall(struct peri_gonka_network *n) {
 
 enum peri_err peri_gonka_refresh_begin(struct peri_gonka_network *n) {
     if (n->fixed != NULL) peri_gonka_judge(n, n->fixed, true);
-    if (n->provider->source_count > 0) {
+    if (n->network.provider->source_count > 0) {
         recall(n);
         return PERI_OK;
     }
@@ -163,9 +196,11 @@ static void inherit_chain(struct peri_gonka_network *n, struct peri_gonka_networ
     n->has_epoch = old->has_epoch;
 }
 
-bool peri_gonka_network_inherit(struct peri_gonka_network *n, struct peri_gonka_network *old) {
+bool peri_gonka_inherit(struct peri_network *network, struct peri_network *before) {
+    struct peri_gonka_network *n = peri_gonka_network_of(network);
+    struct peri_gonka_network *old = peri_gonka_network_of(before);
     bool is_trusted = is_same_trust(n->options, old->options);
-    if (!is_same_network(n->provider, old->provider)) return false;
+    if (!is_same_network(network->provider, before->provider)) return false;
     if (n->options->verify_proofs && !is_trusted) return false;
     inherit_chain(n, old);
     if (is_trusted) {

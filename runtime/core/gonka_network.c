@@ -1,4 +1,5 @@
-/* Wallets, life and signing; the refresh is gonka_refresh.c, what it leads to gonka_force.c. */
+/* Wallets, life and signing. The refresh is gonka_refresh.c, what it leads to gonka_force.c, the hosts that come of it
+ * gonka_hosts.c. */
 #include "core/gonka_network.h"
 
 #include <stdio.h>
@@ -13,10 +14,10 @@
 
 /* ---- Signing ---- */
 
-enum peri_err peri_gonka_network_sign(struct peri_gonka_signed *out, size_t *wallet,
-                                      const struct peri_gonka_wallet **by,
-                                      struct peri_gonka_network *n, struct peri_signers *signers,
-                                      struct peri_str body, struct peri_str node, uint64_t now_ms) {
+static enum peri_err sign(struct peri_network_signed *out, struct peri_network *network,
+                          struct peri_signers *signers, struct peri_str body,
+                          struct peri_str address, uint64_t now_ms) {
+    struct peri_gonka_network *n = peri_gonka_network_of(network);
     bool verifies = n->options->verifies_signatures;
     if (signers->by_verifying[verifies] == NULL) {
         enum peri_err err = peri_signers_init(signers, verifies);
@@ -25,25 +26,32 @@ enum peri_err peri_gonka_network_sign(struct peri_gonka_signed *out, size_t *wal
     size_t first = atomic_fetch_add_explicit(&n->turn, 1, memory_order_relaxed);
     for (size_t i = 0; i < n->wallet_count; i++) {
         size_t at = (first + i) % n->wallet_count;
+        const struct peri_gonka_wallet *wallet = &n->wallets[at].wallet;
         if (atomic_load_explicit(&n->wallets[at].rests_until_ms, memory_order_relaxed) > now_ms)
             continue;
         uint64_t stamp = peri_stamp(n->env.stamps, peri_gonka_skew_now_ns(&n->skew, n->env.clock));
-        *wallet = at;
-        *by = &n->wallets[at].wallet;
-        return peri_gonka_sign(
-            out, signers->hasher, signers->by_verifying[verifies], &n->wallets[at].wallet,
-            n->options->is_legacy_signing ? PERI_GONKA_RAW_BODY : PERI_GONKA_HASHED, body, stamp,
-            node);
+        struct peri_gonka_signed *values = (struct peri_gonka_signed *)(void *)out->text;
+        _Static_assert(sizeof *values <= sizeof out->text, "signed values fit");
+        _Static_assert(PERI_GONKA_HEADERS <= sizeof out->headers / sizeof *out->headers, "fit");
+        enum peri_err err =
+            peri_gonka_sign(values, signers->hasher, signers->by_verifying[verifies], wallet,
+                            n->options->is_legacy_signing ? PERI_GONKA_RAW_BODY : PERI_GONKA_HASHED,
+                            body, stamp, address);
+        out->wallet = at;
+        out->header_count = PERI_GONKA_HEADERS;
+        peri_gonka_headers(out->headers, values, wallet);
+        return err;
     }
     return PERI_EAUTH;
 }
 
-struct peri_str peri_gonka_network_account(const struct peri_gonka_network *n, size_t i) {
+static struct peri_str account(const struct peri_network *network, size_t i) {
+    const struct peri_gonka_network *n = peri_gonka_network_of_const(network);
     return i < n->wallet_count ? peri_str_of(n->wallets[i].wallet.address) : PERI_STR("");
 }
 
-bool peri_gonka_network_rest(struct peri_gonka_network *n, size_t wallet, struct peri_str node,
-                             uint64_t now_ms) {
+bool peri_gonka_rest_wallet(struct peri_gonka_network *n, size_t wallet, struct peri_str node,
+                            uint64_t now_ms) {
     struct peri_gonka_purse *purse = &n->wallets[wallet];
     uint64_t says = peri_str_hash(node) | 1;
     uint64_t since = atomic_exchange(&purse->doubted_ms, now_ms);
@@ -54,7 +62,8 @@ bool peri_gonka_network_rest(struct peri_gonka_network *n, size_t wallet, struct
     return true;
 }
 
-bool peri_gonka_network_may_look(struct peri_gonka_network *n, uint64_t now_ms) {
+static bool may_refresh(struct peri_network *network, uint64_t now_ms) {
+    struct peri_gonka_network *n = peri_gonka_network_of(network);
     if (!n->options->is_refreshing) return false;
     uint_fast64_t last = atomic_load(&n->looked_ms);
     return (last == 0 || now_ms >= last + LOOK_REST_MS) &&
@@ -86,18 +95,24 @@ static enum peri_err make_wallets(struct peri_gonka_network *n, struct peri_faul
     if (err == PERI_OK && n->wallet_count == 0)
         return peri_fault_set(fault, PERI_ECONFIG,
                               "provider '%.*s': network \"gonka\" needs a private key",
-                              PERI_STR_ARGS(n->provider->id));
+                              PERI_STR_ARGS(n->network.provider->id));
     return err == PERI_EINVAL ? PERI_ECONFIG : err;
 }
 
-enum peri_err peri_gonka_network_new(struct peri_gonka_network **out, struct peri_config *config,
-                                     const struct peri_config_provider *provider,
-                                     const struct peri_gonka_env *env, struct peri_fault *fault) {
+static enum peri_err make_webhook(struct peri_gonka_network *n) {
+    struct peri_epoch_webhook_env env = {
+        .loop = n->env.loop, .client = n->env.client, .log = n->env.log, .clock = n->env.clock
+    };
+    return peri_epoch_webhook_new(&n->webhook, n->network.provider, &env);
+}
+
+static enum peri_err create(struct peri_network **out, struct peri_config *config,
+                            const struct peri_config_provider *provider,
+                            const struct peri_network_env *env, struct peri_fault *fault) {
     struct peri_gonka_network *n = peri_calloc(1, sizeof *n);
     if (n == NULL) return peri_fault_set(fault, PERI_ENOMEM, "out of memory");
-    atomic_init(&n->refs, 1);
+    peri_network_init(&n->network, &peri_gonka_network_ops, provider);
     n->config = peri_config_ref(config);
-    n->provider = provider;
     n->options = provider->network_options;
     n->env = *env;
     peri_timer_init(&n->timer, env->loop, peri_gonka_refresh_due, n);
@@ -108,22 +123,19 @@ enum peri_err peri_gonka_network_new(struct peri_gonka_network **out, struct per
     if (err == PERI_OK && provider->endpoint_count > 0)
         err = peri_gonka_set_of_endpoints(&n->fixed, provider->endpoints, provider->endpoint_count,
                                           fault);
+    if (err == PERI_OK) err = make_webhook(n);
     if (err == PERI_OK) err = peri_gonka_refresh_begin(n);
     if (err != PERI_OK) {
-        peri_gonka_network_unref(n);
+        peri_gonka_close(&n->network);
+        peri_network_unref(&n->network);
         return err;
     }
-    *out = n;
+    *out = &n->network;
     return PERI_OK;
 }
 
-struct peri_gonka_network *peri_gonka_network_ref(struct peri_gonka_network *n) {
-    atomic_fetch_add(&n->refs, 1);
-    return n;
-}
-
-void peri_gonka_network_unref(struct peri_gonka_network *n) {
-    if (n == NULL || atomic_fetch_sub(&n->refs, 1) > 1) return;
+static void free_network(struct peri_network *network) {
+    struct peri_gonka_network *n = peri_gonka_network_of(network);
     peri_gonka_set_free(n->set);
     peri_gonka_set_free(n->fixed);
     peri_gonka_set_free(n->next);
@@ -135,31 +147,33 @@ void peri_gonka_network_unref(struct peri_gonka_network *n) {
     peri_free(n);
 }
 
-const struct peri_gonka_set *peri_gonka_network_set(const struct peri_gonka_network *n) {
-    return n->set;
-}
-const struct peri_gonka_set *peri_gonka_network_fixed(const struct peri_gonka_network *n) {
-    return n->fixed;
-}
-const struct peri_gonka_epoch *peri_gonka_network_epoch(const struct peri_gonka_network *n) {
-    return n->has_epoch ? &n->epoch : NULL;
-}
-const struct peri_config_provider *peri_gonka_network_provider(const struct peri_gonka_network *n) {
-    return n->provider;
-}
-const struct peri_config_gonka *peri_gonka_network_options(const struct peri_gonka_network *n) {
-    return n->options;
-}
-
-void peri_gonka_network_status(const struct peri_gonka_network *n, struct peri_gonka_status *out) {
+static void put_status(const struct peri_network *network, struct peri_network_status *out) {
+    const struct peri_gonka_network *n = peri_gonka_network_of_const(network);
     const struct peri_gonka_set *set = n->set;
     *out = n->status;
-    snprintf(out->id, sizeof out->id, "%.*s", PERI_STR_ARGS(n->provider->id));
     out->epoch = set != NULL ? set->epoch : 0;
     out->usable = set != NULL ? set->usable_count : 0;
     out->listed = set != NULL ? set->count : 0;
+    out->is_pending = set == NULL && network->provider->source_count > 0;
     out->is_proven = set != NULL && set->is_proven;
     out->phase = n->has_epoch ? peri_gonka_phase_name(n->epoch.phase) : "";
     out->height = n->has_epoch ? n->epoch.height : 0;
     out->clock_offset_ms = peri_gonka_skew_applied(&n->skew, n->env.clock) / 1000000;
 }
+
+const struct peri_network_ops peri_gonka_network_ops = {
+    .name = "gonka",
+    .create = create,
+    .free = free_network,
+    .start = peri_gonka_start,
+    .close = peri_gonka_close,
+    .refresh = peri_gonka_refresh,
+    .inherit = peri_gonka_inherit,
+    .hosts = peri_gonka_hosts,
+    .status = put_status,
+    .account = account,
+    .is_address = peri_address_is_gonka,
+    .sign = sign,
+    .judge = peri_gonka_judge_host,
+    .may_refresh = may_refresh,
+};

@@ -1,11 +1,15 @@
-/* Private to gonka_network.c, gonka_refresh.c and gonka_force.c. */
+/* Private to gonka_network.c, gonka_hosts.c, gonka_refresh.c and gonka_force.c. */
 #ifndef PERI_CORE_GONKA_NETWORK_PARTS_H
 #define PERI_CORE_GONKA_NETWORK_PARTS_H
 
 #include "base/rand.h"
+#include "core/epoch_webhook.h"
 #include "core/fetch.h"
+#include "core/gonka_epoch.h"
 #include "core/gonka_follow.h"
 #include "core/gonka_network.h"
+#include "core/gonka_set.h"
+#include "core/gonka_sign.h"
 #include "core/gonka_skew.h"
 
 struct peri_gonka_purse {
@@ -16,11 +20,10 @@ struct peri_gonka_purse {
 };
 
 struct peri_gonka_network {
-    atomic_int refs;
+    struct peri_network network; /* first: what the rest of the router knows of it */
     struct peri_config *config;
-    const struct peri_config_provider *provider;
     const struct peri_config_gonka *options;
-    struct peri_gonka_env env;
+    struct peri_network_env env;
     struct peri_keyring *ring;
     struct peri_gonka_purse *wallets;
     size_t wallet_count;
@@ -35,7 +38,7 @@ struct peri_gonka_network {
     size_t source;            /* which one is asked */
     unsigned failures;        /* in a row */
     bool is_ordered;          /* once more when the refresh under way ends */
-    bool is_running, has_epoch, is_phase_known;
+    bool has_started, is_running, has_epoch, is_phase_known;
     uint64_t checked; /* epoch checks since the participants were fetched last */
     struct peri_gonka_epoch epoch;
     int64_t sent_ns;      /* wall clock when the step under way began */
@@ -53,8 +56,17 @@ struct peri_gonka_network {
     struct peri_arena arena;            /* of the chain's parameters */
     struct peri_str *agents;
     size_t agent_count;
-    struct peri_gonka_status status;
+    struct peri_network_status status;  /* what refreshes count */
+    struct peri_epoch_webhook *webhook; /* NULL: none is configured */
 };
+
+static inline struct peri_gonka_network *peri_gonka_network_of(struct peri_network *n) {
+    return (struct peri_gonka_network *)(void *)n;
+}
+static inline const struct peri_gonka_network *
+peri_gonka_network_of_const(const struct peri_network *n) {
+    return (const struct peri_gonka_network *)(const void *)n;
+}
 
 /* Hold a set against the configured rules and the chain's allow-list.
  *   is_fixed  it is the operator's own word: neither the allow-list nor the ban on private hosts holds for it */
@@ -69,5 +81,19 @@ void peri_gonka_keep(struct peri_gonka_network *n);
 /* Put what is known without a network in force. */
 enum peri_err peri_gonka_refresh_begin(struct peri_gonka_network *n);
 void peri_gonka_refresh_due(void *arg);
+
+/* Operations of struct peri_network_ops. */
+void peri_gonka_start(struct peri_network *n);
+void peri_gonka_refresh(struct peri_network *n);
+void peri_gonka_close(struct peri_network *n);
+bool peri_gonka_inherit(struct peri_network *n, struct peri_network *old);
+enum peri_err peri_gonka_hosts(const struct peri_network *n, struct peri_host_list *out);
+peri_judge peri_gonka_judge_host;
+/* A host says that the wallet can not pay. Hosts may lie, and one that does would else take the whole network away: the
+ * wallet rests for a while once a second host has said the same.
+ *   node    the host's account
+ *   gives   true when it is believed */
+bool peri_gonka_rest_wallet(struct peri_gonka_network *n, size_t wallet, struct peri_str node,
+                            uint64_t now_ms);
 
 #endif

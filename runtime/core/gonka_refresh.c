@@ -45,15 +45,15 @@ static void fail(struct peri_gonka_network *n, const char *what, const char *why
     peri_buf_done(&n->document);
     n->failures++;
     n->status.failures++;
-    struct peri_str source = n->provider->sources[n->source];
+    struct peri_str source = n->network.provider->sources[n->source];
     snprintf(n->status.last_error, sizeof n->status.last_error, "%.*s: %s: %s",
              (int)(source.n < 80 ? source.n : 80), source.p, what, why);
     peri_log_say(n->env.log, PERI_LOG_WARN, "gonka: refresh failed: %s", n->status.last_error);
     peri_log_flush(n->env.log);
-    n->source = (n->source + 1) % n->provider->source_count;
+    n->source = (n->source + 1) % n->network.provider->source_count;
     uint64_t pause = BACKOFF_MS << (n->failures < 6 ? n->failures - 1 : 5);
     plan(n, pause < n->options->refresh_ms ? pause : n->options->refresh_ms);
-    if (n->env.looked != NULL) n->env.looked(n->env.arg);
+    if (n->env.refreshed != NULL) n->env.refreshed(n->env.arg);
 }
 
 static void succeed(struct peri_gonka_network *n) {
@@ -62,7 +62,7 @@ static void succeed(struct peri_gonka_network *n) {
     n->status.last_error[0] = '\0';
     n->status.last_ok_ms = peri_loop_now_ms(n->env.loop);
     plan(n, n->options->refresh_ms);
-    if (n->env.looked != NULL) n->env.looked(n->env.arg);
+    if (n->env.refreshed != NULL) n->env.refreshed(n->env.arg);
 }
 
 /* ---- The clock ---- */
@@ -87,12 +87,12 @@ static void correct(struct peri_gonka_network *n, int64_t offset_ns) {
 /* ---- Steps ---- */
 
 static bool is_file(const struct peri_gonka_network *n) {
-    return peri_str_has_prefix(n->provider->sources[n->source], PERI_STR("file://"));
+    return peri_str_has_prefix(n->network.provider->sources[n->source], PERI_STR("file://"));
 }
 
 /* The present source without what stands behind its host. */
 static void settle_base(struct peri_gonka_network *n) {
-    struct peri_str base = n->provider->sources[n->source];
+    struct peri_str base = n->network.provider->sources[n->source];
     while (base.n > 0 && base.p[base.n - 1] == '/') base.n--;
     if (peri_str_has_suffix(base, PERI_STR("/v1"))) base.n -= 3;
     snprintf(n->base, sizeof n->base, "%.*s", PERI_STR_ARGS(base));
@@ -123,8 +123,7 @@ static bool is_good(struct peri_gonka_network *n, const struct peri_fetched *got
 
 /* The same hosts, judged anew. */
 static void publish_again(struct peri_gonka_network *n) {
-    struct peri_gonka_diff none = { .count = 0 };
-    n->env.changed(n->env.arg, n, &none, n->set, n->set);
+    n->env.changed(n->env.arg, &n->network, NULL);
 }
 
 /* Everything is known of it. `preserved`: the window whose snapshot it was marked by, 0: none. */
@@ -251,7 +250,7 @@ static enum peri_err read_document(struct peri_gonka_network *n, struct peri_str
 static bool is_over(const struct peri_gonka_network *n, const struct peri_gonka_set *told,
                     struct peri_fault *fault) {
     if (n->set == NULL || n->status.last_ok_ms == 0 || told->epoch >= n->set->epoch) return false;
-    if (!n->set->is_proven && n->failures >= n->provider->source_count) return false;
+    if (!n->set->is_proven && n->failures >= n->network.provider->source_count) return false;
     peri_fault_set(fault, PERI_EPROTO, "told epoch %llu, which is over: %llu is in force",
                    (unsigned long long)told->epoch, (unsigned long long)n->set->epoch);
     return true;
@@ -431,7 +430,7 @@ static void on_phase(void *arg, const struct peri_fetched *got) {
     n->is_phase_known =
         is_good(n, got, why) && peri_gonka_epoch_read(&epoch, got->body, NULL) == PERI_OK;
     /* Who is silent now would be silent for the list, too. */
-    if (got->err == PERI_ETIMEOUT && n->provider->source_count > 1) {
+    if (got->err == PERI_ETIMEOUT && n->network.provider->source_count > 1) {
         fail(n, "epoch", why);
         return;
     }
@@ -465,20 +464,23 @@ void peri_gonka_refresh_due(void *arg) {
     if (n->fetch != NULL || n->follow != NULL) return;
     settle_base(n);
     if (is_file(n))
-        read_source(n, peri_str_from(n->provider->sources[n->source], 7));
+        read_source(n, peri_str_from(n->network.provider->sources[n->source], 7));
     else
         ask_phase(n);
 }
 
-void peri_gonka_network_start(struct peri_gonka_network *n) {
-    if (n->provider->source_count == 0) return;
+void peri_gonka_start(struct peri_network *network) {
+    struct peri_gonka_network *n = peri_gonka_network_of(network);
+    n->has_started = true;
+    if (n->network.provider->source_count == 0) return;
     n->is_running = n->options->is_refreshing;
     n->checked = CHECKS_MAX; /* what was kept says nothing of the chain's allow-list */
     peri_gonka_refresh_due(n);
 }
 
-void peri_gonka_network_refresh(struct peri_gonka_network *n) {
-    if (n->provider->source_count == 0) return;
+void peri_gonka_refresh(struct peri_network *network) {
+    struct peri_gonka_network *n = peri_gonka_network_of(network);
+    if (n->network.provider->source_count == 0) return;
     if (n->fetch != NULL || n->follow != NULL) {
         n->is_ordered = true;
         return;
@@ -488,7 +490,8 @@ void peri_gonka_network_refresh(struct peri_gonka_network *n) {
     peri_gonka_refresh_due(n);
 }
 
-void peri_gonka_network_close(struct peri_gonka_network *n) {
+void peri_gonka_close(struct peri_network *network) {
+    struct peri_gonka_network *n = peri_gonka_network_of(network);
     n->is_running = n->is_ordered = false;
     peri_timer_stop(&n->timer);
     peri_fetch_cancel(n->fetch);
@@ -496,4 +499,6 @@ void peri_gonka_network_close(struct peri_gonka_network *n) {
     n->fetch = NULL;
     n->follow = NULL;
     peri_buf_done(&n->document);
+    peri_epoch_webhook_free(n->webhook);
+    n->webhook = NULL;
 }

@@ -96,7 +96,7 @@ struct net {
     struct peri_log log;
     struct peri_stamps stamps;
     struct peri_config *config;
-    struct peri_gonka_network *network;
+    struct peri_network *network;
     struct peri_str source;
     char base[64];
     const char *block_time; /* NULL: the true one; "": the node does not tell */
@@ -132,10 +132,9 @@ static void on_request(void *arg, struct peri_exchange *x) {
 }
 
 static void on_gone(void *arg, struct peri_exchange *x) { (void)arg, (void)x; }
-static void on_changed(void *arg, struct peri_gonka_network *network,
-                       const struct peri_gonka_diff *diff, const struct peri_gonka_set *before,
-                       const struct peri_gonka_set *after) {
-    (void)arg, (void)network, (void)diff, (void)before, (void)after;
+static void on_changed(void *arg, struct peri_network *network,
+                       const struct peri_epoch_change *change) {
+    (void)arg, (void)network, (void)change;
 }
 
 static char digits[] = "1111111111111111111111111111111111111111111111111111111111111111";
@@ -162,22 +161,22 @@ static void net_open(struct net *n, struct peri_config_provider *p) {
                                         .sources = &n->source,
                                         .source_count = 1,
                                         .network_options = &options };
-    struct peri_gonka_env env = { .loop = n->loop,
-                                  .client = n->client,
-                                  .log = &n->log,
-                                  .clock = &wrong,
-                                  .stamps = &n->stamps,
-                                  .changed = on_changed };
-    CHECK_EQ(peri_gonka_network_new(&n->network, n->config, p, &env, NULL), PERI_OK);
-    peri_gonka_network_start(n->network);
+    struct peri_network_env env = { .loop = n->loop,
+                                    .client = n->client,
+                                    .log = &n->log,
+                                    .clock = &wrong,
+                                    .stamps = &n->stamps,
+                                    .changed = on_changed };
+    CHECK_EQ(peri_gonka_network_ops.create(&n->network, n->config, p, &env, NULL), PERI_OK);
+    n->network->ops->start(n->network);
 }
 
 /* Until so many refreshes are over. */
-static struct peri_gonka_status net_turn(struct net *n, uint64_t refreshes) {
-    struct peri_gonka_status status = { .refreshes = 0 };
+static struct peri_network_status net_turn(struct net *n, uint64_t refreshes) {
+    struct peri_network_status status = { .refreshes = 0 };
     for (int turns = 0; status.refreshes < refreshes && turns < 10000; turns++) {
         peri_loop_step(n->loop, true);
-        peri_gonka_network_status(n->network, &status);
+        peri_network_status(n->network, &status);
     }
     CHECK_EQ(status.refreshes, refreshes);
     return status;
@@ -185,21 +184,21 @@ static struct peri_gonka_status net_turn(struct net *n, uint64_t refreshes) {
 
 static int64_t stamp_error_s(struct net *n) {
     struct peri_signers signers = { .hasher = NULL };
-    struct peri_gonka_signed values;
-    const struct peri_gonka_wallet *by;
-    size_t wallet;
+    struct peri_network_signed signature;
     uint64_t stamp = 0;
-    CHECK_EQ(peri_gonka_network_sign(&values, &wallet, &by, n->network, &signers, PERI_STR("{}"),
-                                     PERI_STR(HOST), 0),
-             PERI_OK);
-    CHECK_EQ(peri_str_to_u64(&stamp, peri_str_of(values.stamp)), PERI_OK);
+    CHECK_EQ(
+        n->network->ops->sign(&signature, n->network, &signers, PERI_STR("{}"), PERI_STR(HOST), 0),
+        PERI_OK);
+    for (size_t i = 0; i < signature.header_count; i++)
+        if (peri_str_eq_nocase(signature.headers[i].name, PERI_STR("x-timestamp")))
+            CHECK_EQ(peri_str_to_u64(&stamp, signature.headers[i].value), PERI_OK);
     peri_signers_done(&signers);
     return error_s(stamp);
 }
 
 static void net_close(struct net *n) {
-    peri_gonka_network_close(n->network);
-    peri_gonka_network_unref(n->network);
+    n->network->ops->close(n->network);
+    peri_network_unref(n->network);
     peri_server_close(n->server);
     peri_client_free(n->client);
     peri_loop_free(n->loop);
@@ -214,16 +213,16 @@ TEST(stamps_follow_the_network_while_the_clock_is_minutes_off) {
         off_ns = sign * 7 * MINUTE;
         net_open(&n, &p);
         CHECK_EQ(stamp_error_s(&n), sign * 420);
-        struct peri_gonka_status status = net_turn(&n, 1);
+        struct peri_network_status status = net_turn(&n, 1);
         CHECK_EQ(n.statuses, 1);
         CHECK(llabs(stamp_error_s(&n)) <= 1);
         CHECK(llabs(status.clock_offset_ms + sign * 420000) <= 1500);
-        peri_gonka_network_refresh(n.network);
+        n.network->ops->refresh(n.network);
         net_turn(&n, 2);
         CHECK_EQ(n.statuses, 1); /* the correction stands: nobody is asked again */
         off_ns = 0;
         CHECK(llabs(stamp_error_s(&n)) <= 1);
-        peri_gonka_network_refresh(n.network);
+        n.network->ops->refresh(n.network);
         status = net_turn(&n, 3);
         CHECK_EQ(status.clock_offset_ms, 0);
         CHECK(llabs(stamp_error_s(&n)) <= 1);

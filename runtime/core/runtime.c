@@ -337,9 +337,9 @@ enum peri_err peri_runtime_refresh_networks(struct peri_runtime *rt) {
     return err;
 }
 
-void peri_runtime_post_board(struct peri_runtime *rt, struct peri_gonka_board *board) {
+void peri_runtime_post_board(struct peri_runtime *rt, struct peri_network_board *board) {
     for (unsigned i = 0; i < rt->worker_count; i++)
-        peri_gonka_board_put(&rt->workers[i]->board, board);
+        peri_network_board_put(&rt->workers[i]->board, board);
 }
 
 struct epoch_news {
@@ -357,36 +357,30 @@ static void tell(void *arg) {
     peri_free(news);
 }
 
-/* Addresses of one kind of change; gives how many. */
-static size_t addresses(struct peri_arena *a, const struct peri_str **out,
-                        const struct peri_gonka_diff *diff, enum peri_gonka_change kind) {
-    struct peri_str *list = peri_arena_alloc(a, (diff->counts[kind] + 1) * sizeof *list);
+/* In the arena; without memory there are fewer. */
+static size_t copy_list(struct peri_arena *a, const struct peri_str **out,
+                        const struct peri_str *from, size_t count) {
+    struct peri_str *list = peri_arena_alloc(a, (count + 1) * sizeof *list);
     size_t n = 0;
     *out = list;
-    for (size_t i = 0; list != NULL && i < diff->count; i++) {
-        const struct peri_gonka_delta *d = &diff->deltas[i];
-        if (d->change != kind) continue;
-        list[n] = peri_arena_dup(a, (d->after != NULL ? d->after : d->before)->address);
+    for (size_t i = 0; list != NULL && i < count; i++) {
+        list[n] = peri_arena_dup(a, from[i]);
         if (list[n].p != NULL) n++;
     }
     return n;
 }
 
-void peri_runtime_tell_epoch(struct peri_runtime *rt, struct peri_str provider,
-                             const struct peri_gonka_diff *diff,
-                             const struct peri_gonka_set *before,
-                             const struct peri_gonka_set *after) {
+void peri_runtime_tell_epoch(struct peri_runtime *rt, const struct peri_epoch_change *change) {
     struct epoch_news *news = peri_calloc(1, sizeof *news);
     if (news == NULL) return;
     news->worker = rt->workers[0];
     peri_arena_init(&news->arena, 0);
     struct peri_epoch_change *c = &news->change;
-    c->network = peri_arena_dup(&news->arena, provider);
-    c->old_epoch = before == NULL ? 0 : before->epoch;
-    c->new_epoch = after->epoch;
-    c->added_count = addresses(&news->arena, &c->added, diff, PERI_GONKA_ADDED);
-    c->removed_count = addresses(&news->arena, &c->removed, diff, PERI_GONKA_REMOVED);
-    c->changed_count = addresses(&news->arena, &c->changed, diff, PERI_GONKA_CHANGED);
+    *c = *change;
+    c->network = peri_arena_dup(&news->arena, change->network);
+    c->added_count = copy_list(&news->arena, &c->added, change->added, change->added_count);
+    c->removed_count = copy_list(&news->arena, &c->removed, change->removed, change->removed_count);
+    c->changed_count = copy_list(&news->arena, &c->changed, change->changed, change->changed_count);
     if (peri_loop_post(news->worker->loop, tell, news) == PERI_OK) return;
     peri_arena_done(&news->arena);
     peri_free(news);

@@ -81,12 +81,9 @@ PERI_MUST_USE enum peri_err peri_runtime_reconfigure(struct peri_runtime *rt,
 /* Any thread: look at every network now. gives PERI_OK · PERI_ENOMEM · PERI_ESTOPPING */
 enum peri_err peri_runtime_refresh_networks(struct peri_runtime *rt);
 /* Every worker sees this board when it looks next. The control thread, or before it runs. */
-void peri_runtime_post_board(struct peri_runtime *rt, struct peri_gonka_board *board);
-/* Tell the policies what changed in a network: the `epoch` hook, on one worker. The control thread. */
-void peri_runtime_tell_epoch(struct peri_runtime *rt, struct peri_str provider,
-                             const struct peri_gonka_diff *diff,
-                             const struct peri_gonka_set *before,
-                             const struct peri_gonka_set *after);
+void peri_runtime_post_board(struct peri_runtime *rt, struct peri_network_board *board);
+/* Tell the policies what changed in a network: the `epoch` hook, on one worker. Copied. The control thread. */
+void peri_runtime_tell_epoch(struct peri_runtime *rt, const struct peri_epoch_change *change);
 
 /* A slot was released: wake who waits for one. Any worker thread. */
 void peri_runtime_slot_freed(struct peri_runtime *rt);

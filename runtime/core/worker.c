@@ -209,7 +209,7 @@ void peri_worker_free(struct peri_worker *w) {
     peri_policy_unref(w->policy);
     peri_client_free(w->client);
     peri_signers_done(&w->signers);
-    peri_gonka_board_done(&w->board);
+    peri_network_board_done(&w->board);
     peri_list_each(at, spare, &w->spare_requests) {
         struct peri_request *r = peri_list_entry(at, struct peri_request, link);
         peri_arena_done(&r->arena);

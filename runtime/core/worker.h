@@ -6,7 +6,7 @@
 
 #include <pthread.h>
 
-#include "core/gonka_board.h"
+#include "core/network_board.h"
 #include "core/logs.h"
 #include "core/request.h"
 #include "crypto/signers.h"
@@ -40,7 +40,7 @@ struct peri_worker {
     struct peri_list queue; /* requests waiting for a slot, first come first served */
     size_t queued;
     struct peri_signers signers; /* made when the first attempt is signed */
-    struct peri_gonka_board_box board;
+    struct peri_network_board_box board;
     bool is_draining;
     bool is_overdue;         /* nobody is waited for any more */
     bool is_done;            /* drained: the loop has been told to stop */

@@ -114,7 +114,7 @@ static int participants(lua_State *L) {
     lua_Integer n = 0;
     for (size_t i = 0; i < w->fleet->provider_count; i++) {
         const struct peri_provider *p = &w->fleet->providers[i];
-        if (p->gonka == NULL) continue;
+        if (p->found_by == NULL) continue;
         peri_bind_provider_push(L, w->fleet, p);
         lua_rawseti(L, -2, ++n);
     }
@@ -144,8 +144,8 @@ static void set_text(lua_State *L, const char *name, const char *text) {
 static int status(lua_State *L) {
     struct peri_worker *w = worker(L);
     const char *id = luaL_optstring(L, 1, NULL);
-    const struct peri_gonka_board *board = peri_gonka_board_look(&w->board);
-    const struct peri_gonka_status *s = NULL;
+    const struct peri_network_board *board = peri_network_board_look(&w->board);
+    const struct peri_network_status *s = NULL;
     for (size_t i = 0; board != NULL && i < board->count && s == NULL; i++)
         if (id == NULL || strcmp(board->networks[i].id, id) == 0) s = &board->networks[i];
     if (s == NULL)
@@ -180,10 +180,10 @@ static int refresh(lua_State *L) {
 }
 
 /* The network that a configured provider is: keys go by its id. NULL when none of its hosts is known. */
-static struct peri_gonka_network *network_named(struct peri_worker *w, struct peri_str id) {
+static struct peri_network *network_named(struct peri_worker *w, struct peri_str id) {
     for (size_t i = 0; i < w->fleet->provider_count; i++) {
-        struct peri_gonka_network *n = w->fleet->providers[i].gonka;
-        if (n != NULL && peri_str_eq(peri_gonka_network_provider(n)->id, id)) return n;
+        struct peri_network *n = w->fleet->providers[i].found_by;
+        if (n != NULL && peri_str_eq(n->provider->id, id)) return n;
     }
     return NULL;
 }
@@ -204,9 +204,9 @@ static int address(lua_State *L) {
     struct peri_str id = check_text(L, 1);
     lua_Integer which = luaL_optinteger(L, 2, 1);
     luaL_argcheck(L, which >= 1, 2, "wallets are counted from 1");
-    const struct peri_gonka_network *n = network_named(w, id);
+    const struct peri_network *n = network_named(w, id);
     if (n == NULL) return push_unknown(L);
-    struct peri_str account = peri_gonka_network_account(n, (size_t)which - 1);
+    struct peri_str account = n->ops->account(n, (size_t)which - 1);
     if (account.n == 0) return peri_push_fault(L, PERI_ENOTFOUND, "it has fewer wallets");
     lua_pushlstring(L, account.p, account.n);
     return 1;
@@ -216,22 +216,19 @@ static int address(lua_State *L) {
 static int sign(lua_State *L) {
     struct peri_worker *w = worker(L);
     struct peri_str id = check_text(L, 1), body = check_text(L, 2), node = check_text(L, 3);
-    luaL_argcheck(L, peri_address_is_gonka(node), 3, "the address of a Gonka node");
     peri_budget_charge(&peri_state_of(L)->budget, L, SIGN_STEPS + body.n / BYTES_PER_STEP);
-    struct peri_gonka_network *n = network_named(w, id);
+    struct peri_network *n = network_named(w, id);
     if (n == NULL) return push_unknown(L);
-    struct peri_gonka_signed values;
-    const struct peri_gonka_wallet *by;
-    size_t wallet;
-    enum peri_err err = peri_gonka_network_sign(&values, &wallet, &by, n, &w->signers, body, node,
-                                                peri_loop_now_ms(w->loop));
+    luaL_argcheck(L, n->ops->is_address(node), 3, "the address of a host of that network");
+    struct peri_network_signed signature;
+    enum peri_err err =
+        n->ops->sign(&signature, n, &w->signers, body, node, peri_loop_now_ms(w->loop));
     if (err != PERI_OK) return peri_push_failure(L, err);
-    struct peri_header headers[PERI_GONKA_HEADERS];
-    peri_gonka_headers(headers, &values, by);
-    lua_createtable(L, 0, PERI_GONKA_HEADERS);
-    for (size_t i = 0; i < PERI_GONKA_HEADERS; i++) {
-        lua_pushlstring(L, headers[i].name.p, headers[i].name.n);
-        lua_pushlstring(L, headers[i].value.p, headers[i].value.n);
+    lua_createtable(L, 0, (int)signature.header_count);
+    for (size_t i = 0; i < signature.header_count; i++) {
+        const struct peri_header *h = &signature.headers[i];
+        lua_pushlstring(L, h->name.p, h->name.n);
+        lua_pushlstring(L, h->value.p, h->value.n);
         lua_settable(L, -3);
     }
     return 1;
