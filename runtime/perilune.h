@@ -171,6 +171,8 @@ struct peri_policy_ops {
 struct peri_try_options {
     uint64_t first_token_ms; /* 0: the provider's */
     uint64_t total_ms;       /* 0: the provider's */
+    struct peri_str
+        model; /* another than the request's, good until the request ends; n 0: its own */
 };
 
 /* What a try led to: `err` PERI_OK when the first content token, or the whole answer, is here. */

@@ -163,7 +163,7 @@ describe("peri.http.fetch", function()
       { { url = url, headers = { x = {} } }, "'headers' must map" },
       { { url = url, timeout_ms = -1 }, "'timeout_ms' must be an integer" },
       { { url = url, timeout_ms = 1.5 }, "'timeout_ms' must be an integer" },
-      { { url = url, on_chunk = 1 }, "function expected" },
+      { { url = url, on_chunk = 1 }, "'on_chunk' must be a function, got 1" },
     } do
       local ok, why = pcall(peri.http.fetch, case[1])
       assert.is_false(ok)

@@ -260,7 +260,7 @@ describe("a model's limits", function()
       { table.unpack(said, 1, 7) })
     assert.match("'takes' must be of .*, got smell", said[8])
     assert.match("'takes' must be of .*, got number", said[9])
-    assert.match("'context_tokens' must be a number of tokens", said[10])
+    assert.match("'context_tokens' must be an integer from 0 on", said[10])
     assert.match("give 'model', too", said[11])
   end))
 

@@ -326,6 +326,20 @@ t:equal(router:chat().json.n, 1)]])
       ['providers = { { id = "a", answers = { testing.error_frame "x" } } }'] = "answer 1 is no answer",
     } do fails("t:router { " .. wanted .. " }", "a_test.lua:3: the only one", why) end
     fails("testing.chat('x', { colour = 1 })", "a_test.lua:3: the only one", "testing.chat has no option 'colour'")
+    for call, why in pairs {
+      ["testing.chat('x', { hedders = {} })"] = "testing.chat has no option 'hedders', did you mean 'headers'?",
+      ["testing.stream({}, { wait = -1 })"] = "testing.stream: 'wait' must be a number of milliseconds, got -1",
+      ["testing.stream({}, { wait = 0/0 })"] = "testing.stream: 'wait' must be a number of milliseconds, got",
+      ["testing.status(500, { header = {} })"] = "testing.status has no option 'header', did you mean 'headers'?",
+      ["testing.status(500, 5)"] = "testing.status takes a table of options, got a number",
+      ["R:chat({}, { heads = {} })"] = "router:chat has no option 'heads', did you mean 'headers'?",
+      ["R:ask({}, { path = 5 })"] = "router:ask: 'path' must be a string, got 5",
+      ["t:distribution(R, 1, {}, { withn = 1 })"] = "t:distribution has no option 'withn', did you mean 'within'?",
+      ["t:router { policies = { { file = 'p.lua', option = {} } }, providers = { { id = 'a' } } }"] = "option",
+      ["t:router { providers = { { id = 'a', answer = {} } } }"] = "did you mean",
+    } do
+      fails('local R = t:router { providers = { { id = "a" } } }\n' .. call, why)
+    end
     fails('t:equal(t:router({ providers = { { id = "a" } } }):chat().txt, nil)', "a_test.lua:3: the only one",
       "an answer has no field 'txt'")
     fails("testing.status(99)", "a_test.lua:3: the only one", "takes a status from 200 to 599, got 99")

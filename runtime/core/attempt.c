@@ -77,7 +77,8 @@ enum peri_err peri_attempt_previous(const struct peri_attempt *a) {
 /* The provider's own name for the model goes into its version of the body. */
 static enum peri_err rename_model(struct peri_attempt *a) {
     struct peri_request *r = a->request;
-    struct peri_str want = a->candidate.upstream.n > 0 ? a->candidate.upstream : r->model;
+    struct peri_str want =
+        a->candidate.upstream.n > 0 ? a->candidate.upstream : peri_attempt_model(a);
     uint32_t root = peri_json_root(r->body);
     if (peri_json_string_is(r->body, peri_json_get(r->body, root, PERI_STR("model")), want))
         return PERI_OK;
@@ -257,8 +258,8 @@ static void look_again(struct peri_attempt *a) {
 static void drop_model(struct peri_attempt *a) {
     const struct peri_request *r = a->request;
     uint64_t ms = a->status >= 500 ? r->config->failure_cooldown_ms : r->config->quarantine_ms;
-    peri_vitals_lack(a->candidate.provider->vitals, r->model, peri_loop_now_ms(r->worker->loop),
-                     ms);
+    peri_vitals_lack(a->candidate.provider->vitals, peri_attempt_model(a),
+                     peri_loop_now_ms(r->worker->loop), ms);
     look_again(a);
 }
 
@@ -318,6 +319,7 @@ static bool reads_more(const struct peri_candidate *c, const struct peri_attempt
  * asked where that is not known. The rest is as good as tried.
  *   gives   false: there are none */
 static bool is_for_larger(struct peri_attempt *a) {
+    if (a->options.model.n > 0) return false; /* the policy, not the request, chose that model */
     struct peri_candidates all = peri_request_fit(a->request);
     bool is_found = false;
     for (size_t i = 0; i < all.count && !is_found; i++) is_found = reads_more(&all.at[i], a);
@@ -492,7 +494,7 @@ enum peri_err peri_attempt_start(struct peri_attempt **out, struct peri_request 
     peri_timer_init(&a->patience, r->worker->loop, on_first_token_late, a);
 
     uint64_t now_ms = peri_loop_now_ms(r->worker->loop);
-    if (peri_vitals_lacks_ms(p->vitals, r->model, now_ms) > 0) return PERI_ENOPROVIDER;
+    if (peri_vitals_lacks_ms(p->vitals, peri_attempt_model(a), now_ms) > 0) return PERI_ENOPROVIDER;
     if (!peri_vitals_enter(p->vitals, now_ms, &a->is_probe)) return PERI_ENOPROVIDER;
     if (!peri_slots_take(&candidate)) {
         if (a->is_probe) peri_vitals_unknown(p->vitals);

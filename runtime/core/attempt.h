@@ -60,6 +60,11 @@ struct peri_attempt {
     const char *remedy; /* of a refusal that is understood: what to do about it; static, or NULL */
 };
 
+/* The public name of the model that the provider is asked for. */
+static inline struct peri_str peri_attempt_model(const struct peri_attempt *a) {
+    return a->options.model.n > 0 ? a->options.model : a->request->model;
+}
+
 /* Take a slot, run the `attempt` hooks, send.
  *   gives   as peri_request_try */
 PERI_MUST_USE enum peri_err peri_attempt_start(struct peri_attempt **out, struct peri_request *r,

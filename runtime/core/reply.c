@@ -308,6 +308,7 @@ void peri_request_serve(struct peri_request *r, struct peri_attempt *a) {
     if (r->phase != PERI_DECIDING || a->state != PERI_READY) return;
     r->phase = PERI_SERVING;
     r->serving = a;
+    r->model = r->outcome.model = peri_attempt_model(a);
     struct peri_list *at, *spare;
     peri_list_each(at, spare, &r->attempts) { /* whoever raced and lost */
         struct peri_attempt *other = peri_list_entry(at, struct peri_attempt, link);

@@ -174,6 +174,18 @@ static bool resolve_model(struct peri_request *r) {
     return false;
 }
 
+enum peri_err peri_request_set_model(struct peri_request *r, struct peri_str model) {
+    struct peri_candidates c = peri_fleet_find(r->fleet, model);
+    if (r->phase != PERI_DECIDING) return PERI_EINVAL;
+    if (c.count == 0) return PERI_ENOMODEL;
+    struct peri_str name = peri_arena_dup(&r->arena, c.model.n > 0 ? c.model : model);
+    if (name.p == NULL) return PERI_ENOMEM;
+    r->candidates = c;
+    r->candidates.model = r->model = r->outcome.model = name;
+    r->has_fit = false;
+    return PERI_OK;
+}
+
 static bool parse_body(struct peri_request *r, struct peri_str text, bool is_padded) {
     struct peri_fault fault;
     struct peri_json_options options = { .routed = routed,
@@ -396,7 +408,8 @@ enum peri_err peri_request_try(struct peri_attempt **out, struct peri_request *r
                                peri_tried tried, void *arg) {
     const struct peri_provider *p = peri_fleet_provider(r->fleet, provider_id);
     struct peri_candidate c = { .provider = NULL };
-    if (p != NULL) c = peri_fleet_candidate(r->fleet, p, r->model);
+    bool is_other = options != NULL && options->model.n > 0;
+    if (p != NULL) c = peri_fleet_candidate(r->fleet, p, is_other ? options->model : r->model);
     if (c.provider == NULL) return PERI_ENOTFOUND;
     return peri_attempt_start(out, r, c, options, tried, arg);
 }

@@ -127,6 +127,10 @@ void peri_request_ended(struct peri_request *r, enum peri_err err);
 void peri_request_wait_begins(struct peri_request *r);
 void peri_request_wait_ends(struct peri_request *r);
 
+/* Ask for another model from now on, whose providers become the candidates.
+ *   gives   PERI_OK · PERI_ENOMODEL nobody serves it · PERI_EINVAL the request is decided · PERI_ENOMEM */
+PERI_MUST_USE enum peri_err peri_request_set_model(struct peri_request *r, struct peri_str model);
+
 /* The candidates that the request, as it now stands, fits (core/fit.h). */
 struct peri_candidates peri_request_sift(struct peri_request *r);
 static inline struct peri_candidates peri_request_fit(struct peri_request *r) {

@@ -2,8 +2,12 @@
 
 #include "base/err.h"
 #include "core/account.h"
+#include "script/options.h"
 
 static const char *const schemes[] = { "hashed", "raw_body", "body_only", NULL }; /* as the enum */
+
+#define TEXT(name)                                                                                 \
+    { name, PERI_OPTION_TEXT, 0, 0 }
 
 /* A text member of the table at 1, which keeps it alive. */
 static struct peri_str check_field(lua_State *L, const char *name) {
@@ -26,7 +30,11 @@ static enum peri_gonka_scheme check_scheme(lua_State *L) {
 }
 
 static int gonka_check(lua_State *L) {
+    static const struct peri_option options[] = { TEXT("authorization"), TEXT("body"),
+                                                  TEXT("timestamp"),     TEXT("node"),
+                                                  TEXT("public_key"),    TEXT("scheme") };
     luaL_checktype(L, 1, LUA_TTABLE);
+    peri_options_take(L, 1, "peri.gonka.check", options, sizeof options / sizeof *options);
     struct peri_str authorization = check_field(L, "authorization"), body = check_field(L, "body"),
                     stamp = check_field(L, "timestamp"), node = check_field(L, "node"),
                     public_key = check_field(L, "public_key");
@@ -98,7 +106,13 @@ static enum peri_err sign(struct peri_gonka_signed *out, char address[PERI_ADDRE
 }
 
 static int gonka_sign(lua_State *L) {
+    static const struct peri_option options[] = {
+        TEXT("key"),    TEXT("body"),
+        TEXT("node"),   { "timestamp", PERI_OPTION_INTEGER, 1, LUA_MAXINTEGER },
+        TEXT("scheme"),
+    };
     luaL_checktype(L, 1, LUA_TTABLE);
+    peri_options_take(L, 1, "peri.gonka.sign", options, sizeof options / sizeof *options);
     struct peri_str key = check_field(L, "key"), body = check_field(L, "body"),
                     node = check_field(L, "node");
     enum peri_gonka_scheme scheme = check_scheme(L);

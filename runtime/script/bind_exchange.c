@@ -12,6 +12,7 @@
 #include "net/server.h"
 #include "script/bind_server.h"
 #include "script/task.h"
+#include "script/options.h"
 
 #define WAIT_MAX_MS 86400000
 
@@ -385,11 +386,10 @@ static int exchange_finish(lua_State *L) {
 
 static int exchange_cut(lua_State *L) {
     struct request *r = check_request(L);
-    bool is_reset = false;
-    if (lua_istable(L, 2)) {
-        lua_getfield(L, 2, "reset");
-        is_reset = lua_toboolean(L, -1);
-    }
+    static const struct peri_option options[] = { { "reset", PERI_OPTION_FLAG, 0, 0 } };
+    lua_settop(L, 2);
+    peri_options_take(L, 2, "exchange:cut", options, 1);
+    bool is_reset = peri_options_flag(L, 2, "reset", false);
     struct peri_exchange *x = check_open(L, r);
     if (x == NULL) return push_gone_failure(L);
     over(r);

@@ -114,11 +114,19 @@ static int push_headers(lua_State *L) {
 }
 
 static int attempt_get(lua_State *L, const char *key) {
+    static const struct peri_json_guard guards[] = {
+        { "stream", "attempt.body.stream can not be changed: whether the answer is streamed is the "
+                    "client's choice" },
+        { NULL, NULL },
+    };
     struct peri_attempt *a = check_attempt(L);
     struct peri_request *r = a->request;
     if (strcmp(key, "body") == 0) {
         struct peri_json *j = peri_attempt_body(a);
-        return j != NULL ? push_document(L, j) : luaL_error(L, "out of memory");
+        if (j == NULL) return luaL_error(L, "out of memory");
+        push_document(L, j);
+        peri_bind_json_guard(L, -1, guards);
+        return 1;
     }
     if (strcmp(key, "headers") == 0) return push_headers(L);
     if (strcmp(key, "provider") == 0) {
@@ -126,7 +134,8 @@ static int attempt_get(lua_State *L, const char *key) {
         return 1;
     }
     if (strcmp(key, "model") == 0)
-        return push_str(L, a->candidate.upstream.n > 0 ? a->candidate.upstream : r->model);
+        return push_str(L, a->candidate.upstream.n > 0 ? a->candidate.upstream
+                                                       : peri_attempt_model(a));
     if (strcmp(key, "number") == 0) {
         lua_pushinteger(L, (lua_Integer)r->attempt_count + 1);
         return 1;

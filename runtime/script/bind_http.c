@@ -12,6 +12,7 @@
 #include "net/client.h"
 #include "net/reach.h"
 #include "script/frozen.h"
+#include "script/options.h"
 #include "script/task.h"
 
 #define FETCH_TYPE       "perilune.fetch"
@@ -234,62 +235,43 @@ struct wanted {
     struct peri_str url;
 };
 
-static bool is_one_of(const char *name, const char *const *names) {
-    while (*names != NULL && strcmp(name, *names) != 0) names++;
-    return *names != NULL;
-}
+#define MS(name)                                                                                   \
+    { name, PERI_OPTION_INTEGER, 0, TIMEOUT_MAX_MS }
 
-static void check_names(lua_State *L, bool is_trusted) {
-    static const char *const names[] = { "url",           "method",    "headers",
-                                         "body",          "max_bytes", "timeout_ms",
-                                         "first_byte_ms", "idle_ms",   "connect_ms",
-                                         "http2",         NULL };
-    static const char *const trusted[] = { "on_chunk", "insecure", "ca_file", "unix", NULL };
-    for (lua_pushnil(L); lua_next(L, 1) != 0; lua_pop(L, 1)) {
-        const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
-        if (is_one_of(name, names) || (is_trusted && is_one_of(name, trusted))) continue;
-        if (is_one_of(name, trusted)) luaL_error(L, "a policy's fetch has no option '%s'", name);
-        luaL_error(L, "fetch has no option '%s'", name);
+/* A policy's fetch has less time and room, and nothing behind `trusted` below. */
+static void check_options(lua_State *L, bool is_trusted) {
+    enum { LIMITED = 5, OF_POLICIES = 10 };
+    struct peri_option options[] = {
+        MS("timeout_ms"),
+        MS("connect_ms"),
+        MS("first_byte_ms"),
+        MS("idle_ms"),
+        { "max_bytes", PERI_OPTION_INTEGER, 0, (lua_Integer)1 << 40 },
+        { "url", PERI_OPTION_TEXT, 0, 0 },
+        { "method", PERI_OPTION_TEXT, 0, 0 },
+        { "headers", PERI_OPTION_TABLE, 0, 0 },
+        { "body", PERI_OPTION_TEXT, 0, 0 },
+        { "http2", PERI_OPTION_FLAG, 0, 0 },
+        { "on_chunk", PERI_OPTION_FUNCTION, 0, 0 },
+        { "insecure", PERI_OPTION_FLAG, 0, 0 },
+        { "ca_file", PERI_OPTION_TEXT, 0, 0 },
+        { "unix", PERI_OPTION_TEXT, 0, 0 },
+    };
+    size_t count = sizeof options / sizeof *options;
+    if (!is_trusted) {
+        for (size_t i = 0; i < LIMITED; i++) options[i].most = POLICY_MAX_MS;
+        options[LIMITED - 1].most = POLICY_BYTES_MAX;
+        count = OF_POLICIES;
     }
-}
-
-/* A string option, which the options table keeps alive. */
-static struct peri_str take_text(lua_State *L, const char *name) {
-    struct peri_str value = { NULL, 0 };
-    int type = lua_getfield(L, 1, name);
-    if (type == LUA_TSTRING)
-        value.p = lua_tolstring(L, -1, &value.n);
-    else if (type != LUA_TNIL)
-        luaL_error(L, "'%s' must be a string, got a %s", name, lua_typename(L, type));
-    lua_pop(L, 1);
-    return value;
-}
-
-static uint64_t take_number(lua_State *L, const char *name, lua_Integer fallback,
-                            lua_Integer most) {
-    int is_integer = 1;
-    lua_Integer value = fallback;
-    if (lua_getfield(L, 1, name) != LUA_TNIL) value = lua_tointegerx(L, -1, &is_integer);
-    if (!is_integer || value < 0 || value > most)
-        luaL_error(L, "'%s' must be an integer from 0 to %I", name, (LUAI_UACINT)most);
-    lua_pop(L, 1);
-    return (uint64_t)value;
-}
-
-static bool take_flag(lua_State *L, const char *name) {
-    lua_getfield(L, 1, name);
-    bool is_set = lua_toboolean(L, -1);
-    lua_pop(L, 1);
-    return is_set;
+    peri_options_take(L, 1, "peri.http.fetch", options, count);
+    if (!peri_options_has(L, 1, "url")) luaL_error(L, "peri.http.fetch: 'url' must be a string");
 }
 
 /* Numbers become strings that stay on the stack until the call has copied them. */
 static void take_headers(lua_State *L, struct wanted *w) {
-    int type = lua_getfield(L, 1, "headers");
-    if (type == LUA_TNIL) return;
-    if (type != LUA_TTABLE)
-        luaL_error(L, "'headers' must be a table, got a %s", luaL_typename(L, -1));
+    if (lua_getfield(L, 1, "headers") == LUA_TNIL) return;
     int table = lua_gettop(L);
+    peri_frozen_open(L, table);
     luaL_checkstack(L, 2 * HEADERS_MAX + 4, NULL);
     lua_pushnil(L);
     while (lua_next(L, table) != 0) { /* stack: … name value */
@@ -304,28 +286,26 @@ static void take_headers(lua_State *L, struct wanted *w) {
 }
 
 static void take_options(lua_State *L, struct wanted *w, struct fetch *f, bool is_trusted) {
-    lua_Integer longest = is_trusted ? TIMEOUT_MAX_MS : POLICY_MAX_MS;
-    lua_Integer most = is_trusted ? (lua_Integer)1 << 40 : POLICY_BYTES_MAX;
     struct peri_call_spec *spec = &w->spec;
     memset(w, 0, sizeof *w);
-    w->url = take_text(L, "url");
-    if (w->url.p == NULL) luaL_error(L, "'url' must be a string");
-    spec->body = take_text(L, "body");
-    spec->method = take_text(L, "method");
+    w->url = peri_options_text(L, 1, "url");
+    spec->body = peri_options_text(L, 1, "body");
+    spec->method = peri_options_text(L, 1, "method");
     if (spec->method.p == NULL)
         spec->method = spec->body.p != NULL ? PERI_STR("POST") : PERI_STR("GET");
-    spec->total_ms = take_number(L, "timeout_ms", TIMEOUT_MS, longest);
+    spec->total_ms = (uint64_t)peri_options_integer(L, 1, "timeout_ms", TIMEOUT_MS);
     if (!is_trusted && spec->total_ms == 0) spec->total_ms = POLICY_MAX_MS;
-    spec->connect_ms = take_number(L, "connect_ms", 0, longest);
-    spec->first_byte_ms = take_number(L, "first_byte_ms", 0, longest);
-    spec->idle_ms = take_number(L, "idle_ms", 0, longest);
-    spec->use_http2 = take_flag(L, "http2");
-    spec->is_insecure = take_flag(L, "insecure");
-    spec->ca_file = take_text(L, "ca_file");
-    spec->unix_path = take_text(L, "unix");
+    spec->connect_ms = (uint64_t)peri_options_integer(L, 1, "connect_ms", 0);
+    spec->first_byte_ms = (uint64_t)peri_options_integer(L, 1, "first_byte_ms", 0);
+    spec->idle_ms = (uint64_t)peri_options_integer(L, 1, "idle_ms", 0);
+    spec->use_http2 = peri_options_flag(L, 1, "http2", false);
+    spec->is_insecure = peri_options_flag(L, 1, "insecure", false);
+    spec->ca_file = peri_options_text(L, 1, "ca_file");
+    spec->unix_path = peri_options_text(L, 1, "unix");
     spec->read_bytes = READ_BYTES;
     spec->headers = w->headers;
-    f->max_bytes = take_number(L, "max_bytes", is_trusted ? BYTES_MAX : POLICY_BYTES, most);
+    f->max_bytes =
+        (size_t)peri_options_integer(L, 1, "max_bytes", is_trusted ? BYTES_MAX : POLICY_BYTES);
 }
 
 /* fetch */
@@ -378,7 +358,7 @@ static int http_fetch(lua_State *L) {
     struct peri_fault fault;
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
-    check_names(L, s->options.is_trusted);
+    check_options(L, s->options.is_trusted);
     struct fetcher *fr = fetcher_of(L, s);
     struct fetch *f = lua_newuserdatauv(L, sizeof *f, 1);
     *f = (struct fetch){ .fetcher = fr, .task = t };
@@ -388,7 +368,7 @@ static int http_fetch(lua_State *L) {
     luaL_setmetatable(L, FETCH_TYPE);
     lua_getfield(L, 1, "body");
     lua_setiuservalue(L, 2, 1); /* libcurl reads it for as long as the call is open */
-    if (lua_getfield(L, 1, "on_chunk") != LUA_TNIL) luaL_checktype(L, 3, LUA_TFUNCTION);
+    lua_getfield(L, 1, "on_chunk");
     f->is_streamed = !lua_isnil(L, 3);
     take_options(L, &w, f, s->options.is_trusted);
     take_headers(L, &w);

@@ -87,7 +87,7 @@ TEST(a_policy_has_no_options_that_weaken_tls_or_leave_the_network) {
     struct policy p;
     policy_open(&p, OK_5, PERI_FETCH_ANYWHERE);
     for (size_t i = 0; i < sizeof options / sizeof *options; i++)
-        CHECK(strstr(policy_run(&p, options[i]), "a policy's fetch has no option") != NULL);
+        CHECK(strstr(policy_run(&p, options[i]), "peri.http.fetch has no option") != NULL);
     CHECK(strstr(policy_run(&p, ", timeout_ms = 60001"), "'timeout_ms' must be") != NULL);
     CHECK(strstr(policy_run(&p, ", max_bytes = 8388609"), "'max_bytes' must be") != NULL);
     policy_close(&p);

@@ -144,10 +144,29 @@ static void finish(lua_State *L, const struct node *n, struct written *w, enum p
     peri_json_charge(L, w->json.n);
 }
 
+void peri_bind_json_guard(lua_State *L, int index, const struct peri_json_guard *guards) {
+    ((struct node *)lua_touserdata(L, index))->box->guards = guards;
+}
+
+/* stack: proxy name value. Writing again what stands there, or another way to say no, is no change. */
+static void check_guards(lua_State *L, struct peri_json *j, const struct node *n) {
+    for (const struct peri_json_guard *g = n->box->guards; g->name != NULL; g++) {
+        if (strcmp(lua_tostring(L, 2), g->name) != 0) continue;
+        uint32_t at = peri_json_get(j, n->at, to_str(L, 2));
+        bool is_text = at != PERI_JSON_NONE && peri_json_kind(j, at) == PERI_JSON_STRING;
+        bool is_same = lua_type(L, 3) == LUA_TSTRING
+                           ? is_text && peri_json_string_is(j, at, to_str(L, 3))
+                           : !is_text && peri_json_is_true(j, at) ==
+                                             (lua_isboolean(L, 3) && lua_toboolean(L, 3));
+        if (!is_same) luaL_error(L, "%s", g->sentence);
+    }
+}
+
 static void set_member(lua_State *L, struct peri_json *j, struct node *n) {
     if (lua_type(L, 2) != LUA_TSTRING)
         luaL_error(L, "the name of a member must be a string, got a %s", luaL_typename(L, 2));
     struct peri_str name = to_str(L, 2);
+    if (n->box->guards != NULL && n->at == peri_json_root(j)) check_guards(L, j, n);
     struct written w = { .json = { NULL, 0 } };
     enum peri_err err;
     if (lua_isnil(L, 3)) {

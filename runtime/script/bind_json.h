@@ -24,6 +24,13 @@ PERI_RAISES void peri_bind_json_push_node(lua_State *L, struct peri_json *j, uin
  * the document (peri_json_free) does the same by itself. Never raises. */
 void peri_bind_json_forget(lua_State *L, struct peri_json *j);
 
+/* Members of a document that scripts may not give another meaning, and the sentence they get. Ends with name NULL. */
+struct peri_json_guard {
+    const char *name, *sentence;
+};
+/* For the document of the proxy at `index`; `guards` is static. */
+void peri_bind_json_guard(lua_State *L, int index, const struct peri_json_guard *guards);
+
 /* Is the value at `index` a proxy? Raises when it is one whose document or node is gone.
  *   gives   false, nothing set, for every other value */
 PERI_RAISES bool peri_bind_json_test(lua_State *L, int index, struct peri_json **j, uint32_t *node);

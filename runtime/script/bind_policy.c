@@ -6,6 +6,8 @@
 #include "core/fit.h"
 #include "core/runtime.h"
 #include "script/bind_provider.h"
+#include "script/frozen.h"
+#include "script/options.h"
 #include "script/policy_lua.h"
 
 #define SIGN_STEPS     1000 /* 21 µs, about what so many Lua instructions take */
@@ -16,20 +18,6 @@ static struct peri_worker *worker(lua_State *L) {
     struct peri_policy_lua *set = s->host;
     if (set == NULL || set->worker == NULL) luaL_error(L, "there is no router here");
     return set->worker;
-}
-
-static bool wants(lua_State *L, int filter, const char *name, bool *value) {
-    bool is_given = lua_getfield(L, filter, name) != LUA_TNIL;
-    *value = lua_toboolean(L, -1);
-    lua_pop(L, 1);
-    return is_given;
-}
-
-static struct peri_str wanted_str(lua_State *L, int filter, const char *name) {
-    struct peri_str s = { NULL, 0 };
-    if (lua_getfield(L, filter, name) == LUA_TSTRING) s.p = lua_tolstring(L, -1, &s.n);
-    lua_pop(L, 1); /* the filter keeps it alive */
-    return s;
 }
 
 /* The word on the stack's top, which goes. */
@@ -48,14 +36,9 @@ static unsigned take_ability(lua_State *L) {
 /* What somebody must be able to take: { takes = word or list of words, context_tokens = } */
 static struct peri_need wanted_need(lua_State *L, int filter) {
     struct peri_need need = { 0 };
-    if (lua_getfield(L, filter, "context_tokens") != LUA_TNIL) {
-        int is_integer;
-        lua_Integer tokens = lua_tointegerx(L, -1, &is_integer);
-        if (!is_integer || tokens < 0) luaL_error(L, "'context_tokens' must be a number of tokens");
-        need.tokens = (uint64_t)tokens;
-    }
-    lua_pop(L, 1);
+    need.tokens = (uint64_t)peri_options_integer(L, filter, "context_tokens", 0);
     if (lua_getfield(L, filter, "takes") == LUA_TTABLE) {
+        peri_frozen_open(L, -1);
         lua_Integer count = (lua_Integer)lua_rawlen(L, -1);
         for (lua_Integer i = 1; i <= count; i++) {
             lua_rawgeti(L, -1, i);
@@ -73,23 +56,25 @@ static struct peri_need wanted_need(lua_State *L, int filter) {
 static int providers(lua_State *L) {
     struct peri_worker *w = worker(L);
     struct peri_fleet *f = w->fleet;
-    struct peri_str model = { NULL, 0 }, network = { NULL, 0 };
-    bool healthy = false, asks_health = false;
-    lua_Integer tier = 0;
-    struct peri_need need = { 0 };
-    if (!lua_isnoneornil(L, 1)) {
-        luaL_checktype(L, 1, LUA_TTABLE);
-        model = wanted_str(L, 1, "model");
-        network = wanted_str(L, 1, "network");
-        asks_health = wants(L, 1, "healthy", &healthy);
-        need = wanted_need(L, 1);
-        if ((need.abilities != 0 || need.tokens != 0) && model.p == NULL)
-            return luaL_error(
-                L, "'takes' and 'context_tokens' are limits of a model: give 'model', too");
-        lua_getfield(L, 1, "tier");
-        tier = luaL_optinteger(L, -1, 0);
-        lua_pop(L, 1);
-    }
+    static const struct peri_option options[] = {
+        { "model", PERI_OPTION_TEXT, 0, 0 },
+        { "takes", PERI_OPTION_ANY, 0, 0 },
+        { "context_tokens", PERI_OPTION_INTEGER, 0, LUA_MAXINTEGER },
+        { "healthy", PERI_OPTION_FLAG, 0, 0 },
+        { "network", PERI_OPTION_TEXT, 0, 0 },
+        { "tier", PERI_OPTION_INTEGER, 1, UINT32_MAX },
+    };
+    lua_settop(L, 1);
+    peri_options_take(L, 1, "peri.providers", options, sizeof options / sizeof *options);
+    struct peri_str model = peri_options_text(L, 1, "model"),
+                    network = peri_options_text(L, 1, "network");
+    bool asks_health = peri_options_has(L, 1, "healthy"),
+         healthy = peri_options_flag(L, 1, "healthy", false);
+    lua_Integer tier = peri_options_integer(L, 1, "tier", 0);
+    struct peri_need need = wanted_need(L, 1);
+    if ((need.abilities != 0 || need.tokens != 0) && model.p == NULL)
+        return luaL_error(L,
+                          "'takes' and 'context_tokens' are limits of a model: give 'model', too");
     lua_newtable(L);
     lua_Integer n = 0;
     uint64_t now = peri_loop_now_ms(w->loop);

@@ -4,12 +4,17 @@
 #include "base/json_text.h"
 #include "core/error.h"
 #include "core/worker.h"
+#include "net/http.h"
 #include "script/bind_json.h"
 #include "script/bind_provider.h"
 #include "script/policy_lua.h"
+#include "script/options.h"
 
 #define REQUEST "perilune.request"
 #define ANSWER  "perilune.answer"
+
+#define TRY_MAX_MS      86400000
+#define MODEL_MAX_BYTES 256
 
 /* What `req:try` gives on success; only `route`'s return value makes use of it. Its user value is the `req` object, which
  * tells whose it is: addresses are used again, objects that somebody holds are not. */
@@ -79,7 +84,15 @@ FIELD(key) { return r->request->key == NULL ? 0 : push_str(L, r->request->key->i
 
 FIELD(body) {
     if (lua_getiuservalue(L, 1, 1) == LUA_TUSERDATA) return 1;
+    static const struct peri_json_guard guards[] = {
+        { "model", "req.body.model can not be changed: set req.model, or give req:try the option "
+                   "'model'" },
+        { "stream", "req.body.stream can not be changed: whether the answer is streamed is the "
+                    "client's choice" },
+        { NULL, NULL },
+    };
     peri_bind_json_push(L, r->request->body);
+    peri_bind_json_guard(L, -1, guards);
     lua_pushvalue(L, -1);
     lua_setiuservalue(L, 1, 1);
     return 1;
@@ -126,7 +139,31 @@ static int request_index(lua_State *L) {
     return luaL_error(L, "a request has no '%s'", key);
 }
 
+static void check_model(lua_State *L, struct peri_str model) {
+    if (model.n == 0 || model.n > MODEL_MAX_BYTES || !peri_http_is_value(model))
+        luaL_error(L, "the name of a model is a text of 1 to %d bytes without control characters",
+                   MODEL_MAX_BYTES);
+}
+
+/* req.model = name */
+static int set_model(lua_State *L) {
+    struct peri_lua_request *r = check_request(L);
+    if (lua_type(L, 3) != LUA_TSTRING)
+        return luaL_error(L, "req.model must be a string, got a %s", luaL_typename(L, 3));
+    struct peri_str model = check_str(L, 3);
+    check_model(L, model);
+    enum peri_err err = peri_request_set_model(r->request, model);
+    if (err == PERI_ENOMODEL) return luaL_error(L, "no provider serves the model '%s'", model.p);
+    if (err == PERI_EINVAL)
+        return luaL_error(L,
+                          "req.model can be set until an answer is chosen, in request and route");
+    if (err != PERI_OK) return luaL_error(L, "%s", peri_err_text(err));
+    return 0;
+}
+
 static int request_newindex(lua_State *L) {
+    if (lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), "model") == 0)
+        return set_model(L);
     return luaL_error(L, "'%s' of a request can not be set: edit req.body, or use a method",
                       luaL_tolstring(L, 2, NULL));
 }
@@ -157,10 +194,11 @@ static int request_pick(lua_State *L) {
     struct peri_lua_request *r = check_request(L);
     struct peri_request *q = r->request;
     bool overflow = q->config->overflow;
-    if (!lua_isnoneornil(L, 2)) {
-        luaL_checktype(L, 2, LUA_TTABLE);
-        if (lua_getfield(L, 2, "overflow") != LUA_TNIL) overflow = lua_toboolean(L, -1);
-        lua_pop(L, 1);
+    lua_settop(L, 2);
+    if (!lua_isnil(L, 2)) {
+        static const struct peri_option options[] = { { "overflow", PERI_OPTION_FLAG, 0, 0 } };
+        peri_options_take(L, 2, "req:pick", options, 1);
+        overflow = peri_options_flag(L, 2, "overflow", overflow);
     }
     struct peri_route_report report;
     struct peri_candidate pick =
@@ -192,6 +230,7 @@ static int try_done(lua_State *L, int status, lua_KContext ctx) {
     struct peri_attempt *a = r->trying;
     (void)status;
     if (r->tried == PERI_OK) {
+        r->answered = a;
         struct answer *answer = lua_newuserdatauv(L, sizeof *answer, 1);
         *answer = (struct answer){ a, a->status };
         luaL_setmetatable(L, ANSWER);
@@ -206,16 +245,23 @@ static int try_done(lua_State *L, int status, lua_KContext ctx) {
     return 4;
 }
 
-static uint64_t opt_ms(lua_State *L, int table, const char *name) {
-    lua_Integer ms = 0;
-    if (lua_getfield(L, table, name) != LUA_TNIL) {
-        int is_integer;
-        ms = lua_tointegerx(L, -1, &is_integer);
-        if (!is_integer || ms <= 0)
-            luaL_error(L, "'%s' must be a positive integer of milliseconds", name);
-    }
-    lua_pop(L, 1);
-    return (uint64_t)ms;
+/* The options of a try. The name of a model stays in the request's memory. */
+static struct peri_try_options check_try_options(lua_State *L, struct peri_lua_request *r) {
+    static const struct peri_option known[] = {
+        { "first_token_ms", PERI_OPTION_INTEGER, 1, TRY_MAX_MS },
+        { "total_ms", PERI_OPTION_INTEGER, 1, TRY_MAX_MS },
+        { "model", PERI_OPTION_TEXT, 0, 0 },
+    };
+    struct peri_try_options options = { 0 };
+    peri_options_take(L, 3, "req:try", known, sizeof known / sizeof *known);
+    options.first_token_ms = (uint64_t)peri_options_integer(L, 3, "first_token_ms", 0);
+    options.total_ms = (uint64_t)peri_options_integer(L, 3, "total_ms", 0);
+    struct peri_str model = peri_options_text(L, 3, "model");
+    if (model.p == NULL) return options;
+    check_model(L, model);
+    options.model = peri_arena_dup(&r->request->arena, model);
+    if (options.model.p == NULL) luaL_error(L, "out of memory");
+    return options;
 }
 
 static int request_try(lua_State *L) {
@@ -224,13 +270,11 @@ static int request_try(lua_State *L) {
     if (peri_task_arg(t) != r) return luaL_error(L, "a request is tried by its own hooks only");
     const struct peri_provider *p = peri_bind_provider_check(L, 2, r->request->fleet);
     struct peri_try_options options = { 0 };
-    if (!lua_isnoneornil(L, 3)) {
-        luaL_checktype(L, 3, LUA_TTABLE);
-        options.first_token_ms = opt_ms(L, 3, "first_token_ms");
-        options.total_ms = opt_ms(L, 3, "total_ms");
-    }
+    lua_settop(L, 3);
+    if (!lua_isnil(L, 3)) options = check_try_options(L, r);
     struct peri_candidate c = { .provider = NULL };
-    if (p != NULL) c = peri_fleet_candidate(r->request->fleet, p, r->request->model);
+    struct peri_str model = options.model.n > 0 ? options.model : r->request->model;
+    if (p != NULL) c = peri_fleet_candidate(r->request->fleet, p, model);
     if (c.provider == NULL) return peri_push_failure(L, PERI_ENOMODEL);
     r->set->hooking = L; /* the `attempt` hooks run here, inside this coroutine */
     enum peri_err err = peri_attempt_start(&r->trying, r->request, c, &options, on_tried, r);
@@ -323,6 +367,14 @@ struct peri_attempt *peri_bind_answer_attempt(lua_State *L, int index,
         if (mine == a->attempt) return mine->state == PERI_READY ? mine : NULL;
     }
     return NULL;
+}
+
+bool peri_bind_request_drop_answer(struct peri_lua_request *r) {
+    struct peri_attempt *a = r->answered;
+    r->answered = NULL;
+    if (a == NULL || a->state != PERI_READY) return false;
+    peri_attempt_cancel(a, PERI_ECANCELED);
+    return true;
 }
 
 /* ---- Life ---- */

@@ -26,8 +26,9 @@ struct peri_lua_request {
     struct peri_attempt *serve;
     int status;
     struct peri_str reply;
-    size_t routed_by;            /* place in the chain of the policy that decided */
-    struct peri_attempt *trying; /* and how that try ended: */
+    size_t routed_by;              /* place in the chain of the policy that decided */
+    struct peri_attempt *answered; /* a try of the hook that runs went well; NULL: none did */
+    struct peri_attempt *trying;   /* and how that try ended: */
     enum peri_err tried;
     uint64_t asked; /* bits of the policies that saw an attempt, an event or an answer */
 };
@@ -38,6 +39,9 @@ PERI_RAISES void peri_bind_request_open(lua_State *L, struct peri_state *s);
 PERI_RAISES void peri_bind_request_push(lua_State *L, struct peri_lua_request *r);
 /* The request ended: its object is finished. */
 PERI_RAISES void peri_bind_request_forget(lua_State *L, struct peri_lua_request *r);
+/* A hook has returned, and not what a try of it gave: end that try.
+ *   gives   whether there was one */
+bool peri_bind_request_drop_answer(struct peri_lua_request *r);
 /* The attempt behind what `req:try` gave; NULL when the value is anything else, or of another request. */
 struct peri_attempt *peri_bind_answer_attempt(lua_State *L, int index,
                                               const struct peri_request *r);

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "script/open.h"
 #include "script/task.h"
+#include "script/options.h"
 
 #define SEARCH_MAX 16
 
@@ -77,18 +78,9 @@ static int push_result(lua_State *L, const struct trial *t) {
     return 1;
 }
 
-static lua_Integer option(lua_State *L, const char *name, lua_Integer standard) {
-    lua_getfield(L, 2, name);
-    lua_Integer value = luaL_optinteger(L, -1, standard);
-    if (value < 0) luaL_error(L, "option '%s' cannot be negative", name);
-    lua_pop(L, 1);
-    return value;
-}
-
 /* The directories stay the strings of the options table, which is an argument. */
 static void read_search(lua_State *L, struct trial *t) {
     if (lua_getfield(L, 2, "search") == LUA_TNIL) return;
-    luaL_checktype(L, -1, LUA_TTABLE);
     lua_Integer n = luaL_len(L, -1);
     if (n > SEARCH_MAX) luaL_error(L, "option 'search': at most %d directories", SEARCH_MAX);
     for (int i = 0; i < (int)n; i++) {
@@ -101,29 +93,35 @@ static void read_search(lua_State *L, struct trial *t) {
 static int sandbox_run(lua_State *L) {
     struct peri_str source;
     source.p = luaL_checklstring(L, 1, &source.n);
-    if (lua_isnoneornil(L, 2)) {
-        lua_settop(L, 1);
-        lua_newtable(L);
-    }
-    luaL_checktype(L, 2, LUA_TTABLE);
     lua_settop(L, 2);
+    static const struct peri_option known[] = {
+        { "cpu_ms", PERI_OPTION_INTEGER, 0, UINT32_MAX },
+        { "steps", PERI_OPTION_INTEGER, 0, LUA_MAXINTEGER },
+        { "heap_bytes", PERI_OPTION_INTEGER, 0, (lua_Integer)1 << 40 },
+        { "search", PERI_OPTION_TABLE, 0, 0 },
+        { "seed", PERI_OPTION_INTEGER, 0, LUA_MAXINTEGER }
+    };
+    peri_options_take(L, 2, "peri.sandbox.run", known, sizeof known / sizeof *known);
     static const struct peri_task_ops ops = { trial_push, trial_take, NULL };
     struct peri_state *s = peri_state_of(L);
     struct peri_fault fault = { PERI_OK, "" };
-    struct peri_budget_limits limits = { .cpu_ms = (uint32_t)option(L, "cpu_ms", 50),
-                                         .steps = (uint64_t)option(L, "steps", 0) };
+    struct peri_budget_limits limits = {
+        .cpu_ms = (uint32_t)peri_options_integer(L, 2, "cpu_ms", 50),
+        .steps = (uint64_t)peri_options_integer(L, 2, "steps", 0),
+    };
     limits.is_counted = limits.steps != 0;
     struct trial *t = push_trial(L);
     read_search(L, t);
     t->source = source;
-    struct peri_state_options options = { .heap_max = (size_t)option(L, "heap_bytes", 16 << 20),
+    struct peri_state_options options = { .heap_max = (size_t)peri_options_integer(
+                                              L, 2, "heap_bytes", 16 << 20),
                                           .entry = limits,
                                           .load = limits,
                                           .log = s->log,
                                           .clock = s->clock,
                                           .shared = s->shared,
                                           .search = t->search,
-                                          .seed = (uint64_t)option(L, "seed", 0) };
+                                          .seed = (uint64_t)peri_options_integer(L, 2, "seed", 0) };
     enum peri_err err = peri_state_new(&t->state, &options);
     if (err != PERI_OK) return peri_push_failure(L, err);
     if (peri_task_start(NULL, t->state, &ops, t, &fault) != PERI_TASK_DONE)

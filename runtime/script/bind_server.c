@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "net/server.h"
 #include "script/task.h"
+#include "script/options.h"
 
 struct peri_lua_server {
     struct peri_state *state;
@@ -111,19 +112,9 @@ static int server_tostring(lua_State *L) {
 
 /* serve. */
 
-static uint64_t take_number(lua_State *L, const char *name) {
-    lua_getfield(L, 1, name);
-    lua_Integer value = luaL_optinteger(L, -1, 0);
-    if (value < 0) luaL_error(L, "'%s' must not be negative", name);
-    lua_pop(L, 1);
-    return (uint64_t)value;
-}
-
-static bool take_flag(lua_State *L, const char *name) {
-    lua_getfield(L, 1, name);
-    bool is_set = lua_toboolean(L, -1);
-    lua_pop(L, 1);
-    return is_set;
+/* What is not given is 0: the server's own default. */
+static size_t take_number(lua_State *L, const char *name) {
+    return (size_t)peri_options_integer(L, 1, name, 0);
 }
 
 static void take_limits(lua_State *L, struct peri_server_limits *limits) {
@@ -139,23 +130,32 @@ static void take_limits(lua_State *L, struct peri_server_limits *limits) {
         .write_ms = take_number(L, "write_ms"),
         .write_high = take_number(L, "write_high"),
         .write_low = take_number(L, "write_low"),
-        .allow_half_close = take_flag(L, "allow_half_close"),
+        .allow_half_close = peri_options_flag(L, 1, "allow_half_close", false),
     };
 }
 
-static void check_names(lua_State *L) {
-    static const char *const names[] = { "listen",       "handler",      "reuse_port",
-                                         "header_bytes", "header_lines", "uri_bytes",
-                                         "body_bytes",   "connections",  "header_ms",
-                                         "body_ms",      "idle_ms",      "write_ms",
-                                         "write_high",   "write_low",    "allow_half_close" };
-    for (lua_pushnil(L); lua_next(L, 1) != 0; lua_pop(L, 1)) {
-        const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
-        bool is_known = false;
-        for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-            is_known |= strcmp(name, names[i]) == 0;
-        if (!is_known) luaL_error(L, "serve has no option '%s'", name);
-    }
+#define NUMBER(name)                                                                               \
+    { name, PERI_OPTION_INTEGER, 0, UINT32_MAX }
+
+static void check_options(lua_State *L) {
+    static const struct peri_option options[] = {
+        { "listen", PERI_OPTION_TEXT, 0, 0 },
+        { "handler", PERI_OPTION_FUNCTION, 0, 0 },
+        { "reuse_port", PERI_OPTION_FLAG, 0, 0 },
+        { "allow_half_close", PERI_OPTION_FLAG, 0, 0 },
+        NUMBER("header_bytes"),
+        NUMBER("header_lines"),
+        NUMBER("uri_bytes"),
+        NUMBER("body_bytes"),
+        NUMBER("connections"),
+        NUMBER("header_ms"),
+        NUMBER("body_ms"),
+        NUMBER("idle_ms"),
+        NUMBER("write_ms"),
+        NUMBER("write_high"),
+        NUMBER("write_low"),
+    };
+    peri_options_take(L, 1, "peri.http.serve", options, sizeof options / sizeof *options);
 }
 
 static int http_serve(lua_State *L) {
@@ -165,9 +165,9 @@ static int http_serve(lua_State *L) {
     struct peri_str address;
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
-    check_names(L);
+    check_options(L);
     take_limits(L, &limits);
-    bool reuse_port = take_flag(L, "reuse_port");
+    bool reuse_port = peri_options_flag(L, 1, "reuse_port", false);
     if (lua_getfield(L, 1, "handler") != LUA_TFUNCTION)
         return luaL_error(L, "'handler' must be a function");
     if (lua_getfield(L, 1, "listen") != LUA_TSTRING)

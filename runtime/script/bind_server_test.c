@@ -204,11 +204,13 @@ TEST(lua_server_refuses_bad_options) {
     static const struct {
         const char *options, *why;
     } cases[] = {
-        { "{ handler = print, listen = '127.0.0.1:0', port = 1 }", "serve has no option 'port'" },
+        { "{ handler = print, listen = '127.0.0.1:0', port = 1 }",
+          "peri.http.serve has no option 'port'" },
         { "{ handler = print }", "'listen' must be an address" },
         { "{ listen = '127.0.0.1:0' }", "'handler' must be a function" },
         { "{ handler = print, listen = 'here', }", "is not an address to listen on" },
-        { "{ handler = print, listen = '127.0.0.1:0', idle_ms = -1 }", "must not be negative" },
+        { "{ handler = print, listen = '127.0.0.1:0', idle_ms = -1 }",
+          "'idle_ms' must be an integer from 0" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char text[256];

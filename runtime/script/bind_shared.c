@@ -35,6 +35,7 @@ static struct peri_shared_value check_value(lua_State *L, int i) {
             v.integer = lua_tointeger(L, i);
         else
             v.number = lua_tonumber(L, i);
+        luaL_argcheck(L, v.kind == PERI_SHARED_INTEGER || !isnan(v.number), i, "not a number");
         break;
     case LUA_TSTRING:
         v.kind = PERI_SHARED_TEXT;

@@ -14,9 +14,10 @@ struct peri_json_ledger;
 struct peri_json_box {
     struct peri_json *j;
     struct peri_json_watch watch;
-    struct peri_json_ledger *ledger; /* lives as long as the state */
-    size_t held;                     /* our share of it; 0 for documents that C owns */
-    bool is_ours;                    /* made by a script: ends with the box */
+    struct peri_json_ledger *ledger;      /* lives as long as the state */
+    size_t held;                          /* our share of it; 0 for documents that C owns */
+    const struct peri_json_guard *guards; /* NULL: any member may be changed */
+    bool is_ours;                         /* made by a script: ends with the box */
 };
 
 PERI_RAISES void peri_json_box_open(lua_State *L, struct peri_state *s);

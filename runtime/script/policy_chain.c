@@ -1,4 +1,6 @@
 /* The hooks `request` and `route` of all policies: one coroutine a request, as they may wait. */
+#include <stdio.h>
+
 #include "base/err.h"
 #include "script/policy_parts.h"
 #include "script/task.h"
@@ -32,6 +34,30 @@ static bool take_route(lua_State *L, struct peri_lua_request *r, size_t link) {
     return true;
 }
 
+/* A provider has answered, and the hook did not return that: most likely a `return` is missing, or it stands in the
+ * wrong hook. The provider is let go; the author is told, once. */
+static void drop_answer(lua_State *L, struct peri_lua_request *r, size_t at, enum peri_hook hook) {
+    struct peri_link *link = &r->set->links[at];
+    struct peri_log *log = &r->set->worker->logs.of[PERI_COMPONENT_POLICY];
+    if (!peri_bind_request_drop_answer(r) || link->has_told[hook]) return;
+    link->has_told[hook] = true;
+    lua_Debug where;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, link->hooks[hook]);
+    if (lua_getinfo(L, ">S", &where) == 0 ||
+        !peri_log_begin(log, PERI_LOG_WARN, "policy threw an answer away"))
+        return;
+    char detail[sizeof where.short_src + 160];
+    snprintf(detail, sizeof detail,
+             "%s:%d: a provider answered req:try, and `%s` did not return that%s", where.short_src,
+             where.linedefined, peri_hook_names[hook],
+             hook == PERI_ON_REQUEST ? ": answers are chosen in `route`" : "");
+    peri_log_str(log, "request_id", peri_request_id(r->request));
+    peri_log_str(log, "policy", link->name);
+    peri_log_str(log, "hook", peri_str_of(peri_hook_names[hook]));
+    peri_log_str(log, "detail", peri_str_of(detail));
+    peri_log_end(log);
+}
+
 static int chain(lua_State *L, int status, lua_KContext step) {
     struct peri_lua_request *r = owner(L);
     struct peri_policy_lua *set = r->set;
@@ -44,6 +70,8 @@ static int chain(lua_State *L, int status, lua_KContext step) {
             return 0;
         }
         if (done > set->count && lua_gettop(L) >= 2 && take_route(L, r, link)) return 0;
+        if (r->answered != NULL)
+            drop_answer(L, r, link, done <= set->count ? PERI_ON_REQUEST : PERI_ON_ROUTE);
     }
     for (size_t at = done; at < 2 * set->count; at++) {
         enum peri_hook hook = at < set->count ? PERI_ON_REQUEST : PERI_ON_ROUTE;

@@ -5,12 +5,14 @@
 --- finished".
 ---@class perilune.Request
 ---@field id string "req_" and 24 hexadecimal digits
----@field model string public model name
+---@field model string public model name; `req.model = "other"` in `request` or `route` asks for another one, whose providers
+---   become the candidates, and raises when nobody serves it
 ---@field stream boolean the client asked for a stream
 ---@field endpoint "chat"|"completions"|"embeddings"
 ---@field key? string id of the client's key, nil when none is asked for
 ---@field headers table<string, string> looked up without case: `req.headers["x-team"]`
----@field body table the lossless document: `req.body.max_tokens = 4096`; see perilune.json
+---@field body table the lossless document: `req.body.max_tokens = 4096`; see perilune.json. Its `model` and `stream` can not
+---   be changed: set `req.model`; whether the answer is streamed is the client's choice.
 ---@field attempts integer providers asked so far
 ---@field elapsed_ms number since the request began
 local Request = {}
@@ -31,9 +33,10 @@ function Request:providers() end
 function Request:pick(options) end
 
 --- Ask one provider; waits. Gives an answer at its first content token, or once it is whole: return it from `route`.
+--- When a hook ends and returns none of the answers it got, they are let go, and a warning tells its file and line once.
 --- Example: `local answer, why, code, status = req:try(provider, { first_token_ms = 2000 })`
 ---@param provider perilune.Provider|string
----@param options? { first_token_ms?: integer, total_ms?: integer }
+---@param options? { first_token_ms?: integer, total_ms?: integer, model?: string } model: for this try another than req.model
 ---@return perilune.Answer? answer
 ---@return string? why sentence for people
 ---@return string? code "ETIMEOUT", "EUPSTREAM", "ERATELIMIT", "EREJECTED", "EAUTH", "EEMPTY" (see Attempt:expect_content;
@@ -112,7 +115,8 @@ function Provider:model(name) end
 
 --- One try before it is sent.
 ---@class perilune.Attempt
----@field body table this provider's version of the request's body: edits stay with this attempt
+---@field body table this provider's version of the request's body: edits stay with this attempt. Its `stream` can not be
+---   changed.
 ---@field headers table<string, string> `attempt.headers["x-name"] = "value"`
 ---@field provider perilune.Provider
 ---@field model string the provider's name for the model

@@ -2,6 +2,7 @@
 -- A step is { head = status, headers = list }, { bytes = text }, { wait = ms }, { finish = true } or { cut = true }; a
 -- list that ends with neither of the last two leaves the router waiting: that is a stall.
 local json = require("perilune").json
+local check_options = require "perilune.testing.options"
 local values = require "perilune.testing.values"
 
 local answers = {}
@@ -18,13 +19,6 @@ end
 
 --- Whether a value was made here.
 function answers.is(value) return getmetatable(value) == Answer end
-
-local function check_options(options, known, what)
-  for name in pairs(options or {}) do
-    if not known[name] then error(("%s has no option '%s'"):format(what, tostring(name)), 3) end
-  end
-  return options or {}
-end
 
 -- One request a connection: so that the next one is dialed, and may find nobody.
 local function head(status, kind, extra)
@@ -67,8 +61,8 @@ local function finish_reason(options)
   return options.finish_reason or options.tool_calls and "tool_calls" or "stop"
 end
 
-local answer_options = { headers = true, wait = true, usage = true, finish_reason = true, tool_calls = true,
-  reasoning = true, model = true }
+local answer_options = { headers = "table", wait = "milliseconds", usage = "table", finish_reason = "string",
+  tool_calls = "table", reasoning = "string", model = "string" }
 
 local function whole_steps(text, options)
   local message = { role = "assistant", content = text or json.null, reasoning_content = options.reasoning }
@@ -123,8 +117,7 @@ end
 
 --- A complete answer, streamed word by word when the request asks for a stream.
 function answers.chat(text, options)
-  check_options(options, answer_options, "testing.chat")
-  options = options or {}
+  options = check_options("testing.chat", options, answer_options)
   return new("answers " .. values.spell(text or ""), { steps = function(request)
     if request.json and request.json.stream == true then return stream_steps(words(text or ""), options) end
     return whole_steps(text, options)
@@ -134,24 +127,23 @@ end
 --- A stream: text is one event of content, a number a wait in milliseconds, a table a delta; `cut`, `stall`,
 --- `error_frame` and `frame` do what they say at their place.
 function answers.stream(pieces, options)
-  check_options(options, answer_options, "testing.stream")
+  options = check_options("testing.stream", options, answer_options)
   for i, piece in ipairs(pieces) do
     if answers.is(piece) and not piece.piece then
       error(("testing.stream: piece %d %s, which is a whole answer of its own"):format(i, piece.says), 2)
     end
   end
-  return new("streams", { steps = function() return stream_steps(pieces, options or {}) end })
+  return new("streams", { steps = function() return stream_steps(pieces, options) end })
 end
 
-local status_options = { headers = true, wait = true, body = true }
+local status_options = { headers = "table", wait = "milliseconds", body = "any" }
 
 --- A status, with an error of the OpenAI shape unless `body` (text, or a table for JSON) is given.
 function answers.status(status, options)
-  check_options(options, status_options, "testing.status")
+  options = check_options("testing.status", options, status_options)
   if math.type(status) ~= "integer" or status < 200 or status > 599 then
     error("testing.status takes a status from 200 to 599, got " .. tostring(status), 2)
   end
-  options = options or {}
   local body = options.body or { error = { message = "scripted status " .. status, type = "scripted",
     param = json.null, code = json.null } }
   if type(body) == "table" then body = json.encode(body) end

@@ -1,4 +1,5 @@
 --- case: one test under way, the `t` that a test function gets: its routers and its claims.
+local check_options = require "perilune.testing.options"
 local router = require "perilune.testing.router"
 local values = require "perilune.testing.values"
 
@@ -120,7 +121,7 @@ function Case:fail(sentence) fail(self, "%s", tostring(sentence)) end
 ---@param options? { within?: number, body?: table, headers?: table }
 ---@return table<string, integer> counts
 function Case:distribution(on, n, shares, options)
-  options = options or {}
+  options = check_options("t:distribution", options, { within = "number", body = "table", headers = "table" })
   local counts = {}
   for i = 1, n do
     local got = on:chat(options.body, { headers = options.headers })

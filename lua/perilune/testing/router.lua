@@ -1,6 +1,7 @@
 --- router: the real router on a test bed, its scripted providers, and what came back to a client.
 local peri = require "perilune"
 local answers = require "perilune.testing.answers"
+local check_options = require "perilune.testing.options"
 
 local json = peri.json
 local router = {}
@@ -51,6 +52,9 @@ local function read_provider(given, port)
   end
   local entry = { url = ("http://192.0.2.1:%d/v1"):format(port) }
   for name, value in pairs(given) do
+    if tostring(name):lower():find "^answ" and name ~= "answers" then -- the configuration knows no such name
+      error(("provider '%s' has no option '%s', did you mean 'answers'?"):format(given.id, name), 0)
+    end
     if name ~= "answers" then entry[name] = value end
   end
   return entry, setmetatable({ id = given.id, answers = check_answers(given), asked = 0, requests = {} }, Provider)
@@ -71,7 +75,9 @@ local function find_policies(list, folder)
     local entry = type(policy) == "table" and policy or { file = policy }
     local path = tostring(entry.file)
     if path:sub(1, 1) ~= "/" and folder ~= "" and is_file(folder .. path) then path = folder .. path end
-    found[i] = { file = path, options = entry.options }
+    found[i] = {}
+    for name, value in pairs(entry) do found[i][name] = value end
+    found[i].file = path
   end
   return found
 end
@@ -220,6 +226,8 @@ local function body_of(given)
   return json.encode(body)
 end
 
+local asking_options = { headers = "table", path = "string" }
+
 local function path_of(given, options)
   if options.path then return options.path end
   if type(given) == "table" and given.prompt ~= nil then return "/v1/completions" end
@@ -231,7 +239,7 @@ end
 ---@param body table|string `model` and `messages` are filled in where they are missing; text is sent as it is
 ---@param options? { headers?: table<string, string>, path?: string }
 function Router:ask(body, options)
-  options = options or {}
+  options = check_options("router:ask", options, asking_options)
   local headers = { { name = "content-type", value = "application/json" } }
   for name, value in pairs(options.headers or {}) do
     headers[#headers + 1] = { name = name, value = tostring(value) }
@@ -247,7 +255,10 @@ function Router:ask(body, options)
 end
 
 --- Ask and wait for the whole answer.
-function Router:chat(body, options) return self:ask(body, options):answer() end
+function Router:chat(body, options)
+  check_options("router:chat", options, asking_options)
+  return self:ask(body, options):answer()
+end
 
 --- Time passes.
 function Router:advance(ms) self.bed:advance(ms) end
