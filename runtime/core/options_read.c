@@ -7,7 +7,7 @@
 #include "core/ability.h"
 #include "core/options_reader.h"
 #include "net/header.h"
-#include "net/http.h"
+#include "net/header.h"
 
 #define SHORT_KEY_BYTES 16 /* below it a client key can be guessed: warn */
 

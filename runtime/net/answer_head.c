@@ -1,7 +1,5 @@
 #include "net/answer_head.h"
 
-#include "net/http.h"
-
 void peri_answer_head_init(struct peri_answer_head *h) {
     *h = (struct peri_answer_head){ .why = NULL };
     peri_buf_init(&h->lines, 0);

@@ -8,7 +8,7 @@
 #define PERI_NET_ANSWER_HEAD_H
 
 #include "base/buf.h"
-#include "net/http.h" /* also for those who ask peri_http_is_token and peri_http_is_value */
+#include "net/header.h"
 
 #define PERI_ANSWER_LINES_MAX   256 /* providers send 10 to 40 */
 #define PERI_ANSWER_INTERIM_MAX 32  /* 1xx answers before the real one */

@@ -1,6 +1,5 @@
 /* Heads of answers, whole and in lines: what is accepted can be framed in one way only and copied to a client. */
 #include "net/answer_head.h"
-#include "net/http.h"
 
 static void check_headers(const struct peri_answer_head *h) {
     struct peri_header headers[PERI_ANSWER_LINES_MAX];

@@ -2,7 +2,6 @@
 #include "base/mem.h"
 #include "net/client_parts.h"
 #include "net/header.h"
-#include "net/http.h"
 
 #define READ_BYTES 4096
 

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "net/http.h"
+#include "net/header.h"
 
 #define DIGITS_MAX 16 /* of a chunk's size: 64 bits */
 /* Bytes in all chunks of a request: they cost the sender nothing and us everything. Of an answer in one chunk: a long

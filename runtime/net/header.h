@@ -14,6 +14,11 @@
 #define PERI_HEADER_NAME_MAX  256
 #define PERI_HEADER_VALUE_MAX 8192
 
+/* Names of headers and methods are tokens (RFC 9110, 5.6.2). */
+bool peri_http_is_token(struct peri_str s);
+/* Bytes that a value may have (5.5), whatever its length. */
+bool peri_http_is_value(struct peri_str s);
+
 /* gives NULL when the header can be sent, else a clause for people: "a header's value holds a control character".
  * Static text. */
 const char *peri_header_fault(struct peri_header header);

@@ -16,6 +16,7 @@
 #define PERI_NET_HTTP_H
 
 #include "net/chunked.h"
+#include "net/header.h"
 #include "net/server.h"
 
 #define PERI_HTTP_PADDING 32
@@ -93,9 +94,5 @@ static inline struct peri_str peri_http_view(const struct peri_http *h,
 struct peri_str peri_http_body(const struct peri_http *h);
 struct peri_header peri_http_header_at(const struct peri_http *h, size_t i);
 struct peri_str peri_http_header(const struct peri_http *h, struct peri_str name);
-
-/* Questions of the grammar that answers ask, too (RFC 9110, 5.1 and 5.5). */
-bool peri_http_is_token(struct peri_str s);
-bool peri_http_is_value(struct peri_str s);
 
 #endif

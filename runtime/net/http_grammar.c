@@ -3,45 +3,12 @@
 
 #define METHOD_MAX 32 /* longest method http-parser knows: 11 */
 
-/* RFC 9110, 5.6.2: ! # $ % & ' * + - . ^ _ ` | ~ digits letters. */
-static const uint64_t token_bits[4] = { 0x03ff6cfa00000000u, 0x57ffffffc7fffffeu, 0, 0 };
-
-static inline bool is_token_char(unsigned char c) { return token_bits[c >> 6] >> (c & 63) & 1; }
-
 static inline bool is_alnum(unsigned char c) {
     return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z');
 }
 
 static inline bool is_hex(unsigned char c) {
     return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'f');
-}
-
-bool peri_http_is_token(struct peri_str s) {
-    for (size_t i = 0; i < s.n; i++)
-        if (!is_token_char((unsigned char)s.p[i])) return false;
-    return s.n > 0;
-}
-
-/* Eight bytes at a time: is one of them below 0x20 or 0x7f? May say yes wrongly, never no. */
-static bool may_have_control(struct peri_str s) {
-    const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
-    size_t i = 0;
-    for (; i + 8 <= s.n; i += 8) {
-        uint64_t x, del;
-        memcpy(&x, s.p + i, 8);
-        del = x ^ (ones * 0x7f);
-        if ((((x - ones * 0x20) & ~x) | ((del - ones) & ~del)) & high) return true;
-    }
-    for (; i < s.n; i++)
-        if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f) return true;
-    return false;
-}
-
-bool peri_http_is_value(struct peri_str s) {
-    if (!may_have_control(s)) return true;
-    for (size_t i = 0; i < s.n; i++)
-        if (((unsigned char)s.p[i] < 0x20 && s.p[i] != '\t') || s.p[i] == 0x7f) return false;
-    return true;
 }
 
 bool peri_http_check_line(struct peri_http *h, struct peri_str line, struct peri_str *name) {

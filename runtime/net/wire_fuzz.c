@@ -9,7 +9,7 @@
 
 #include "base/buf.h"
 #include "net/client.h"
-#include "net/http.h"
+#include "net/header.h"
 
 #define ROUNDS_MAX 64 /* looks at the loop that any of this may need */
 #define PIECES_MAX 64
