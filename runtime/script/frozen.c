@@ -193,6 +193,10 @@ void peri_frozen_init(lua_State *L) {
 }
 
 void peri_frozen_shallow(lua_State *L, const char *name) {
+    if (push_raw(L, -1)) { /* a view already: one of it would show what stands behind it */
+        lua_pop(L, 1);
+        return;
+    }
     luaL_checkstack(L, 5, NULL);
     push_blank(L, name);
     lua_createtable(L, 0, 5); /* stack: table view metatable */
