@@ -39,4 +39,21 @@ void peri_ripemd160(unsigned char out[20], struct peri_str bytes);
  * pads with 0x06 and gives other digests. */
 void peri_keccak256(unsigned char out[32], struct peri_str bytes);
 
+/* The same over bytes that arrive in pieces: `begin`, `add` whole blocks, `end` with the rest of any length. */
+#define PERI_RIPEMD160_BLOCK 64
+#define PERI_KECCAK256_BLOCK 136
+struct peri_ripemd160 {
+    uint32_t h[5];
+    uint64_t bytes;
+};
+struct peri_keccak256 {
+    uint64_t lanes[25];
+};
+void peri_ripemd160_begin(struct peri_ripemd160 *r);
+void peri_ripemd160_add(struct peri_ripemd160 *r, struct peri_str blocks);
+void peri_ripemd160_end(struct peri_ripemd160 *r, unsigned char out[20], struct peri_str rest);
+void peri_keccak256_begin(struct peri_keccak256 *k);
+void peri_keccak256_add(struct peri_keccak256 *k, struct peri_str blocks);
+void peri_keccak256_end(struct peri_keccak256 *k, unsigned char out[32], struct peri_str rest);
+
 #endif

@@ -1,7 +1,7 @@
 #include "crypto/hash.h"
 
 /* Bytes of the state that take input: 200 less twice the digest. */
-#define RATE 136
+#define RATE PERI_KECCAK256_BLOCK /* bytes taken up between two permutations */
 
 static uint64_t rotate(uint64_t v, unsigned n) { return v << n | v >> (64 - n); }
 
@@ -47,16 +47,27 @@ static void absorb(uint64_t state[25], const unsigned char block[RATE]) {
     permute(state);
 }
 
-void peri_keccak256(unsigned char out[32], struct peri_str bytes) {
-    uint64_t state[25] = { 0 };
-    while (bytes.n >= RATE) {
-        absorb(state, (const unsigned char *)bytes.p);
-        bytes = peri_str_from(bytes, RATE);
-    }
+void peri_keccak256_begin(struct peri_keccak256 *k) { memset(k, 0, sizeof *k); }
+
+void peri_keccak256_add(struct peri_keccak256 *k, struct peri_str blocks) {
+    for (; blocks.n >= RATE; blocks = peri_str_from(blocks, RATE))
+        absorb(k->lanes, (const unsigned char *)blocks.p);
+}
+
+void peri_keccak256_end(struct peri_keccak256 *k, unsigned char out[32], struct peri_str rest) {
+    size_t whole = rest.n - rest.n % RATE;
+    peri_keccak256_add(k, (struct peri_str){ rest.p, whole });
+    rest = peri_str_from(rest, whole);
     unsigned char last[RATE] = { 0 };
-    if (bytes.n > 0) memcpy(last, bytes.p, bytes.n);
-    last[bytes.n] ^= 0x01;
+    if (rest.n > 0) memcpy(last, rest.p, rest.n);
+    last[rest.n] ^= 0x01;
     last[RATE - 1] ^= 0x80;
-    absorb(state, last);
-    for (int i = 0; i < 32; i++) out[i] = (unsigned char)(state[i / 8] >> (8 * (i % 8)));
+    absorb(k->lanes, last);
+    for (int i = 0; i < 32; i++) out[i] = (unsigned char)(k->lanes[i / 8] >> (8 * (i % 8)));
+}
+
+void peri_keccak256(unsigned char out[32], struct peri_str bytes) {
+    struct peri_keccak256 k;
+    peri_keccak256_begin(&k);
+    peri_keccak256_end(&k, out, bytes);
 }

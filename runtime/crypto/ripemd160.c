@@ -77,19 +77,35 @@ static void compress(uint32_t h[5], const unsigned char block[64]) {
     h[0] = t;
 }
 
-void peri_ripemd160(unsigned char out[20], struct peri_str bytes) {
-    uint32_t h[5] = { 0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0 };
-    uint64_t bits = (uint64_t)bytes.n * 8;
-    while (bytes.n >= 64) {
-        compress(h, (const unsigned char *)bytes.p);
-        bytes = peri_str_from(bytes, 64);
+void peri_ripemd160_begin(struct peri_ripemd160 *r) {
+    *r = (struct peri_ripemd160){ .h = { 0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476,
+                                         0xc3d2e1f0 } };
+}
+
+void peri_ripemd160_add(struct peri_ripemd160 *r, struct peri_str blocks) {
+    for (; blocks.n >= PERI_RIPEMD160_BLOCK; r->bytes += PERI_RIPEMD160_BLOCK) {
+        compress(r->h, (const unsigned char *)blocks.p);
+        blocks = peri_str_from(blocks, PERI_RIPEMD160_BLOCK);
     }
+}
+
+void peri_ripemd160_end(struct peri_ripemd160 *r, unsigned char out[20], struct peri_str rest) {
+    size_t whole = rest.n - rest.n % PERI_RIPEMD160_BLOCK;
+    peri_ripemd160_add(r, (struct peri_str){ rest.p, whole });
+    rest = peri_str_from(rest, whole);
+    uint64_t bits = (r->bytes + rest.n) * 8;
     unsigned char last[128] = { 0 };
-    if (bytes.n > 0) memcpy(last, bytes.p, bytes.n);
-    last[bytes.n] = 0x80;
-    size_t total = bytes.n < 56 ? 64 : 128;
+    if (rest.n > 0) memcpy(last, rest.p, rest.n);
+    last[rest.n] = 0x80;
+    size_t total = rest.n < 56 ? 64 : 128;
     for (int i = 0; i < 8; i++) last[total - 8 + (size_t)i] = (unsigned char)(bits >> (8 * i));
-    compress(h, last);
-    if (total == 128) compress(h, last + 64);
-    for (int i = 0; i < 20; i++) out[i] = (unsigned char)(h[i / 4] >> (8 * (i % 4)));
+    compress(r->h, last);
+    if (total == 128) compress(r->h, last + 64);
+    for (int i = 0; i < 20; i++) out[i] = (unsigned char)(r->h[i / 4] >> (8 * (i % 4)));
+}
+
+void peri_ripemd160(unsigned char out[20], struct peri_str bytes) {
+    struct peri_ripemd160 r;
+    peri_ripemd160_begin(&r);
+    peri_ripemd160_end(&r, out, bytes);
 }

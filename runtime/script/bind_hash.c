@@ -5,6 +5,7 @@
 #include "script/open.h"
 
 #define BYTES_PER_STEP 16 /* SHA-256 takes 0.6 µs a KB, about what 60 Lua instructions take */
+#define PIECE          (3 * 64 * 136 * 4) /* bytes between two charges: whole blocks of every kind */
 #define DIGEST_MAX     32
 #define TEXT_MAX       (64u << 20) /* bytes to encode or decode: far more than a policy's memory cap */
 
@@ -14,7 +15,6 @@ static struct peri_str check_bytes(lua_State *L, int i) {
     struct peri_str s;
     s.p = luaL_checklstring(L, i, &s.n);
     luaL_argcheck(L, s.n <= TEXT_MAX, i, "longer than 64 MiB");
-    peri_budget_charge(&peri_state_of(L)->budget, L, 1 + s.n / BYTES_PER_STEP);
     return s;
 }
 
@@ -41,19 +41,47 @@ static void push_hasher(lua_State *L) {
     lua_setmetatable(L, -2);
 }
 
-static size_t digest(lua_State *L, unsigned char out[DIGEST_MAX], enum kind kind,
-                     struct peri_str bytes) {
+/* The next piece of what is hashed or encoded, charged; the last one may be short. */
+static bool take_piece(lua_State *L, struct peri_str *piece, struct peri_str *rest, size_t most) {
+    if (rest->n == 0) return false;
+    *piece = (struct peri_str){ rest->p, rest->n < most ? rest->n : most };
+    *rest = peri_str_from(*rest, piece->n);
+    peri_budget_charge(&peri_state_of(L)->budget, L, 1 + piece->n / BYTES_PER_STEP);
+    return true;
+}
+
+static void digest_sha256(lua_State *L, unsigned char out[DIGEST_MAX], struct peri_str rest) {
     struct hasher_box *box = lua_touserdata(L, lua_upvalueindex(2));
-    switch (kind) {
-    case RIPEMD160: peri_ripemd160(out, bytes); return 20;
-    case KECCAK256: peri_keccak256(out, bytes); return 32;
-    case SHA256: break;
-    }
+    struct peri_str piece;
     if (box->is_closed) luaL_error(L, "the interpreter is closing");
     enum peri_err err = box->hasher == NULL ? peri_hasher_new(&box->hasher) : PERI_OK;
     if (err != PERI_OK) luaL_error(L, "no hashing: %s", peri_err_text(err));
-    err = peri_sha256(box->hasher, out, bytes);
+    peri_sha256_begin(box->hasher);
+    while (take_piece(L, &piece, &rest, PIECE)) peri_sha256_add(box->hasher, piece);
+    err = peri_sha256_end(box->hasher, out);
     if (err != PERI_OK) luaL_error(L, "%s", peri_err_text(err));
+}
+
+static size_t digest(lua_State *L, unsigned char out[DIGEST_MAX], enum kind kind,
+                     struct peri_str rest) {
+    struct peri_str piece = { rest.p, 0 };
+    struct peri_ripemd160 ripemd;
+    struct peri_keccak256 keccak;
+    switch (kind) {
+    case RIPEMD160:
+        peri_ripemd160_begin(&ripemd);
+        while (take_piece(L, &piece, &rest, PIECE) && rest.n > 0)
+            peri_ripemd160_add(&ripemd, piece);
+        peri_ripemd160_end(&ripemd, out, piece);
+        return 20;
+    case KECCAK256:
+        peri_keccak256_begin(&keccak);
+        while (take_piece(L, &piece, &rest, PIECE) && rest.n > 0)
+            peri_keccak256_add(&keccak, piece);
+        peri_keccak256_end(&keccak, out, piece);
+        return 32;
+    case SHA256: digest_sha256(L, out, rest); break;
+    }
     return 32;
 }
 
@@ -81,35 +109,49 @@ static int hash_keccak256(lua_State *L) { return push_digest(L, KECCAK256); }
 static int hash_keccak256_hex(lua_State *L) { return push_digest_hex(L, KECCAK256); }
 
 static int encode_hex(lua_State *L) {
-    struct peri_str bytes = check_bytes(L, 1);
+    struct peri_str rest = check_bytes(L, 1), piece;
+    size_t n = 2 * rest.n;
     luaL_Buffer b;
-    peri_hex_encode(luaL_buffinitsize(L, &b, 2 * bytes.n), bytes);
-    luaL_pushresultsize(&b, 2 * bytes.n);
+    char *out = luaL_buffinitsize(L, &b, n);
+    for (; take_piece(L, &piece, &rest, PIECE); out += 2 * piece.n) peri_hex_encode(out, piece);
+    luaL_pushresultsize(&b, n);
     return 1;
 }
 
 static int encode_base64(lua_State *L) {
-    struct peri_str bytes = check_bytes(L, 1);
-    size_t n = peri_base64_length(bytes.n);
+    struct peri_str rest = check_bytes(L, 1), piece;
+    size_t n = peri_base64_length(rest.n);
     luaL_Buffer b;
-    peri_base64_encode(luaL_buffinitsize(L, &b, n), bytes);
+    char *out = luaL_buffinitsize(L, &b, n);
+    for (; take_piece(L, &piece, &rest, PIECE); out += peri_base64_length(piece.n))
+        peri_base64_encode(out, piece);
     luaL_pushresultsize(&b, n);
     return 1;
 }
 
-static int push_decoded(lua_State *L, enum peri_err (*decode)(unsigned char *out, size_t cap,
-                                                              size_t *n, struct peri_str text)) {
-    struct peri_str text = check_bytes(L, 1);
+/* `whole`: bytes that a piece of PIECE characters has to give, unless it is the last. */
+static int push_decoded(lua_State *L,
+                        enum peri_err (*decode)(unsigned char *out, size_t cap, size_t *n,
+                                                struct peri_str text),
+                        size_t whole) {
+    struct peri_str rest = check_bytes(L, 1), piece;
     luaL_Buffer b;
-    size_t n;
-    unsigned char *out = (unsigned char *)luaL_buffinitsize(L, &b, text.n + 1);
-    enum peri_err err = decode(out, text.n, &n, text);
-    luaL_pushresultsize(&b, n);
+    size_t cap = rest.n, n = 0, done = 0;
+    unsigned char *out = (unsigned char *)luaL_buffinitsize(L, &b, rest.n + 1);
+    enum peri_err err = PERI_OK;
+    while (err == PERI_OK && take_piece(L, &piece, &rest, PIECE)) {
+        err = decode(out + done, cap - done, &n, piece);
+        if (err == PERI_OK && rest.n > 0 && n != whole) err = PERI_EMALFORMED; /* padding inside */
+        done += n;
+    }
+    luaL_pushresultsize(&b, err == PERI_OK ? done : 0);
     return err == PERI_OK ? 1 : peri_push_failure(L, err);
 }
 
-static int encode_unhex(lua_State *L) { return push_decoded(L, peri_hex_decode); }
-static int encode_unbase64(lua_State *L) { return push_decoded(L, peri_base64_decode); }
+static int encode_unhex(lua_State *L) { return push_decoded(L, peri_hex_decode, PIECE / 2); }
+static int encode_unbase64(lua_State *L) {
+    return push_decoded(L, peri_base64_decode, PIECE / 4 * 3);
+}
 
 void peri_bind_hash_open(lua_State *L, struct peri_state *s) {
     static const luaL_Reg hashes[] = { { "sha256", hash_sha256 },
