@@ -59,6 +59,7 @@ static void push_guard(lua_State *L, int own) {
     int guard = lua_gettop(L);
     lua_pushnil(L);
     while (own != 0 && lua_next(L, own) != 0) { /* stack: guard key value */
+        peri_budget_charge(&peri_state_of(L)->budget, L, 4);
         lua_pushvalue(L, -2);
         lua_insert(L, -2);
         lua_rawset(L, guard);

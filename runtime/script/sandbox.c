@@ -2,6 +2,9 @@
  * copied from them, and the originals are forgotten; what scripts see is frozen (script/frozen.h). */
 #include "script/sandbox.h"
 
+#include <ctype.h>
+#include <string.h>
+
 #include <lualib.h>
 
 #include "base/err.h"
@@ -9,11 +12,13 @@
 #include "script/frozen.h"
 #include "script/open.h"
 
+#define DIGITS_PIECE 16384 /* digits between two looks at the budget */
+#define DATE_MAX     1000  /* bytes of os.date's format: a conversion takes half a microsecond */
+
 /* The allow-list. */
 
-static const char *const base_names[] = { "_VERSION", "assert",   "error",  "ipairs",
-                                          "pairs",    "rawequal", "select", "tonumber",
-                                          "tostring", "type",     NULL };
+static const char *const base_names[] = { "_VERSION", "assert", "error",    "ipairs", "pairs",
+                                          "rawequal", "select", "tostring", "type",   NULL };
 static const char *const coroutine_names[] = { "isyieldable", "status", NULL };
 static const char *const math_names[] = {
     "abs",  "acos", "asin", "atan", "ceil",       "cos",  "deg",        "exp",  "floor",
@@ -23,8 +28,7 @@ static const char *const math_names[] = {
 static const char *const os_names[] = { "clock", "difftime", NULL };
 static const char *const string_names[] = { "byte", "char", "format", "len", "sub", NULL };
 static const char *const table_names[] = { "sort", NULL };
-static const char *const utf8_names[] = { "char", "charpattern", "codepoint", "codes",
-                                          "len",  "offset",      NULL };
+static const char *const utf8_names[] = { "char", "charpattern", "codepoint", "codes", NULL };
 
 /* From the table at `from` into the one on the top. */
 static void copy_names(lua_State *L, int from, const char *const *names) {
@@ -51,6 +55,48 @@ static int base_print(lua_State *L) {
     if (s->log != NULL && peri_log_begin(s->log, PERI_LOG_INFO, lua_tostring(L, -1)))
         peri_log_end(s->log);
     return 0;
+}
+
+/* The digits of a numeral in base 2 … 36 between white space; false when there is anything else. */
+static bool read_digits(lua_State *L, lua_Integer *value, struct peri_str text, int base) {
+    static const char spaces[] = " \f\n\r\t\v";
+    lua_Unsigned sum = 0;
+    size_t i = strspn(text.p, spaces), first;
+    bool is_negative = text.p[i] == '-';
+    if (is_negative || text.p[i] == '+') i++;
+    for (first = i; isalnum((unsigned char)text.p[i]); i++) {
+        int c = toupper((unsigned char)text.p[i]), digit = isdigit(c) ? c - '0' : c - 'A' + 10;
+        if (digit >= base) return false;
+        sum = sum * (lua_Unsigned)base + (lua_Unsigned)digit;
+        if (i % DIGITS_PIECE == 0) peri_budget_charge(&peri_state_of(L)->budget, L, DIGITS_PIECE);
+    }
+    if (i == first) return false;
+    *value = (lua_Integer)(is_negative ? 0u - sum : sum);
+    return i + strspn(text.p + i, spaces) == text.n;
+}
+
+/* As Lua's own, with the digits of a numeral in a base counted. */
+static int base_tonumber(lua_State *L) {
+    struct peri_str text;
+    lua_Integer base, value;
+    if (lua_isnoneornil(L, 2)) {
+        luaL_checkany(L, 1);
+        lua_settop(L, 1);
+        if (lua_type(L, 1) == LUA_TNUMBER) return 1;
+        const char *s = lua_tolstring(L, 1, &text.n);
+        if (s != NULL && lua_stringtonumber(L, s) == text.n + 1) return 1;
+        lua_pushnil(L);
+        return 1;
+    }
+    base = luaL_checkinteger(L, 2);
+    luaL_checktype(L, 1, LUA_TSTRING);
+    text.p = lua_tolstring(L, 1, &text.n);
+    luaL_argcheck(L, 2 <= base && base <= 36, 2, "base out of range");
+    if (read_digits(L, &value, text, (int)base))
+        lua_pushinteger(L, value);
+    else
+        lua_pushnil(L);
+    return 1;
 }
 
 /* Lua's own interface over the state's numbers, so that a seed repeats a run. */
@@ -97,7 +143,9 @@ static int os_time(lua_State *L) {
 }
 
 static int os_date(lua_State *L) {
-    const char *format = luaL_optstring(L, 1, "%c");
+    size_t n;
+    const char *format = luaL_optlstring(L, 1, "%c", &n);
+    luaL_argcheck(L, n <= DATE_MAX, 1, "a format of at most 1000 bytes");
     lua_Integer time = lua_isnoneornil(L, 2) ? wall_seconds(L) : luaL_checkinteger(L, 2);
     lua_pushvalue(L, lua_upvalueindex(2));
     lua_pushstring(L, format);
@@ -169,19 +217,22 @@ static void add_libraries(lua_State *L, struct peri_state *s) {
     peri_state_set_functions(L, s, random);
     set_frozen(L, "math");
     push_library(L, "utf8", luaopen_utf8, utf8_names);
+    peri_utf8s_open(L, s);
     set_frozen(L, "utf8");
     push_os(L, s);
     set_frozen(L, "os");
 }
 
 void peri_sandbox_open(lua_State *L, struct peri_state *s) {
-    static const luaL_Reg print[] = { { "print", base_print }, { NULL, NULL } };
+    static const luaL_Reg ours[] = { { "print", base_print },
+                                     { "tonumber", base_tonumber },
+                                     { NULL, NULL } };
     push_library(L, "_G", luaopen_base, base_names);
     peri_frozen_init(L);
     peri_frozen_set_functions(L);
     peri_guard_open(L, s);
     peri_metatables_open(L, s);
-    peri_state_set_functions(L, s, print);
+    peri_state_set_functions(L, s, ours);
     add_libraries(L, s);
     peri_require_open(L, s);
     lua_pushvalue(L, -1);

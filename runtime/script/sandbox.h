@@ -23,6 +23,7 @@ PERI_RAISES void peri_sandbox_open(lua_State *L, struct peri_state *s);
 
 /* Parts of the sandbox, each adding functions to the table on the top. */
 PERI_RAISES void peri_strings_open(lua_State *L, struct peri_state *s);
+PERI_RAISES void peri_utf8s_open(lua_State *L, struct peri_state *s);
 PERI_RAISES void peri_tables_open(lua_State *L, struct peri_state *s);
 PERI_RAISES void peri_guard_open(lua_State *L, struct peri_state *s);      /* pcall … */
 PERI_RAISES void peri_metatables_open(lua_State *L, struct peri_state *s); /* setmetatable … */

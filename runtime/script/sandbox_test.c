@@ -2,6 +2,8 @@
 
 #include <sys/stat.h>
 
+#include "crypto/encode.h"
+#include "crypto/hash.h"
 #include "script/testing.h"
 
 TEST(a_policy_sees_exactly_the_names_on_the_list) {
@@ -215,4 +217,101 @@ TEST(modules_are_read_once_and_only_from_the_given_directories) {
     snprintf(path, sizeof path, "%s/sub", dir);
     rmdir(path);
     rmdir(dir);
+}
+
+TEST(long_texts_are_hashed_and_encoded_in_pieces) {
+    struct peri_state *s;
+    char body[300];
+    unsigned char out[32];
+    static char text[300001];
+    memset(text, 'x', sizeof text);
+    CHECK_EQ(peri_state_new(&s, &script_options), PERI_OK);
+    static const size_t lengths[] = { 0, 1, 63, 104447, 104448, 104449, 208896, 300001 };
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        struct peri_str bytes = { text, lengths[i] };
+        char hex[65] = "";
+        peri_keccak256(out, bytes);
+        peri_hex_encode(hex, (struct peri_str){ (char *)out, 32 });
+        snprintf(body, sizeof body, "return require('perilune').hash.keccak256_hex(('x'):rep(%zu))",
+                 lengths[i]);
+        CHECK_STR(script_says(s, body), hex);
+        memset(hex, 0, sizeof hex);
+        peri_ripemd160(out, bytes);
+        peri_hex_encode(hex, (struct peri_str){ (char *)out, 20 });
+        snprintf(body, sizeof body, "return require('perilune').hash.ripemd160_hex(('x'):rep(%zu))",
+                 lengths[i]);
+        CHECK_STR(script_says(s, body), hex);
+        snprintf(
+            body, sizeof body,
+            "local encode, s = require('perilune').encode, ('xyz'):rep(%zu)\n"
+            "return encode.unbase64(encode.base64(s)) == s and encode.unhex(encode.hex(s)) == s",
+            lengths[i]);
+        CHECK_STR(script_says(s, body), "true");
+    }
+    CHECK_STR(script_says(s,
+                          "local encode = require('perilune').encode\n"
+                          "return select(3, encode.unbase64(('abcd'):rep(26111) .. 'ab==abcd'))"),
+              "EMALFORMED");
+    peri_state_free(s);
+}
+
+TEST(numerals_in_a_base_are_read_as_lua_reads_them) {
+    static const char *const cases[][2] = {
+        { "tonumber('ff', 16)", "255" },
+        { "tonumber(' -z ', 36)", "-35" },
+        { "tonumber('8', 8)", "nil" },
+        { "tonumber('', 10)", "nil" },
+        { "tonumber('1 2', 10)", "nil" },
+        { "tonumber('1\\0', 10)", "nil" },
+        { "tonumber('7fffffffffffffff', 16) == math.maxinteger", "true" },
+        { "tonumber('0x10')", "16" },
+        { "tonumber('1e1')", "10.0" },
+        { "tonumber('1\\0')", "nil" },
+        { "tonumber({})", "nil" },
+        { "tonumber('+1', 2)", "1" },
+        { "tonumber('- 1', 2)", "nil" },
+    };
+    struct peri_state *s;
+    CHECK_EQ(peri_state_new(&s, &script_options), PERI_OK);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char body[200];
+        snprintf(body, sizeof body, "return tostring(%s)", cases[i][0]);
+        CHECK_STR(script_says(s, body), cases[i][1]);
+    }
+    CHECK_STR(script_says(s, "return tonumber()"),
+              "!test.lua:1: bad argument #1 to 'tonumber' (value expected)");
+    CHECK_STR(script_says(s, "return tonumber(1, 10)"),
+              "!test.lua:1: bad argument #1 to 'tonumber' (string expected, got number)");
+    peri_state_free(s);
+}
+
+TEST(table_move_takes_the_furthest_positions) {
+    struct peri_state *s;
+    CHECK_EQ(peri_state_new(&s, &script_options), PERI_OK);
+    CHECK_STR(
+        script_says(s, "local t = { [math.mininteger] = 'a', [math.mininteger + 1] = 'b' }\n"
+                       "table.move(t, math.mininteger, math.mininteger + 1, math.maxinteger - 1)\n"
+                       "return t[math.maxinteger - 1] .. t[math.maxinteger]"),
+        "ab");
+    CHECK_STR(script_says(s, "local t = { [math.maxinteger] = 'a' }\n"
+                             "table.move(t, math.maxinteger, math.maxinteger, math.mininteger)\n"
+                             "return t[math.mininteger]"),
+              "a");
+    peri_state_free(s);
+}
+
+/* A view within a view would show the table behind the inner one. */
+TEST(walking_shows_names_alone) {
+    struct peri_state *s;
+    CHECK_EQ(peri_state_new(&s, &script_options), PERI_OK);
+    CHECK_STR(
+        script_says(s, "local peri = require 'perilune'\n"
+                       "for name, part in pairs(peri) do\n"
+                       "  for k in pairs(type(part) == 'table' and part or {}) do\n"
+                       "    if type(k) ~= 'string' then return name .. ' has a ' .. type(k) end\n"
+                       "  end\n"
+                       "end\n"
+                       "return 'names'"),
+        "names");
+    peri_state_free(s);
 }

@@ -1,5 +1,5 @@
-/* string.find, match, gmatch, gsub, rep, lower, upper and reverse for the sandbox. The rest of the string library
- * is Lua's own: what it does with a long text takes no longer than copying it. */
+/* string.find, match, gmatch, gsub, rep, lower, upper and reverse for the sandbox; format is in string_format.c. The
+ * rest of the string library is Lua's own: what it does with a long text takes no longer than copying it. */
 #include "script/strings.h"
 
 #include <ctype.h>
@@ -8,6 +8,8 @@
 #include "base/str.h"
 #include "script/sandbox.h"
 
+#define PIECE          65536 /* bytes between two looks at the budget */
+#define HEAD_MAX       4096  /* bytes of a plain pattern that are searched for */
 #define BYTES_PER_STEP 64 /* what a plain copy or search does in the time of one Lua instruction */
 
 static struct peri_str check_str(lua_State *L, int i) {
@@ -27,16 +29,39 @@ static size_t offset_of(lua_Integer position, size_t n) {
     return n + (size_t)position;
 }
 
+static struct peri_str check_pattern(lua_State *L) {
+    struct peri_str pattern = check_str(L, 2);
+    luaL_argcheck(L, pattern.n <= PERI_PATTERN_MAX, 2, "a pattern of at most 65536 bytes");
+    return pattern;
+}
+
 static bool is_plain(struct peri_str pattern) {
     for (size_t i = 0; i < pattern.n; i++)
         if (pattern.p[i] != '\0' && strchr("^$*+?.([%-", pattern.p[i]) != NULL) return false;
     return true;
 }
 
+/* memmem in pieces. Of a long pattern only the beginning is searched for, the rest compared where it stands. */
+static const char *search(lua_State *L, struct peri_str text, struct peri_str pattern) {
+    struct peri_str head = { pattern.p, pattern.n < HEAD_MAX ? pattern.n : HEAD_MAX };
+    while (text.n >= pattern.n) {
+        size_t n = text.n < PIECE ? text.n : PIECE;
+        charge(L, n);
+        const char *at = memmem(text.p, n, head.p, head.n);
+        size_t skip = at != NULL ? (size_t)(at - text.p) : n - (n < text.n ? head.n - 1 : 0);
+        text = peri_str_from(text, skip);
+        if (at == NULL && n == skip) return NULL;
+        if (at == NULL) continue;
+        if (text.n < pattern.n) return NULL;
+        charge(L, pattern.n);
+        if (memcmp(at, pattern.p, pattern.n) == 0) return at;
+        text = peri_str_from(text, 1);
+    }
+    return NULL;
+}
+
 static int find_plain(lua_State *L, struct peri_str text, struct peri_str pattern, size_t from) {
-    charge(L, text.n - from);
-    const char *at =
-        pattern.n == 0 ? text.p + from : memmem(text.p + from, text.n - from, pattern.p, pattern.n);
+    const char *at = pattern.n == 0 ? text.p + from : search(L, peri_str_from(text, from), pattern);
     if (at == NULL) {
         lua_pushnil(L);
         return 1;
@@ -53,8 +78,9 @@ static int find_or_match(lua_State *L, bool is_find) {
         lua_pushnil(L);
         return 1;
     }
-    if (is_find && (lua_toboolean(L, 4) || is_plain(pattern)))
-        return find_plain(L, text, pattern, from);
+    if (is_find && lua_toboolean(L, 4)) return find_plain(L, text, pattern, from);
+    check_pattern(L);
+    if (is_find && is_plain(pattern)) return find_plain(L, text, pattern, from);
     struct peri_match m;
     peri_match_init(&m, L, &peri_state_of(L)->budget, text, pattern);
     bool is_anchored = pattern.n > 0 && *pattern.p == '^';
@@ -105,7 +131,7 @@ static int gmatch_next(lua_State *L) {
 
 static int strings_gmatch(lua_State *L) {
     struct peri_str text = check_str(L, 1);
-    check_str(L, 2);
+    check_pattern(L);
     size_t from = offset_of(luaL_optinteger(L, 3, 1), text.n);
     if (from > text.n) from = text.n + 1;
     lua_settop(L, 2);
@@ -168,7 +194,7 @@ static bool add_replacement(struct peri_match *m, luaL_Buffer *b, const char *at
 }
 
 static int strings_gsub(lua_State *L) {
-    struct peri_str text = check_str(L, 1), pattern = check_str(L, 2);
+    struct peri_str text = check_str(L, 1), pattern = check_pattern(L);
     int type = lua_type(L, 3);
     luaL_argexpected(L,
                      type == LUA_TNUMBER || type == LUA_TSTRING || type == LUA_TFUNCTION ||
@@ -237,8 +263,6 @@ static int strings_rep(lua_State *L) {
 
 /* Byte by byte, in pieces between which the budget is looked at. */
 
-#define PIECE 65536
-
 static int change_bytes(lua_State *L, int (*change)(int c), bool is_reversed) {
     struct peri_str s = check_str(L, 1);
     struct peri_budget *budget = &peri_state_of(L)->budget;
@@ -263,5 +287,12 @@ void peri_strings_open(lua_State *L, struct peri_state *s) {
         { "gsub", strings_gsub },       { "lower", strings_lower }, { "upper", strings_upper },
         { "reverse", strings_reverse }, { "rep", strings_rep },     { NULL, NULL }
     };
+    peri_state_push(L, s);
+    if (lua_getfield(L, -2, "format") == LUA_TFUNCTION) { /* Lua's own, put there by sandbox.c */
+        lua_pushcclosure(L, peri_string_format, 2);
+        lua_setfield(L, -2, "format");
+    } else {
+        lua_pop(L, 2);
+    }
     peri_state_set_functions(L, s, functions);
 }

@@ -1,12 +1,13 @@
 /* Lua's patterns with the work counted: the same language and messages as Lua 5.4's own string library, but
- * a pattern that backtracks without end is stopped by the budget. */
+ * a pattern that backtracks without end is stopped by the budget. A pattern may have PERI_PATTERN_MAX bytes. */
 #ifndef PERI_SCRIPT_STRINGS_H
 #define PERI_SCRIPT_STRINGS_H
 
 #include "script/state.h"
 
-#define PERI_CAPTURES_MAX 32  /* LUA_MAXCAPTURES of Lua's own library */
-#define PERI_MATCH_DEPTH  200 /* nested matches: MAXCCALLS of Lua's own library */
+#define PERI_CAPTURES_MAX 32    /* LUA_MAXCAPTURES of Lua's own library */
+#define PERI_MATCH_DEPTH  200   /* nested matches: MAXCCALLS of Lua's own library */
+#define PERI_PATTERN_MAX  65536 /* bytes: a set is walked anew for every character of the text */
 #define PERI_STRING_MAX                                                                            \
     ((size_t)1 << 30) /* bytes string.rep may ask for; the memory cap is far below */
 
@@ -30,5 +31,8 @@ PERI_RAISES const char *peri_match_at(struct peri_match *m, const char *at, cons
 PERI_RAISES void peri_match_push(struct peri_match *m, int i, const char *at, const char *end);
 /* Push all captures, or the whole match when there are none and `at` is not NULL. gives how many */
 PERI_RAISES int peri_match_push_all(struct peri_match *m, const char *at, const char *end);
+
+/* string.format; upvalue 2 is Lua's own. */
+PERI_RAISES int peri_string_format(lua_State *L);
 
 #endif

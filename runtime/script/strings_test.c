@@ -137,3 +137,89 @@ TEST(tables_do_what_luas_own_do) {
     peri_state_free(ours);
     peri_state_free(theirs);
 }
+
+/* What our own functions say and what Lua's say: both are called with the same arguments. */
+static void check_against_own(const char *source) {
+    struct peri_state_options options = { .is_trusted = true };
+    struct peri_state *s;
+    CHECK_EQ(peri_state_new(&s, &options), PERI_OK);
+    lua_State *L = s->L;
+    lua_newtable(L);
+    lua_getglobal(L, "string");
+    lua_getfield(L, -1, "format");
+    lua_setfield(L, -3, "format");
+    lua_pop(L, 1);
+    peri_strings_open(L, s);
+    peri_utf8s_open(L, s);
+    lua_setglobal(L, "ours");
+    bool is_good = luaL_dostring(L, source) == LUA_OK;
+    if (!is_good) printf("%s\n", lua_tostring(L, -1));
+    CHECK(is_good);
+    peri_state_free(s);
+}
+
+TEST(format_in_pieces_is_luas_own) {
+    check_against_own(
+        "local q = ('\\1'):rep(65535) .. '7' .. ('\\0'):rep(70000) .. '\"\\n\\r\\\\'\n"
+        "for _, case in ipairs {\n"
+        "  { '%q', q }, { '%q|%s', q, q }, { ('%d,'):rep(200), "
+        "table.unpack(('x'):rep(200):gsub('x', '1,')\n"
+        "    and (function() local t = {} for i = 1, 200 do t[i] = i end return t end)()) },\n"
+        "  { ('x'):rep(300) .. '%5.2f%%%-10s|%x', 1.5, 'ab', 255 }, { ('%%'):rep(400) },\n"
+        "  { ('y'):rep(70000) .. '%s', setmetatable({}, { __tostring = function() return 'me' end "
+        "}) },\n"
+        "  { ('x'):rep(300) .. '%q', 1 << 62 }, { 'short %d %s', 1, 'two' }, { '' },\n"
+        "} do assert(ours.format(table.unpack(case)) == string.format(table.unpack(case)), "
+        "case[1]) end\n"
+        "for _, bad in ipairs { '%', '%y', '%123456789012345678901234567890123456789d', '%d' } do\n"
+        "  local said = {}\n"
+        "  for i, format in ipairs { ours.format, string.format } do said[i] = select(2,\n"
+        "    pcall(function() local s = format(bad, 'x') end)) end\n"
+        "  assert(said[1] == said[2], said[1] .. ' | ' .. said[2])\n"
+        "  assert(not pcall(ours.format, ('x'):rep(300) .. bad, 'x'))\n"
+        "end");
+}
+
+TEST(utf8_in_pieces_is_luas_own) {
+    check_against_own(
+        "local seed = 1\n"
+        "local function draw(n) seed = (seed * 1103515245 + 12345) % 2147483648 return seed // "
+        "65536 % n end\n"
+        "local parts = { 'a', '\\u{e9}', '\\u{20ac}', '\\u{1f600}', '\\xed\\xa0\\x80', '\\xff', "
+        "'\\x80', '\\xc0\\x80',\n"
+        "  '\\u{7fffffff}', '\\u{3ffffff}', '\\0', '\\xe2\\x82', '\\xf4\\x90\\x80\\x80' }\n"
+        "local function say(f, ...) local all = table.pack(pcall(f, ...))\n"
+        "  if not all[1] then all[2] = all[2]:gsub(\"to '.-'\", '') end\n"
+        "  return tostring(all[1]) .. tostring(all[2]) .. tostring(all[3]) end\n"
+        "for round = 1, 4000 do\n"
+        "  local s = ''\n"
+        "  for _ = 1, draw(6) do s = s .. parts[1 + draw(round % 2 == 0 and 4 or #parts)] end\n"
+        "  local i, j, n = draw(24) - 12, draw(24) - 12, draw(12) - 6\n"
+        "  local lax = round % 3 == 0\n"
+        "  assert(say(ours.len, s, i, j, lax) == say(utf8.len, s, i, j, lax), ('%q %d "
+        "%d'):format(s, i, j))\n"
+        "  assert(say(ours.len, s) == say(utf8.len, s))\n"
+        "  assert(say(ours.offset, s, n, i) == say(utf8.offset, s, n, i), ('%q %d %d'):format(s, "
+        "n, i))\n"
+        "  assert(say(ours.offset, s, n) == say(utf8.offset, s, n), ('%q %d'):format(s, n))\n"
+        "end\n"
+        "local long = ('\\u{e9}'):rep(100000)\n"
+        "assert(ours.len(long) == 100000 and ours.offset(long, 90000) == utf8.offset(long, "
+        "90000))");
+}
+
+TEST(a_plain_search_in_pieces_finds_what_one_search_finds) {
+    check_against_own(
+        "local function both(text, what, from)\n"
+        "  local a, b = ours.find(text, what, from, true)\n"
+        "  local c, d = string.find(text, what, from, true)\n"
+        "  assert(a == c and b == d, tostring(a) .. ' ' .. tostring(c))\n"
+        "end\n"
+        "local edge = ('a'):rep(65536 - 2)\n"
+        "for n = 1, 6 do both(edge .. ('bcdefg'):sub(1, n) .. 'x', ('bcdefg'):sub(1, n)) end\n"
+        "local long = ('ab'):rep(5000) .. 'c'\n"
+        "both(('ab'):rep(50000) .. 'c' .. ('ab'):rep(9), long)\n"
+        "both(('ab'):rep(50000), long) both(('ab'):rep(4000), long) both(long, long) both('', 'a') "
+        "both('a', '')\n"
+        "both(edge .. edge, 'b') both(edge, edge .. 'a', 5)");
+}

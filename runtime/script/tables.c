@@ -30,15 +30,16 @@ static lua_Integer check_length(lua_State *L, int i, int use) {
     return luaL_len(L, i);
 }
 
-/* to[at + by] = from[at] for each of first … last, from the end that does not overwrite what is still to move. */
+/* Move first … last of the table at `from` to `target` … of the table at `to`, from the end that does not overwrite
+ * what is still to move. Positions are added up unsigned: their distance may be more than an integer holds. */
 static void move(lua_State *L, int from, int to, lua_Integer first, lua_Integer last,
-                 lua_Integer by, bool is_upwards) {
-    lua_Integer count = last - first + 1;
-    for (lua_Integer i = 0; i < count; i++) {
-        lua_Integer at = is_upwards ? first + i : last - i;
+                 lua_Integer target, bool is_upwards) {
+    lua_Unsigned count = (lua_Unsigned)last - (lua_Unsigned)first + 1u;
+    for (lua_Unsigned i = 0; i < count; i++) {
+        lua_Unsigned at = is_upwards ? i : count - 1u - i;
         charge(L, 1);
-        lua_geti(L, from, at);
-        lua_seti(L, to, at + by);
+        lua_geti(L, from, (lua_Integer)((lua_Unsigned)first + at));
+        lua_seti(L, to, (lua_Integer)((lua_Unsigned)target + at));
     }
 }
 
@@ -47,7 +48,7 @@ static int tables_insert(lua_State *L) {
     if (lua_gettop(L) == 3) {
         at = luaL_checkinteger(L, 2);
         luaL_argcheck(L, (lua_Unsigned)at - 1u < (lua_Unsigned)end, 2, "position out of bounds");
-        if (at < end) move(L, 1, 1, at, end - 1, 1, false);
+        if (at < end) move(L, 1, 1, at, end - 1, at + 1, false);
     } else if (lua_gettop(L) != 2) {
         return luaL_error(L, "wrong number of arguments to 'insert'");
     }
@@ -61,7 +62,7 @@ static int tables_remove(lua_State *L) {
         luaL_argcheck(L, (lua_Unsigned)at - 1u <= (lua_Unsigned)n, 2, "position out of bounds");
     lua_geti(L, 1, at);
     if (at < n) {
-        move(L, 1, 1, at + 1, n, -1, true);
+        move(L, 1, 1, at + 1, n, at, true);
         at = n;
     }
     lua_pushnil(L);
@@ -81,8 +82,7 @@ static int tables_move(lua_State *L) {
         luaL_argcheck(L, to <= LUA_MAXINTEGER - (last - first), 4, "destination wrap around");
         bool is_same = target == 1 || lua_compare(L, 1, 5, LUA_OPEQ);
         bool is_upwards = to > last || to <= first || !is_same;
-        move(L, 1, target, first, last, (lua_Integer)((lua_Unsigned)to - (lua_Unsigned)first),
-             is_upwards);
+        move(L, 1, target, first, last, to, is_upwards);
     }
     lua_pushvalue(L, target);
     return 1;

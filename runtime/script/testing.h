@@ -11,7 +11,7 @@ struct script {
     int done_calls;
     enum peri_err done_err;
     struct peri_fault fault;
-    char result[1000]; /* its first result, as text; "" for none */
+    char result[4000]; /* its first result, as text; "" for none */
     int count;         /* of results */
 };
 
@@ -52,7 +52,7 @@ static const struct peri_state_options script_options = {
 
 /* Run a chunk: its first result as text, or "!" and the message when it fails. Good until the next call. */
 __attribute__((unused)) static struct peri_str script_says(struct peri_state *s, const char *text) {
-    static char said[1024];
+    static char said[4096];
     struct script script;
     bool is_done = script_run(s, &script, text) == PERI_TASK_DONE;
     snprintf(said, sizeof said, "%s%s", is_done ? "" : "!",
