@@ -46,18 +46,21 @@ enum peri_err peri_header_put(struct peri_arena *arena, struct peri_header **hea
 
 enum peri_err peri_attempt_set_header(struct peri_attempt *a, struct peri_str name,
                                       struct peri_str value) {
+    if (!peri_request_has_room(a->request, name.n + value.n)) return PERI_ETOOBIG;
     return peri_header_put(&a->request->arena, &a->headers, &a->header_count, name, value);
 }
 
 enum peri_err peri_attempt_set_answer_header(struct peri_attempt *a, struct peri_str name,
                                              struct peri_str value) {
     if (a->answer_header_count >= PERI_ANSWER_HEADERS_MAX) return PERI_ETOOBIG;
+    if (!peri_request_has_room(a->request, name.n + value.n)) return PERI_ETOOBIG;
     return peri_header_put(&a->request->arena, &a->answer_headers, &a->answer_header_count, name,
                            value);
 }
 
 enum peri_err peri_attempt_refuse(struct peri_attempt *a, int status, struct peri_str message,
                                   struct peri_str param, struct peri_str code) {
+    if (!peri_request_has_room(a->request, message.n + param.n + code.n)) return PERI_ETOOBIG;
     struct peri_str json = peri_request_error_json(a->request, status, message, param, code);
     peri_buf_clear(&a->in);
     if (json.p == NULL || peri_buf_add(&a->in, json) != PERI_OK) return PERI_ENOMEM;
@@ -104,8 +107,19 @@ static void release_slot(struct peri_attempt *a) {
 static void over(struct peri_attempt *a, enum peri_err err) {
     a->state = PERI_OVER;
     a->err = err;
+    peri_list_insert(&a->request->worker->over, &a->over_link);
     peri_timer_stop(&a->patience);
     release_slot(a);
+}
+
+/* What the one before it was answered is told to nobody any more. */
+static void become_last(struct peri_attempt *a) {
+    struct peri_request *r = a->request;
+    if (r->last != NULL && r->last != a) {
+        peri_list_remove(&r->last->over_link);
+        peri_list_insert(&r->worker->over, &r->last->over_link);
+    }
+    r->last = a;
 }
 
 static uint64_t now_ns(const struct peri_attempt *a) {
@@ -153,7 +167,7 @@ void peri_attempt_fail(struct peri_attempt *a, enum peri_err err, const char *fo
     if (call != NULL) peri_call_cancel(call);
     over(a, err);
     note_failure(a);
-    r->last = a;
+    become_last(a);
     if (was_serving) {
         peri_request_complete(r, err);
         return;
@@ -196,13 +210,20 @@ void peri_attempt_cancel(struct peri_attempt *a, enum peri_err why) {
     over(a, why);
 }
 
-void peri_attempt_done(struct peri_attempt *a) {
+void peri_attempt_trim(struct peri_attempt *a) {
+    const struct peri_request *r = a->request;
+    peri_list_remove(&a->over_link);
     peri_json_free(a->own_body);
     a->own_body = NULL;
     peri_buf_done(&a->body_text);
-    peri_buf_done(&a->in);
     peri_buf_done(&a->held);
     peri_buf_done(&a->scratch);
+    if (a != r->last && a != r->serving) peri_buf_done(&a->in);
+}
+
+void peri_attempt_done(struct peri_attempt *a) {
+    peri_attempt_trim(a);
+    peri_buf_done(&a->in);
 }
 
 /* ---- The call ---- */
@@ -477,7 +498,9 @@ enum peri_err peri_attempt_start(struct peri_attempt **out, struct peri_request 
                                  const struct peri_try_options *options, peri_tried tried,
                                  void *arg) {
     const struct peri_provider *p = candidate.provider;
+    uint64_t now_ms = peri_loop_now_ms(r->worker->loop);
     if (r->phase != PERI_DECIDING) return PERI_EINVAL;
+    if (!peri_request_has_room(r, sizeof(struct peri_attempt))) return PERI_ETOOBIG;
     struct peri_attempt *a = peri_arena_zalloc(&r->arena, sizeof *a);
     if (a == NULL) return PERI_ENOMEM;
     a->request = r;
@@ -486,14 +509,14 @@ enum peri_err peri_attempt_start(struct peri_attempt **out, struct peri_request 
     a->arg = arg;
     if (options != NULL) a->options = *options;
     if (a->options.first_token_ms == 0) a->options.first_token_ms = p->timeouts.first_token_ms;
-    peri_buf_init(&a->body_text, 0);
+    peri_list_init(&a->over_link);
+    peri_buf_init(&a->body_text, r->body_bytes + r->config->request_memory);
     peri_buf_init(&a->in, r->config->answer_bytes);
     peri_buf_init(&a->held, HELD_MAX);
     peri_buf_init(&a->scratch, PERI_SSE_MAX);
     peri_sse_init(&a->sse, 0, &a->scratch);
     peri_timer_init(&a->patience, r->worker->loop, on_first_token_late, a);
 
-    uint64_t now_ms = peri_loop_now_ms(r->worker->loop);
     if (peri_vitals_lacks_ms(p->vitals, peri_attempt_model(a), now_ms) > 0) return PERI_ENOPROVIDER;
     if (!peri_vitals_enter(p->vitals, now_ms, &a->is_probe)) return PERI_ENOPROVIDER;
     if (!peri_slots_take(&candidate)) {
@@ -511,7 +534,7 @@ enum peri_err peri_attempt_start(struct peri_attempt **out, struct peri_request 
     if (err != PERI_OK) {
         if (a->is_probe) peri_vitals_unknown(p->vitals);
         over(a, err);
-        if (a->is_refused) r->last = a;
+        if (a->is_refused) become_last(a);
         return err;
     }
     if (r->tried != NULL) r->tried[p->index] = true;

@@ -19,7 +19,8 @@
 enum peri_attempt_state { PERI_ASKING, PERI_READY, PERI_ATTEMPT_SERVING, PERI_OVER };
 
 struct peri_attempt {
-    struct peri_list link; /* in request->attempts */
+    struct peri_list link;      /* in request->attempts */
+    struct peri_list over_link; /* in worker->over: its buffers go at the end of the turn */
     struct peri_request *request;
     struct peri_candidate candidate;
     enum peri_attempt_state state;
@@ -75,6 +76,9 @@ PERI_MUST_USE enum peri_err peri_attempt_start(struct peri_attempt **out, struct
 void peri_attempt_cancel(struct peri_attempt *a, enum peri_err why);
 /* Free what does not live in the request's arena. */
 void peri_attempt_done(struct peri_attempt *a);
+/* It is over and nothing further down the stack uses it: free its body and buffers, but not what the client may be told
+ * of it. A policy may try again for as long as the request lives. */
+void peri_attempt_trim(struct peri_attempt *a);
 
 /* The body this attempt sends, as a document that may be edited (`attempt` hooks). NULL: memory ran out. */
 struct peri_json *peri_attempt_body(struct peri_attempt *a);

@@ -158,7 +158,8 @@ struct peri_config {
     struct peri_str log_levels[PERI_COMPONENT_COUNT]; /* empty: as log_level */
     struct peri_str log_file;                         /* "" or "-": stderr */
     struct peri_server_limits limits;
-    size_t answer_bytes; /* of a whole, non-streamed answer, 67108864 */
+    size_t answer_bytes;   /* of a whole, non-streamed answer, 67108864 */
+    size_t request_memory; /* bytes policies may take for one request, beside its body, 33554432 */
     struct peri_config_timeouts timeouts;
     struct peri_str state_dir; /* where what was learnt is kept over a restart; empty: nowhere */
     uint64_t drain_ms;         /* at SIGTERM, 30000 */

@@ -81,6 +81,16 @@ static const struct peri_option limit_rows[] = {
       .most = 1 << 30,
       .is_reloadable = true,
       .help = "Largest answer that is not streamed." },
+    { .name = "request_memory",
+      .type = PERI_OPTION_SIZE,
+      PERI_ROW_FIELD(peri_config, request_memory),
+      .fallback = "32MiB",
+      .least = 65536,
+      .most = 1 << 30,
+      .is_reloadable = true,
+      .help = "What policies may take for one request, beside its body: answers of theirs, headers "
+              "and attempts; and "
+              "how much longer than the client's a body may become." },
 };
 static const struct peri_record limit_record = { PERI_RECORD("limits", peri_config, limit_rows) };
 

@@ -20,6 +20,10 @@ static const struct peri_str routed[] = {
     PERI_STR_INIT("tools"),      PERI_STR_INIT("n")
 };
 
+/* Of a request's arena, for ourselves: an attempt's headers, and the answer when policies have used up what was theirs.
+ * The largest error is 64 KiB (reply.c). */
+#define ANSWER_ROOM (1u << 20)
+
 static uint64_t now_ns(const struct peri_request *r) { return peri_loop_clock_ns(r->worker->loop); }
 
 void peri_request_wait_begins(struct peri_request *r) {
@@ -72,6 +76,7 @@ static struct peri_request *new_request(struct peri_worker *w, enum peri_endpoin
     r->phase = PERI_DECIDING;
     r->fleet = peri_fleet_ref(w->fleet);
     r->config = peri_config_ref(w->config);
+    r->arena.max = r->config->request_memory + ANSWER_ROOM;
     r->policy = w->policy == NULL ? NULL : peri_policy_ref(w->policy);
     peri_list_init(&r->attempts);
     peri_list_init(&r->queue_link);
@@ -191,6 +196,7 @@ static bool parse_body(struct peri_request *r, struct peri_str text, bool is_pad
     struct peri_json_options options = { .routed = routed,
                                          .routed_count = sizeof routed / sizeof *routed,
                                          .is_padded = is_padded };
+    r->body_bytes = text.n;
     enum peri_err err = peri_json_parse(&r->body, text, &options, &fault);
     if (err == PERI_ENOMEM) {
         peri_request_fail(r, err, 503, NULL, "out of memory");

@@ -38,6 +38,7 @@ struct peri_request {
     uint64_t began_ns;
 
     struct peri_json *body; /* lossless document; edits of policies are made in it */
+    size_t body_bytes;      /* as the client sent it */
     struct peri_str model;  /* public name: as listed, else as the client wrote it */
     bool is_stream;
     const struct peri_config_key *key; /* NULL: no key was asked for */
@@ -135,6 +136,12 @@ PERI_MUST_USE enum peri_err peri_request_set_model(struct peri_request *r, struc
 struct peri_candidates peri_request_sift(struct peri_request *r);
 static inline struct peri_candidates peri_request_fit(struct peri_request *r) {
     return r->candidates.has_limits ? peri_request_sift(r) : r->candidates;
+}
+
+/* Room for n more bytes that policies cause? Beyond `limits.request_memory` only the answer is still made. */
+static inline bool peri_request_has_room(const struct peri_request *r, size_t n) {
+    size_t max = r->config->request_memory;
+    return n <= max && r->arena.used <= max - n;
 }
 
 bool peri_provider_admits(const struct peri_provider *p, uint64_t now_ms);

@@ -34,6 +34,12 @@ static bool try_one(struct peri_request *r, struct peri_route_report *report) {
             peri_request_fail(r, err, 503, NULL, "out of memory");
             return true;
         }
+        if (err == PERI_ETOOBIG) {
+            peri_request_fail(r, err, 500, "request_memory",
+                              "policies took more for this request than 'limits.request_memory' "
+                              "allows");
+            return true;
+        }
         /* Another worker took the last slot, or a hook refused: whatever it was, not this one again, unless
          * only its slot is missing. */
         if (err != PERI_EFULL && err != PERI_ENOPROVIDER) r->tried[pick.provider->index] = true;

@@ -8,12 +8,12 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "core/api.h"
+#include "core/attempt.h"
 #include "core/runtime.h"
 #include "net/reach.h"
 
 #define SPARE_MAX (PERI_KEEPS_MEMORY * 256) /* blank requests kept, with their first arena block */
 #define FLUSH_MS  1000 /* after the drain time, for clients to take the error they are told */
-#define ARENA_MAX (256u << 20) /* bytes one request may take beside its body */
 
 /* ---- Requests ---- */
 
@@ -23,7 +23,7 @@ struct peri_request *peri_worker_request(struct peri_worker *w) {
     if (peri_list_is_empty(&w->spare_requests)) {
         r = peri_malloc(sizeof *r);
         if (r == NULL) return NULL;
-        peri_arena_init(&arena, ARENA_MAX);
+        peri_arena_init(&arena, 0); /* its cap is set with the request's configuration */
     } else {
         r = peri_list_entry(w->spare_requests.next, struct peri_request, link);
         peri_list_remove(&r->link);
@@ -86,6 +86,8 @@ static void end_when_idle(struct peri_worker *w) {
 static void on_turn(void *arg) {
     struct peri_worker *w = arg;
     if (!peri_list_is_empty(&w->ended)) free_ended(w);
+    while (!peri_list_is_empty(&w->over))
+        peri_attempt_trim(peri_list_entry(w->over.next, struct peri_attempt, over_link));
     peri_worker_refresh(w);
     end_when_idle(w);
     peri_log_flush(&w->logs.whole);
@@ -173,6 +175,7 @@ enum peri_err peri_worker_new(struct peri_worker **out, struct peri_runtime *rt,
     w->index = index;
     peri_list_init(&w->requests);
     peri_list_init(&w->ended);
+    peri_list_init(&w->over);
     peri_list_init(&w->spare_requests);
     peri_list_init(&w->queue);
     peri_logs_init(&w->logs, rt->log_fd, rt->config, rt->clock);

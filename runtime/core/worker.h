@@ -35,6 +35,7 @@ struct peri_worker {
     struct peri_policy *policy; /* current generation; NULL: none */
     struct peri_list requests;  /* alive */
     struct peri_list ended; /* over, but their memory may still be in use further down the stack */
+    struct peri_list over;  /* attempts, for the same reason: of requests that live on */
     struct peri_list spare_requests;
     size_t request_count, spare_count;
     struct peri_list queue; /* requests waiting for a slot, first come first served */

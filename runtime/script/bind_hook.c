@@ -4,6 +4,7 @@
 #include "core/worker.h"
 #include "script/bind_json.h"
 #include "script/bind_provider.h"
+#include "script/bind_request.h"
 
 #define ATTEMPT "perilune.attempt"
 #define EVENT   "perilune.event"
@@ -46,20 +47,21 @@ static int push_document(lua_State *L, struct peri_json *j) {
 
 static struct peri_attempt *check_attempt(lua_State *L) { return check(L, ATTEMPT, "the attempt"); }
 
-static int header_result(lua_State *L, enum peri_err err) {
+static int header_result(lua_State *L, const struct peri_attempt *a, enum peri_err err) {
     if (err == PERI_EINVAL) return luaL_error(L, "a header may not hold that character");
     if (err != PERI_OK) return luaL_error(L, "header: %s", peri_err_text(err));
+    peri_bind_request_charge(L, a->request->task);
     return 0;
 }
 
 static int attempt_set_header(lua_State *L) {
     struct peri_attempt *a = check_attempt(L);
-    return header_result(L, peri_attempt_set_header(a, check_str(L, 2), check_str(L, 3)));
+    return header_result(L, a, peri_attempt_set_header(a, check_str(L, 2), check_str(L, 3)));
 }
 
 static int attempt_set_answer_header(lua_State *L) {
     struct peri_attempt *a = check_attempt(L);
-    return header_result(L, peri_attempt_set_answer_header(a, check_str(L, 2), check_str(L, 3)));
+    return header_result(L, a, peri_attempt_set_answer_header(a, check_str(L, 2), check_str(L, 3)));
 }
 
 static int attempt_expect_content(lua_State *L) {
@@ -74,8 +76,9 @@ static int attempt_refuse(lua_State *L) {
     struct peri_str message = check_str(L, 3), code = { NULL, 0 }, param = { NULL, 0 };
     if (!lua_isnoneornil(L, 4)) code = check_str(L, 4);
     if (!lua_isnoneornil(L, 5)) param = check_str(L, 5);
-    if (peri_attempt_refuse(a, (int)status, message, param, code) != PERI_OK)
-        return luaL_error(L, "out of memory");
+    enum peri_err err = peri_attempt_refuse(a, (int)status, message, param, code);
+    if (err != PERI_OK) return luaL_error(L, "refuse: %s", peri_err_text(err));
+    peri_bind_request_charge(L, a->request->task);
     return 0;
 }
 

@@ -32,6 +32,24 @@ static struct peri_lua_request *check_known(lua_State *L) {
     return *box;
 }
 
+/* An arena up to this is what any request may need: ten thousand of them at a time are nobody's fault. */
+#define UNCHARGED_BYTES 65536
+
+void peri_bind_request_charge(lua_State *L, struct peri_lua_request *r) {
+    struct peri_state *s = r->set->state;
+    size_t used = r->request->arena.used, max = s->options.heap_max;
+    size_t now = used > UNCHARGED_BYTES ? used - UNCHARGED_BYTES : 0;
+    s->native_used += now - r->charged;
+    r->charged = now;
+    if (now > 0 && max != 0 && s->native_used > max)
+        luaL_error(L, "the requests of these policies hold more than %I bytes", (LUAI_UACINT)max);
+}
+
+static void check_room(lua_State *L, struct peri_lua_request *r, size_t n) {
+    if (!peri_request_has_room(r->request, n))
+        luaL_error(L, "policies took more for this request than 'limits.request_memory' allows");
+}
+
 /* To be acted on. */
 static struct peri_lua_request *check_request(lua_State *L) {
     struct peri_lua_request *r = check_known(L);
@@ -276,6 +294,7 @@ static int request_try(lua_State *L) {
     struct peri_str model = options.model.n > 0 ? options.model : r->request->model;
     if (p != NULL) c = peri_fleet_candidate(r->request->fleet, p, model);
     if (c.provider == NULL) return peri_push_failure(L, PERI_ENOMODEL);
+    peri_bind_request_charge(L, r);
     r->set->hooking = L; /* the `attempt` hooks run here, inside this coroutine */
     enum peri_err err = peri_attempt_start(&r->trying, r->request, c, &options, on_tried, r);
     r->set->hooking = NULL;
@@ -294,8 +313,10 @@ static int check_status(lua_State *L, int arg) {
 
 static int decide_reply(lua_State *L, struct peri_lua_request *r, int status,
                         struct peri_str json) {
-    r->reply = peri_arena_dup(&r->request->arena, json);
-    if (r->reply.p == NULL) return luaL_error(L, "out of memory");
+    struct peri_str copy = peri_arena_dup(&r->request->arena, json);
+    if (copy.p == NULL) return luaL_error(L, "out of memory");
+    peri_bind_request_charge(L, r);
+    r->reply = copy;
     r->status = status;
     r->decision = PERI_REPLY;
     return 0;
@@ -312,6 +333,7 @@ static int request_reply(lua_State *L) {
     struct peri_str text = check_str(L, 3);
     if (peri_json_scan(NULL, text, NULL, 0, NULL) != PERI_OK)
         return luaL_argerror(L, 3, "a table, or the text of valid JSON, expected");
+    check_room(L, r, text.n);
     return decide_reply(L, r, status, text);
 }
 
@@ -322,6 +344,7 @@ static int request_fail(lua_State *L) {
     if (!lua_isnoneornil(L, 4)) code = check_str(L, 4);
     if (!lua_isnoneornil(L, 5)) param = check_str(L, 5);
     luaL_argcheck(L, message.n <= 8192, 3, "a message of at most 8192 bytes expected");
+    check_room(L, r, message.n + param.n + code.n);
     struct peri_str json = peri_request_error_json(r->request, status, message, param, code);
     if (json.p == NULL) return luaL_error(L, "out of memory");
     return decide_reply(L, r, status, json);
@@ -332,6 +355,7 @@ static int request_set_header(lua_State *L) {
     enum peri_err err = peri_request_set_header(r->request, check_str(L, 2), check_str(L, 3));
     if (err == PERI_EINVAL) return luaL_error(L, "a header may not hold that character");
     if (err != PERI_OK) return luaL_error(L, "header: %s", peri_err_text(err));
+    peri_bind_request_charge(L, r);
     return 0;
 }
 
@@ -428,6 +452,8 @@ void peri_bind_request_push(lua_State *L, struct peri_lua_request *r) {
 }
 
 void peri_bind_request_forget(lua_State *L, struct peri_lua_request *r) {
+    r->set->state->native_used -= r->charged;
+    r->charged = 0;
     lua_rawgetp(L, LUA_REGISTRYINDEX, &objects);
     if (lua_rawgetp(L, -1, r) == LUA_TUSERDATA) {
         *(struct peri_lua_request **)lua_touserdata(L, -1) = NULL;

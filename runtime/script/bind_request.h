@@ -30,6 +30,7 @@ struct peri_lua_request {
     struct peri_attempt *answered; /* a try of the hook that runs went well; NULL: none did */
     struct peri_attempt *trying;   /* and how that try ended: */
     enum peri_err tried;
+    size_t charged; /* bytes of the request's arena that are the policies' */
     uint64_t asked; /* bits of the policies that saw an attempt, an event or an answer */
 };
 
@@ -37,11 +38,14 @@ struct peri_lua_request {
 PERI_RAISES void peri_bind_request_open(lua_State *L, struct peri_state *s);
 /* Push the `req` object of a request: the same one each time. */
 PERI_RAISES void peri_bind_request_push(lua_State *L, struct peri_lua_request *r);
-/* The request ended: its object is finished. */
+/* The request ended: its object is finished, and what it was charged with is given back. */
 PERI_RAISES void peri_bind_request_forget(lua_State *L, struct peri_lua_request *r);
 /* A hook has returned, and not what a try of it gave: end that try.
  *   gives   whether there was one */
 bool peri_bind_request_drop_answer(struct peri_lua_request *r);
+/* A script has made the request take memory, or is about to: count it. Raises when all requests of the state hold more
+ * than the state's heap may, beside that heap; small requests are not counted. */
+PERI_RAISES void peri_bind_request_charge(lua_State *L, struct peri_lua_request *r);
 /* The attempt behind what `req:try` gave; NULL when the value is anything else, or of another request. */
 struct peri_attempt *peri_bind_answer_attempt(lua_State *L, int index,
                                               const struct peri_request *r);

@@ -59,6 +59,7 @@ function include(path) end
 ---@field body_bytes? integer|string Largest body of a request. Default: 32MiB.
 ---@field connections? integer Connections of clients open at once on one worker. Default: 16384.
 ---@field answer_bytes? integer|string Largest answer that is not streamed. Default: 64MiB.
+---@field request_memory? integer|string What policies may take for one request, beside its body: answers of theirs, headers and attempts; and how much longer than the client's a body may become. Default: 32MiB.
 
 ---@class perilune.config.timeouts
 ---@field connect? integer|string Until a connection to a provider stands, TLS included. Default: 5s.
