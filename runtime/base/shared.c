@@ -1,9 +1,11 @@
 /* Parts of chained buckets. What has expired goes when it is met, when a write passes its bucket (each write
- * looks at two more buckets), or when its part is full. */
+ * looks at two more buckets), or when its owner's share is full: then all parts are swept, but not more often than
+ * every SWEEP_MS, as who writes into a full share may write all the time. */
 #include "base/shared.h"
 
 #include <pthread.h>
 #include <stdalign.h>
+#include <stdatomic.h>
 
 #include "base/mem.h"
 #include "base/rand.h"
@@ -12,12 +14,14 @@
 #define PARTS         64
 #define BYTES_DEFAULT (16u << 20)
 #define SWEEP         2
+#define SWEEP_MS      100
 
 struct entry {
     struct entry *next;
     uint64_t hash, expires_ms; /* expires_ms 0: never */
     struct peri_shared_value value;
     uint32_t key_n, text_room;
+    unsigned share;
     char bytes[]; /* the key, then the text */
 };
 
@@ -27,11 +31,20 @@ struct part {
     size_t bucket_count, count, bytes, swept;
 };
 
+struct share {
+    uint64_t owner; /* hash of its name; of share 0: nobody's */
+    atomic_size_t bytes;
+    _Atomic uint64_t swept_ms; /* when all parts were last swept for it */
+};
+
 struct peri_shared {
     const struct peri_clock *clock;
     uint64_t secret[2];
-    size_t part_bytes_max;
+    size_t share_bytes_max;
     struct part parts[PARTS];
+    pthread_mutex_t shares_lock;
+    unsigned share_count;
+    struct share shares[PERI_SHARED_SHARES];
 };
 
 static uint64_t now_ms(const struct peri_shared *shared) {
@@ -46,37 +59,50 @@ static bool is_expired(const struct entry *e, uint64_t now) {
     return e->expires_ms != 0 && e->expires_ms <= now;
 }
 
-static void drop(struct part *part, struct entry **at) {
+static void drop(struct peri_shared *shared, struct part *part, struct entry **at) {
     struct entry *e = *at;
     *at = e->next;
     part->count--;
     part->bytes -= entry_bytes(e);
+    atomic_fetch_sub(&shared->shares[e->share].bytes, entry_bytes(e));
     peri_free(e);
 }
 
-static void sweep_bucket(struct part *part, size_t i, uint64_t now) {
+/* Take room of a share, if it has as much. */
+static bool take_room(struct peri_shared *shared, unsigned share, size_t bytes) {
+    atomic_size_t *held = &shared->shares[share].bytes;
+    size_t before = atomic_load(held);
+    do {
+        if (bytes > shared->share_bytes_max || before > shared->share_bytes_max - bytes)
+            return false;
+    } while (!atomic_compare_exchange_weak(held, &before, before + bytes));
+    return true;
+}
+
+static void sweep_bucket(struct peri_shared *shared, struct part *part, size_t i, uint64_t now) {
     for (struct entry **at = &part->buckets[i]; *at != NULL;) {
         if (is_expired(*at, now))
-            drop(part, at);
+            drop(shared, part, at);
         else
             at = &(*at)->next;
     }
 }
 
-static void sweep(struct part *part, size_t buckets, uint64_t now) {
+static void sweep(struct peri_shared *shared, struct part *part, size_t buckets, uint64_t now) {
     for (; buckets > 0 && part->bucket_count > 0; buckets--)
-        sweep_bucket(part, part->swept++ & (part->bucket_count - 1), now);
+        sweep_bucket(shared, part, part->swept++ & (part->bucket_count - 1), now);
 }
 
 /* Where the key's entry is linked; NULL when there is none. One that has expired is dropped. */
-static struct entry **find(struct part *part, struct peri_str key, uint64_t hash, uint64_t now) {
+static struct entry **find(struct peri_shared *shared, struct part *part, struct peri_str key,
+                           uint64_t hash, uint64_t now) {
     if (part->bucket_count == 0) return NULL;
     struct entry **at = &part->buckets[hash / PARTS & (part->bucket_count - 1)];
     for (; *at != NULL; at = &(*at)->next) {
         struct entry *e = *at;
         if (e->hash != hash || !peri_str_eq((struct peri_str){ e->bytes, e->key_n }, key)) continue;
         if (!is_expired(e, now)) return at;
-        drop(part, at);
+        drop(shared, part, at);
         return NULL;
     }
     return NULL;
@@ -112,21 +138,25 @@ static size_t text_bytes(const struct peri_shared_value *value) {
     return value->kind == PERI_SHARED_TEXT ? value->text.n : 0;
 }
 
-static enum peri_err insert(struct peri_shared *shared, struct part *part, struct peri_str key,
-                            uint64_t hash, const struct peri_shared_value *value,
-                            uint64_t expires_ms, uint64_t now) {
+static enum peri_err insert(struct peri_shared *shared, struct part *part, unsigned share,
+                            struct peri_str key, uint64_t hash,
+                            const struct peri_shared_value *value, uint64_t expires_ms,
+                            uint64_t now) {
     size_t text_n = text_bytes(value), bytes = sizeof(struct entry) + key.n + text_n;
-    sweep(part, SWEEP, now);
-    if (part->bytes + bytes > shared->part_bytes_max) sweep(part, part->bucket_count, now);
-    if (part->bytes + bytes > shared->part_bytes_max) return PERI_EFULL;
+    sweep(shared, part, SWEEP, now);
+    if (!take_room(shared, share, bytes)) return PERI_EFULL;
     enum peri_err err = grow(part);
-    if (err != PERI_OK) return err;
-    struct entry *e = peri_malloc(bytes);
-    if (e == NULL) return PERI_ENOMEM;
+    struct entry *e = err == PERI_OK ? peri_malloc(bytes) : NULL;
+    if (e == NULL) {
+        atomic_fetch_sub(&shared->shares[share].bytes, bytes);
+        return PERI_ENOMEM;
+    }
     struct entry **head = &part->buckets[hash / PARTS & (part->bucket_count - 1)];
-    *e = (struct entry){
-        .next = *head, .hash = hash, .key_n = (uint32_t)key.n, .text_room = (uint32_t)text_n
-    };
+    *e = (struct entry){ .next = *head,
+                         .hash = hash,
+                         .key_n = (uint32_t)key.n,
+                         .text_room = (uint32_t)text_n,
+                         .share = share };
     if (key.n > 0) memcpy(e->bytes, key.p, key.n);
     fill(e, value, expires_ms);
     *head = e;
@@ -136,25 +166,26 @@ static enum peri_err insert(struct peri_shared *shared, struct part *part, struc
 }
 
 /* Replace, create or delete. A new entry is made before the old one goes, so a failure changes nothing. */
-static enum peri_err put(struct peri_shared *shared, struct part *part, struct peri_str key,
-                         uint64_t hash, const struct peri_shared_value *value, uint64_t ttl_ms) {
+static enum peri_err put(struct peri_shared *shared, struct part *part, unsigned share,
+                         struct peri_str key, uint64_t hash, const struct peri_shared_value *value,
+                         uint64_t ttl_ms) {
     uint64_t now = now_ms(shared), expires_ms = ttl_ms == 0 ? 0 : now + ttl_ms;
-    struct entry **at = find(part, key, hash, now);
+    struct entry **at = find(shared, part, key, hash, now);
     if (value->kind == PERI_SHARED_NONE) {
-        if (at != NULL) drop(part, at);
+        if (at != NULL) drop(shared, part, at);
         return PERI_OK;
     }
-    if (at == NULL) return insert(shared, part, key, hash, value, expires_ms, now);
-    if (text_bytes(value) <= (*at)->text_room) {
+    if (at == NULL) return insert(shared, part, share, key, hash, value, expires_ms, now);
+    if ((*at)->share == share && text_bytes(value) <= (*at)->text_room) {
         fill(*at, value, expires_ms);
         return PERI_OK;
     }
     struct entry *old = *at;
-    enum peri_err err = insert(shared, part, key, hash, value, expires_ms, now);
+    enum peri_err err = insert(shared, part, share, key, hash, value, expires_ms, now);
     if (err != PERI_OK) return err;
     at = &part->buckets[hash / PARTS & (part->bucket_count - 1)];
     while (*at != old) at = &(*at)->next;
-    drop(part, at);
+    drop(shared, part, at);
     return PERI_OK;
 }
 
@@ -203,7 +234,9 @@ enum peri_err peri_shared_new(struct peri_shared **out, size_t bytes_max,
     if (shared == NULL) return PERI_ENOMEM;
     memset(shared, 0, sizeof *shared);
     shared->clock = clock;
-    shared->part_bytes_max = (bytes_max == 0 ? BYTES_DEFAULT : bytes_max) / PARTS;
+    shared->share_bytes_max = bytes_max == 0 ? BYTES_DEFAULT : bytes_max;
+    shared->share_count = 1;
+    pthread_mutex_init(&shared->shares_lock, NULL);
     struct peri_rand r;
     peri_rand_seed_os(&r);
     for (int i = 0; i < 2; i++) shared->secret[i] = peri_rand_next(&r);
@@ -216,18 +249,43 @@ void peri_shared_free(struct peri_shared *shared) {
     for (int i = 0; i < PARTS; i++) {
         struct part *part = &shared->parts[i];
         for (size_t b = 0; b < part->bucket_count; b++)
-            while (part->buckets[b] != NULL) drop(part, &part->buckets[b]);
+            while (part->buckets[b] != NULL) drop(shared, part, &part->buckets[b]);
         peri_free(part->buckets);
         pthread_mutex_destroy(&part->lock);
     }
+    pthread_mutex_destroy(&shared->shares_lock);
     free(shared);
+}
+
+unsigned peri_shared_share(struct peri_shared *shared, struct peri_str owner) {
+    uint64_t hash = peri_siphash(shared->secret, owner);
+    unsigned share = 1;
+    pthread_mutex_lock(&shared->shares_lock);
+    while (share < shared->share_count && shared->shares[share].owner != hash) share++;
+    if (share == shared->share_count && share < PERI_SHARED_SHARES)
+        shared->shares[shared->share_count++].owner = hash;
+    pthread_mutex_unlock(&shared->shares_lock);
+    return share < PERI_SHARED_SHARES ? share : 0;
+}
+
+/* No lock is held. gives whether there may be room now */
+static bool sweep_all(struct peri_shared *shared, unsigned share) {
+    uint64_t now = now_ms(shared), last = atomic_load(&shared->shares[share].swept_ms);
+    if (last != 0 && now - last < SWEEP_MS) return false;
+    if (!atomic_compare_exchange_strong(&shared->shares[share].swept_ms, &last, now)) return false;
+    for (uint64_t i = 0; i < PARTS; i++) {
+        struct part *part = lock_part(shared, i);
+        sweep(shared, part, part->bucket_count, now);
+        pthread_mutex_unlock(&part->lock);
+    }
+    return true;
 }
 
 void peri_shared_get(struct peri_shared *shared, struct peri_shared_value *out,
                      char room[PERI_SHARED_TEXT_MAX], struct peri_str key) {
     uint64_t hash = peri_siphash(shared->secret, key);
     struct part *part = lock_part(shared, hash);
-    struct entry **at = find(part, key, hash, now_ms(shared));
+    struct entry **at = find(shared, part, key, hash, now_ms(shared));
     out->kind = PERI_SHARED_NONE;
     if (at != NULL) *out = (*at)->value;
     if (out->kind == PERI_SHARED_TEXT) {
@@ -237,26 +295,32 @@ void peri_shared_get(struct peri_shared *shared, struct peri_shared_value *out,
     pthread_mutex_unlock(&part->lock);
 }
 
-enum peri_err peri_shared_set(struct peri_shared *shared, struct peri_str key,
+static enum peri_err set_once(struct peri_shared *shared, unsigned share, struct peri_str key,
                               const struct peri_shared_value *value, uint64_t ttl_ms) {
-    if (!fits(key, value)) return PERI_ETOOBIG;
     uint64_t hash = peri_siphash(shared->secret, key);
     struct part *part = lock_part(shared, hash);
-    enum peri_err err = put(shared, part, key, hash, value, ttl_ms);
+    enum peri_err err = put(shared, part, share, key, hash, value, ttl_ms);
     pthread_mutex_unlock(&part->lock);
     return err;
 }
 
-enum peri_err peri_shared_add(struct peri_shared *shared, struct peri_str key,
-                              struct peri_shared_value *value, uint64_t ttl_ms) {
+enum peri_err peri_shared_set(struct peri_shared *shared, unsigned share, struct peri_str key,
+                              const struct peri_shared_value *value, uint64_t ttl_ms) {
     if (!fits(key, value)) return PERI_ETOOBIG;
-    if (!is_number(value)) return PERI_EINVAL;
+    enum peri_err err = set_once(shared, share, key, value, ttl_ms);
+    if (err == PERI_EFULL && sweep_all(shared, share))
+        err = set_once(shared, share, key, value, ttl_ms);
+    return err;
+}
+
+static enum peri_err add_once(struct peri_shared *shared, unsigned share, struct peri_str key,
+                              struct peri_shared_value *value, uint64_t ttl_ms) {
     uint64_t hash = peri_siphash(shared->secret, key);
     struct part *part = lock_part(shared, hash);
-    struct entry **at = find(part, key, hash, now_ms(shared));
+    struct entry **at = find(shared, part, key, hash, now_ms(shared));
     enum peri_err err = PERI_OK;
     if (at == NULL) {
-        err = put(shared, part, key, hash, value, ttl_ms);
+        err = put(shared, part, share, key, hash, value, ttl_ms);
     } else if (!is_number(&(*at)->value)) {
         err = PERI_EINVAL;
     } else {
@@ -272,23 +336,47 @@ enum peri_err peri_shared_add(struct peri_shared *shared, struct peri_str key,
     return err;
 }
 
-enum peri_err peri_shared_swap(struct peri_shared *shared, struct peri_str key,
+enum peri_err peri_shared_add(struct peri_shared *shared, unsigned share, struct peri_str key,
+                              struct peri_shared_value *value, uint64_t ttl_ms) {
+    if (!fits(key, value)) return PERI_ETOOBIG;
+    if (!is_number(value)) return PERI_EINVAL;
+    enum peri_err err = add_once(shared, share, key, value, ttl_ms);
+    if (err == PERI_EFULL && sweep_all(shared, share))
+        err = add_once(shared, share, key, value, ttl_ms);
+    return err;
+}
+
+static enum peri_err swap_once(struct peri_shared *shared, unsigned share, struct peri_str key,
+                               const struct peri_shared_value *expected,
+                               const struct peri_shared_value *value, uint64_t ttl_ms,
+                               bool *is_set) {
+    uint64_t hash = peri_siphash(shared->secret, key);
+    struct part *part = lock_part(shared, hash);
+    struct entry **at = find(shared, part, key, hash, now_ms(shared));
+    static const struct peri_shared_value none = { .kind = PERI_SHARED_NONE };
+    enum peri_err err = PERI_OK;
+    if (is_equal(at == NULL ? &none : &(*at)->value, expected)) {
+        err = put(shared, part, share, key, hash, value, ttl_ms);
+        *is_set = err == PERI_OK;
+    }
+    pthread_mutex_unlock(&part->lock);
+    return err;
+}
+
+enum peri_err peri_shared_swap(struct peri_shared *shared, unsigned share, struct peri_str key,
                                const struct peri_shared_value *expected,
                                const struct peri_shared_value *value, uint64_t ttl_ms,
                                bool *is_set) {
     *is_set = false;
     if (!fits(key, value)) return PERI_ETOOBIG;
-    uint64_t hash = peri_siphash(shared->secret, key);
-    struct part *part = lock_part(shared, hash);
-    struct entry **at = find(part, key, hash, now_ms(shared));
-    static const struct peri_shared_value none = { .kind = PERI_SHARED_NONE };
-    enum peri_err err = PERI_OK;
-    if (is_equal(at == NULL ? &none : &(*at)->value, expected)) {
-        err = put(shared, part, key, hash, value, ttl_ms);
-        *is_set = err == PERI_OK;
-    }
-    pthread_mutex_unlock(&part->lock);
+    enum peri_err err = swap_once(shared, share, key, expected, value, ttl_ms, is_set);
+    if (err == PERI_EFULL && sweep_all(shared, share))
+        err = swap_once(shared, share, key, expected, value, ttl_ms, is_set);
     return err;
+}
+
+size_t peri_shared_share_bytes(const struct peri_shared *shared, unsigned share) {
+    return atomic_load(&shared->shares[share].bytes);
 }
 
 size_t peri_shared_count(struct peri_shared *shared) {

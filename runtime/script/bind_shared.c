@@ -12,6 +12,8 @@ static struct peri_shared *check_shared(lua_State *L) {
     return s->shared;
 }
 
+static unsigned share_of(lua_State *L) { return peri_state_of(L)->share; }
+
 static struct peri_str check_key(lua_State *L, int i) {
     struct peri_str key;
     key.p = luaL_checklstring(L, i, &key.n);
@@ -83,14 +85,14 @@ static int shared_set(lua_State *L) {
     struct peri_shared *shared = check_shared(L);
     struct peri_str key = check_key(L, 1);
     struct peri_shared_value value = check_value(L, 2);
-    return push_done(L, peri_shared_set(shared, key, &value, check_ttl(L, 3)));
+    return push_done(L, peri_shared_set(shared, share_of(L), key, &value, check_ttl(L, 3)));
 }
 
 static int shared_delete(lua_State *L) {
     struct peri_shared *shared = check_shared(L);
     struct peri_str key = check_key(L, 1);
     struct peri_shared_value none = { .kind = PERI_SHARED_NONE };
-    return push_done(L, peri_shared_set(shared, key, &none, 0));
+    return push_done(L, peri_shared_set(shared, share_of(L), key, &none, 0));
 }
 
 static int shared_add(lua_State *L) {
@@ -98,7 +100,7 @@ static int shared_add(lua_State *L) {
     struct peri_str key = check_key(L, 1);
     luaL_checktype(L, 2, LUA_TNUMBER);
     struct peri_shared_value value = check_value(L, 2);
-    enum peri_err err = peri_shared_add(shared, key, &value, check_ttl(L, 3));
+    enum peri_err err = peri_shared_add(shared, share_of(L), key, &value, check_ttl(L, 3));
     if (err == PERI_EINVAL) return peri_push_fault(L, err, "what is there is not a number");
     return err == PERI_OK ? push_value(L, &value) : peri_push_failure(L, err);
 }
@@ -108,7 +110,8 @@ static int shared_swap(lua_State *L) {
     struct peri_str key = check_key(L, 1);
     struct peri_shared_value expected = check_value(L, 2), value = check_value(L, 3);
     bool is_set;
-    enum peri_err err = peri_shared_swap(shared, key, &expected, &value, check_ttl(L, 4), &is_set);
+    enum peri_err err =
+        peri_shared_swap(shared, share_of(L), key, &expected, &value, check_ttl(L, 4), &is_set);
     if (err != PERI_OK) return peri_push_failure(L, err);
     lua_pushboolean(L, is_set);
     return 1;

@@ -50,6 +50,8 @@ struct peri_state {
     struct peri_log *log;
     const struct peri_clock *clock;
     struct peri_shared *shared;
+    unsigned
+        share; /* of `shared`, that what the running script stores counts to; a task keeps its own while it waits */
     void *host;
     const char **search; /* what options.search points to */
     struct peri_rand rand;
@@ -58,7 +60,8 @@ struct peri_state {
     struct peri_list waiting, idle, spawned; /* spawned: by peri.spawn, not yet accounted for */
     size_t waiting_count, idle_count;
     size_t heap_used, heap_peak;
-    size_t native_used; /* bytes outside Lua's heap that requests hold for its scripts: bind_request.c */
+    size_t
+        native_used; /* bytes outside Lua's heap that requests hold for its scripts: bind_request.c */
     bool is_tending;
     bool is_over_cap; /* an allocation of this entry was refused by the cap, not by the machine */
     bool is_attached, is_running; /* is_running: peri.run turns the loop */

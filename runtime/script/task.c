@@ -12,7 +12,8 @@
 struct peri_task {
     struct peri_list link; /* in its state's `idle` or `waiting`; stays first */
     struct peri_state *state;
-    lua_State *co; /* anchored in the registry under its own address */
+    lua_State *co;  /* anchored in the registry under its own address */
+    unsigned share; /* the state's, while it waits */
     bool is_waiting;
     bool is_given_out; /* a script holds the coroutine: it is not used for another task */
     const struct peri_task_ops *ops;
@@ -159,6 +160,7 @@ static enum peri_task_status run(struct peri_task *t, int count, struct peri_fau
     struct peri_state *s = t->state;
     int results = 0;
     s->task = t;
+    s->share = t->share;
     s->is_over_cap = false;
     s->budget.limits = s->options.entry;
     peri_budget_enter(&s->budget, t->co);
@@ -169,6 +171,7 @@ static enum peri_task_status run(struct peri_task *t, int count, struct peri_fau
     if (!is_waiting) err = conclude(t, status, fault);
     peri_budget_leave(&s->budget);
     s->task = NULL;
+    s->share = 0;
     if (is_waiting) return PERI_TASK_WAITING;
     release(t, err == PERI_OK);
     return err == PERI_OK ? PERI_TASK_DONE : PERI_TASK_FAILED;
@@ -188,6 +191,7 @@ enum peri_task_status peri_task_start(struct peri_task **out, struct peri_state 
     }
     t->ops = ops;
     t->arg = arg;
+    t->share = 0;
     lua_pushcfunction(t->co, task_main);
     lua_pushlightuserdata(t->co, t);
     enum peri_task_status status = run(t, 1, fault);
@@ -234,6 +238,7 @@ int peri_task_wait(lua_State *L, struct peri_task *t, void (*cancel)(void *work)
                    lua_KFunction next) {
     t->cancel = cancel;
     t->work = work;
+    t->share = t->state->share;
     t->is_waiting = true;
     t->state->waiting_count++;
     peri_list_insert(&t->state->waiting, &t->link);
