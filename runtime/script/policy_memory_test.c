@@ -61,11 +61,27 @@
     "function policy.attempt() end\n"                                                              \
     "function policy.route(req) return (req:try('a')) end\n"
 
+/* A wait on the network, and the tables it gives. */
+#define FETCH                                                                                      \
+    "local peri = require 'perilune'\n"                                                            \
+    "local policy = { name = 'walk' }\n"                                                           \
+    "function policy.request(req)\n"                                                               \
+    "  local answer, why = peri.http.fetch { url = req:providers()[1].url, headers = { a = 'b' "   \
+    "},\n"                                                                                         \
+    "    body = 'x' .. req.id, timeout_ms = 5000 }\n"                                              \
+    "  if answer then req:set_header('x-walk', answer.headers['content-type']) end\n"              \
+    "end\n"
+
 struct bed {
     struct rig rig;
     struct peri_state *state;
     char path[64];
 };
+
+static enum peri_fetch_right fetch_anywhere(void *host, struct peri_str url_host, unsigned port) {
+    (void)host, (void)url_host, (void)port;
+    return PERI_FETCH_ANYWHERE;
+}
 
 static void bed_open(struct bed *b, const char *lua, const char *answer) {
     char settings[256];
@@ -81,6 +97,7 @@ static void bed_open(struct bed *b, const char *lua, const char *answer) {
     rig_open(&b->rig, settings, "", NULL);
     b->rig.a.script = b->rig.b.script = answer;
     b->state = ((struct peri_policy_lua *)b->rig.worker->policy->self)->state;
+    b->state->options.fetch_right = fetch_anywhere;
 }
 
 static void bed_close(struct bed *b) {
@@ -144,6 +161,8 @@ TEST(a_full_heap_in_any_hook_leaves_the_request_to_the_route_that_is_built_in) {
     walk_cap(EMPTY, WHOLE, ASK_WHOLE);
 }
 
+TEST(a_full_heap_around_a_fetch_leaves_no_call_behind) { walk_cap(FETCH, WHOLE, ASK_WHOLE); }
+
 TEST(a_full_heap_that_is_caught_is_met_again_and_again) {
     walk_cap(CAUGHT, SSE ROLE WORD STOP DONE, ASK_STREAM);
     walk_cap(CAUGHT, WHOLE, ASK_WHOLE);
@@ -161,4 +180,5 @@ static void fail_each(const char *lua, const char *answer, const char *body) {
 TEST(no_memory_in_the_whole_process_ends_requests_and_keeps_nothing) {
     fail_each(PLAIN, SSE ROLE WORD STOP DONE, ASK_STREAM);
     fail_each(CAUGHT, WHOLE, ASK_WHOLE);
+    fail_each(FETCH, WHOLE, ASK_WHOLE);
 }
