@@ -111,4 +111,50 @@ describe("memory that a policy takes outside Lua", function()
     assert.equal(2 * MIB + 2, #r:chat({}, { ["x-ms"] = "1" }).body)
     assert.equal(29, #r:log "policy failed")
   end, 60))
+
+  it("is no other policy's in peri.shared", router.test(function(start)
+    local r = start({
+      providers = { router.provider("a", provider.start()) },
+      policies = { "hog.lua", "good.lua" },
+      policy = { budget = "20s" },
+    }, {
+      ["hog.lua"] = [[
+        local peri = require "perilune"
+        local policy = { name = "hog" }
+        local text, at = ("x"):rep(4096), 0
+        function policy.request(req)
+          local ok, why, code = true
+          while ok do
+            at = at + 1
+            ok, why, code = peri.shared.set("hog " .. at, text)
+          end
+          peri.sleep(1)
+          local again = select(3, peri.shared.set("more", text))
+          req:set_header("x-hog", ("%d %s %s"):format(at, code, again))
+        end
+        return policy]],
+      ["good.lua"] = [[
+        local peri = require "perilune"
+        local policy = { name = "good" }
+        function policy.request(req) req:set_header("x-good", peri.shared.add("good", 1)) end
+        function policy.attempt(req, attempt)
+          attempt:set_answer_header("x-good-attempt", tostring(peri.shared.set("good attempt", ("y"):rep(4096))))
+        end
+        function policy.route(req)
+          local answer = req:try "a"
+          req:set_header("x-good-route", tostring(peri.shared.set("good route", ("y"):rep(4096))))
+          return answer
+        end
+        return policy]],
+    })
+    for count = 1, 3 do
+      local headers = r:chat().headers
+      local stored, code, again = headers["x-hog"]:match "^(%d+) (%S+) (%S+)$"
+      assert.is_true(tonumber(stored) > 3900)
+      assert.same({ "EFULL", "EFULL" }, { code, again })
+      assert.equal(tostring(count), headers["x-good"])
+      assert.equal("true", headers["x-good-attempt"])
+      assert.equal("true", headers["x-good-route"])
+    end
+  end))
 end)

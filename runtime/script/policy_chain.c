@@ -13,6 +13,7 @@ static int call_hook(lua_State *L, struct peri_policy_lua *set, size_t link, enu
                      lua_KContext step) {
     /* stack: req */
     lua_settop(L, 1);
+    set->state->share = set->links[link].share;
     lua_rawgeti(L, LUA_REGISTRYINDEX, set->links[link].hooks[hook]);
     lua_pushvalue(L, 1);
     lua_callk(L, 1, 1, step, chain);

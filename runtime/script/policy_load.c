@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/shared.h"
 #include "base/name.h"
 #include "script/bind_json.h"
 #include "script/frozen.h"
@@ -249,10 +250,15 @@ enum peri_err peri_policy_load(struct peri_policy_lua *set,
                           .link = &set->links[i],
                           .ref = LUA_NOREF };
         for (int h = 0; h < PERI_HOOK_COUNT; h++) l.link->hooks[h] = LUA_NOREF;
+        /* by file, as its name is known only when it has run */
+        if (set->state->shared != NULL)
+            l.link->share = peri_shared_share(set->state->shared, l.file->name);
+        set->state->share = l.link->share;
         enum peri_err err = peri_state_load_in(set->state, &l.ref, l.file->folder, l.file->name.p,
                                                l.file->source, fault);
         if (err != PERI_OK) name_file(&l, fault);
         if (err == PERI_OK) err = peri_state_call(set->state, take_policy, &l, fault);
+        set->state->share = 0;
         if (err != PERI_OK) return err;
         set->count++;
     }

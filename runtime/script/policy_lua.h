@@ -32,6 +32,7 @@ enum peri_hook {
 struct peri_link {
     struct peri_str name;             /* the policy's own, or its file's */
     int hooks[PERI_HOOK_COUNT];       /* registry references; LUA_NOREF: absent */
+    unsigned share;                   /* of peri.shared: what it stores counts to it */
     struct peri_str *networks;        /* whose attempts, events and answers it asks for */
     size_t network_count;             /* 0: those of every provider */
     bool has_told[PERI_ON_ROUTE + 1]; /* that its hook threw an answer away */

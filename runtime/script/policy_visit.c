@@ -45,6 +45,7 @@ static void call_each(lua_State *L, struct visit *v) {
     for (size_t i = 0; i < v->set->count; i++) {
         const struct peri_link *link = &v->set->links[i];
         if (!asks_for(v, link, i)) continue;
+        v->set->state->share = link->share;
         if (known != NULL && v->provider != NULL) known->asked |= bit_of(i);
         lua_rawgeti(L, LUA_REGISTRYINDEX, link->hooks[v->hook]);
         if (v->request->task != NULL)
@@ -110,6 +111,7 @@ static enum peri_err visit(struct visit v, lua_CFunction run) {
     struct peri_fault fault = { .err = PERI_OK };
     if (!make_known(v.set, v.request)) return PERI_ENOMEM;
     enum peri_err err = peri_state_call(v.set->state, run, &v, &fault);
+    v.set->state->share = 0;
     if (err != PERI_OK) peri_policy_report(v.set, v.request, v.hook, &fault);
     return err;
 }
@@ -122,10 +124,12 @@ enum peri_err peri_policy_on_attempt(void *self, struct peri_request *r, struct 
     /* A `req:try` is under way: the hooks run inside its coroutine, under its budget. Between it and them stands the
      * request path, which no error may jump over: what is pushed here takes no memory. */
     lua_State *L = set->hooking;
+    unsigned share = set->state->share; /* of the `route` hook that tries */
     if (!lua_checkstack(L, 4)) return PERI_ENOMEM;
     lua_pushcfunction(L, visit_attempt);
     lua_pushlightuserdata(L, &v);
     int status = lua_pcall(L, 1, 0, 0);
+    set->state->share = share;
     if (status == LUA_OK) return PERI_OK;
     struct peri_fault fault;
     enum peri_err err = peri_state_explain(set->state, L, status, &fault);
@@ -203,6 +207,7 @@ static int visit_epoch(lua_State *L) {
     const struct peri_epoch_change *c = v->change;
     for (size_t i = 0; i < v->set->count; i++) {
         if (v->set->links[i].hooks[PERI_ON_EPOCH] == LUA_NOREF) continue;
+        v->set->state->share = v->set->links[i].share;
         lua_rawgeti(L, LUA_REGISTRYINDEX, v->set->links[i].hooks[PERI_ON_EPOCH]);
         lua_createtable(L, 0, 6);
         lua_pushlstring(L, c->network.p, c->network.n);
@@ -222,7 +227,9 @@ static int visit_epoch(lua_State *L) {
 void peri_policy_on_epoch(void *self, const struct peri_epoch_change *change) {
     struct epoch_visit v = { self, change };
     struct peri_fault fault;
-    if (peri_state_call(v.set->state, visit_epoch, &v, &fault) == PERI_OK) return;
+    enum peri_err err = peri_state_call(v.set->state, visit_epoch, &v, &fault);
+    v.set->state->share = 0;
+    if (err == PERI_OK) return;
     peri_log_say(&v.set->worker->logs.of[PERI_COMPONENT_POLICY], PERI_LOG_ERROR,
                  "policy failed in epoch: %s", fault.text);
 }

@@ -100,7 +100,8 @@ function log.warn(text, fields) end
 function log.error(text, fields) end
 
 --- What all workers and all generations of policies remember together: values under names of 1 to 256 bytes, texts of at
---- most 4096. It survives a reload, not a restart.
+--- most 4096. It survives a reload, not a restart. Names are one space for all policies, but each policy's file has a
+--- share of 16 MiB: what it stored last counts to it, and when its share is full only its own writes are refused.
 ---
 ---     if peri.shared.add("strikes." .. provider.id, 1, 60000) > 3 then … end
 ---@class perilune.shared
@@ -115,7 +116,7 @@ function shared.get(key) end
 ---@param key string
 ---@param value perilune.shared.value? nil deletes
 ---@param ttl_ms? number how long it is kept; 0 or nothing: for good
----@return true? done nil when the table is full
+---@return true? done nil when the policy's share is full
 ---@return string? why
 ---@return string? code "EFULL", "ENOMEM"
 function shared.set(key, value, ttl_ms) end
@@ -129,7 +130,7 @@ function shared.delete(key) end
 ---@param key string
 ---@param n number
 ---@param ttl_ms? number
----@return number? sum nil when what is there is no number, or the table is full
+---@return number? sum nil when what is there is no number, or the policy's share is full
 ---@return string? why
 ---@return string? code "EINVAL", "EFULL", "ENOMEM"
 function shared.add(key, n, ttl_ms) end
