@@ -66,6 +66,10 @@ local refused = {
     "2: a value is a function, expected plain data" },
   { "an endless loop", "while true do end",
     "1: ran for 10000000 instructions, expected plain data" },
+  { "a loop whose instructions compare megabytes",
+    "local s = \"x\" for _ = 1, 22 do s = s .. s end local a, b = s .. \"a\", s .. \"b\"\n" ..
+    "while true do local c = a < b end",
+    "2: ran for 1000 ms, expected plain data" },
   { "a chunk that eats memory", "local s = \"x\"\nwhile true do s = s .. s end",
     " needs more than 32 MiB of memory, expected plain data" },
   { "a bad secret source",

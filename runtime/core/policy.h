@@ -31,9 +31,12 @@ static inline void peri_policy_unref(struct peri_policy *p) {
 struct peri_policy_source {
     /* Any thread. `out` gets something immutable, or NULL when there are no policies. */
     enum peri_err (*load)(void *arg, void **out, struct peri_fault *fault);
-    /* On the worker's thread. The policy starts with one reference. */
+    /* Any thread, while the worker goes on with its own: of the worker only what never changes may be looked at. The
+     * policy starts with one reference. */
     enum peri_err (*open)(void *arg, struct peri_policy **out, void *program, struct peri_worker *w,
                           uint64_t generation, struct peri_fault *fault);
+    /* On the worker's thread, before the policy decides anything: it belongs there from now on. May be NULL. */
+    void (*adopt)(struct peri_policy *p, struct peri_worker *w);
     void (*drop)(void *arg, void *program);
     void *arg;
 };

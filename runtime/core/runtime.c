@@ -60,8 +60,6 @@ struct order {
     void *program;
     uint64_t generation;
     struct peri_policy **made; /* by worker */
-    bool is_commit;
-    bool is_sorting_out; /* the second round: what was made is taken or dropped */
     enum peri_err err;
     struct peri_fault fault;
 };
@@ -111,16 +109,15 @@ static void give_order(struct order *o, void (*run)(struct order *o, struct peri
         struct order_for *job = peri_malloc(sizeof *job);
         if (job == NULL) {
             count_out(o, PERI_ENOMEM);
+            peri_policy_unref(o->made[i]);
             continue;
         }
         *job = (struct order_for){ o, rt->workers[i] };
         if (hand_over(job)) continue;
         peri_free(job);
         count_out(o, PERI_ESTOPPING);
-        if (o->is_sorting_out) {
-            peri_policy_unref(o->made[i]); /* made before that worker ended, never shown to it */
-            o->made[i] = NULL;
-        }
+        peri_policy_unref(o->made[i]); /* never shown to that worker */
+        o->made[i] = NULL;
     }
     pthread_mutex_lock(&o->lock);
     while (o->left > 0) pthread_cond_wait(&o->changed, &o->lock);
@@ -129,25 +126,26 @@ static void give_order(struct order *o, void (*run)(struct order *o, struct peri
 
 /* ---- Policies ---- */
 
-static void build(struct order *o, struct peri_worker *w) {
-    struct peri_policy_source *source = &o->runtime->policies;
-    struct peri_fault fault = { .err = PERI_OK };
-    enum peri_err err =
-        source->open(source->arg, &o->made[w->index], o->program, w, o->generation, &fault);
-    if (err == PERI_OK) return;
-    o->made[w->index] = NULL;
-    pthread_mutex_lock(&o->lock);
-    o->err = err;
-    o->fault = fault;
-    pthread_mutex_unlock(&o->lock);
+/* One policy for each worker, here and not in the workers' turn: a file may take its whole budget to load, and the
+ * clients of the old generation are not to wait for it. The first that fails is enough. */
+static void build(struct order *o) {
+    struct peri_runtime *rt = o->runtime;
+    struct peri_policy_source *source = &rt->policies;
+    for (unsigned i = 0; i < rt->worker_count && o->err == PERI_OK; i++) {
+        o->err = source->open(source->arg, &o->made[i], o->program, rt->workers[i], o->generation,
+                              &o->fault);
+        if (o->err != PERI_OK) o->made[i] = NULL;
+    }
+}
+
+static void drop_made(struct order *o) {
+    for (unsigned i = 0; i < o->runtime->worker_count; i++) peri_policy_unref(o->made[i]);
 }
 
 static void swap(struct order *o, struct peri_worker *w) {
+    struct peri_policy_source *source = &o->runtime->policies;
     struct peri_policy *mine = o->made[w->index];
-    if (!o->is_commit) {
-        peri_policy_unref(mine);
-        return;
-    }
+    if (mine != NULL && source->adopt != NULL) source->adopt(mine, w);
     peri_policy_unref(w->policy);
     w->policy = mine;
 }
@@ -169,11 +167,13 @@ enum peri_err peri_runtime_reload_policies(struct peri_runtime *rt, uint64_t *ge
     }
     pthread_mutex_init(&o.lock, NULL);
     pthread_cond_init(&o.changed, NULL);
-    if (program != NULL) give_order(&o, build);
-    o.is_commit = o.err == PERI_OK;
-    o.is_sorting_out = true;
-    give_order(&o, swap);
-    if (o.is_commit) {
+    if (program != NULL) build(&o);
+    bool is_built = o.err == PERI_OK;
+    if (is_built)
+        give_order(&o, swap);
+    else
+        drop_made(&o);
+    if (is_built) {
         old = rt->program;
         rt->program = program;
         rt->generation = o.generation;

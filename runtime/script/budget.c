@@ -260,8 +260,10 @@ void peri_budget_enter(struct peri_budget *b, lua_State *L) {
     /* A limit within the first slice has no time to give away to who waits for a core. */
     set(b->base_ns,
         limit != 0 && limit <= PERI_BUDGET_SLICE_NS ? read_clock(CLOCK_THREAD_CPUTIME_ID) : 0);
-    set(b->running, L);
     bool is_here = pthread_equal(get(b->thread), pthread_self());
+    if (!is_here)
+        set(b->thread, pthread_self()); /* the handler of another thread looks there first */
+    set(b->running, L);
     if (!get(b->is_armed) || !is_here || now - get(b->armed_ns) > LATE_NS) watch(b, now);
     hook(b, L);
 }

@@ -7,13 +7,14 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "script/budget.h"
 #include "script/lua_places.h"
 
-#define CHUNKS_MAX   64        /* files included, altogether */
-#define DEPTH_MAX    32        /* of files in one another, and of tables */
-#define FILE_MAX     (1 << 20) /* bytes */
-#define HOOK_EVERY   10000     /* instructions */
-#define SECRET_TOKEN "perilune.secret"
+#define CHUNKS_MAX    64        /* files included, altogether */
+#define DEPTH_MAX     32        /* of files in one another, and of tables */
+#define WALK_PER_STEP 16        /* places compared in the time of one instruction */
+#define FILE_MAX      (1 << 20) /* bytes */
+#define SECRET_TOKEN  "perilune.secret"
 
 /* One file. Lua knows it as "=#K": its own names for chunks are cut after 60 characters. */
 struct chunk {
@@ -29,8 +30,8 @@ struct reader {
     struct peri_node *root;
     struct chunk chunks[CHUNKS_MAX];
     size_t chunk_count, depth;
-    size_t bytes;          /* that Lua holds */
-    long instructions;     /* that are left */
+    size_t bytes; /* that Lua holds */
+    struct peri_budget budget;
     bool is_over_budget;   /* the last allocation was refused here, not by the system */
     bool is_out_of_memory; /* no fault of the file's author */
 };
@@ -53,16 +54,6 @@ static void *allocate(void *ud, void *p, size_t had, size_t wanted) {
     peri_free(p);
     r->bytes = r->bytes - before + wanted;
     return q;
-}
-
-static void on_count(lua_State *L, lua_Debug *at) {
-    struct reader *r = reader_of(L);
-    r->instructions -= HOOK_EVERY;
-    if (r->instructions > 0) return;
-    lua_getinfo(L, "Sl", at);
-    lua_pushfstring(L, "%s:%d: ran for %d instructions, expected plain data", at->short_src,
-                    at->currentline, PERI_CONFIG_LUA_INSTRUCTIONS);
-    lua_error(L);
 }
 
 /* ---- the four names ---- */
@@ -269,11 +260,13 @@ static int by_name(const void *a, const void *b) {
 static void add_member(lua_State *L, struct peri_node *table, struct place at, struct peri_str key,
                        const struct peri_lua_place *p, size_t depth) {
     struct reader *r = reader_of(L);
+    size_t walked = 0;
     lua_pushlstring(L, key.p, key.n);
     lua_rawget(L, -2);
     if (!lua_isnil(L, -1)) add_child(L, table, key, place_of(at, p), depth);
     lua_pop(L, 1);
     for (const struct peri_lua_place *q = p == NULL ? NULL : at.inner->first; q != p; q = q->next) {
+        if (++walked % WALK_PER_STEP == 0) peri_budget_charge(&r->budget, L, 1);
         if (q->key.p == NULL || !peri_str_eq(q->key, key)) continue;
         struct peri_where where = place_of(at, p).where;
         peri_fault_list_add(r->faults, &where, "'%.*s' is given twice, first in line %u",
@@ -375,7 +368,7 @@ static int evaluate(lua_State *L) { /* protected; stack: name source */
     struct reader *r = reader_of(L);
     const struct peri_str *name = lua_touserdata(L, 1), *source = lua_touserdata(L, 2);
     make_environment(L, r);
-    lua_sethook(L, on_count, LUA_MASKCOUNT, HOOK_EVERY);
+    peri_budget_anchor(&r->budget, L);
     run_chunk(L, *name, *source);
     struct peri_where where = { .origin = PERI_ORIGIN_FILE, .name = *name, .line = 1 };
     if (!lua_istable(L, -1))
@@ -404,12 +397,24 @@ static void take_error(struct reader *r, struct peri_str text) {
     peri_fault_list_add(r->faults, &where, "%.*s", (int)(text.n < 400 ? text.n : 400), text.p);
 }
 
+/* As an error of Lua's own would read. */
+static void say_end(const struct peri_budget *b, char *text, size_t n) {
+    if (peri_budget_end(b) == PERI_BUDGET_STEPS)
+        snprintf(text, n, "%s: ran for %d instructions, expected plain data", b->where,
+                 PERI_CONFIG_LUA_INSTRUCTIONS);
+    else
+        snprintf(text, n, "%s: ran for %d ms, expected plain data", b->where,
+                 PERI_CONFIG_LUA_CPU_MS);
+}
+
 enum peri_err peri_config_lua_read(struct peri_node **root, struct peri_arena *a,
                                    struct peri_str path, struct peri_str folder,
                                    struct peri_secret_box *box, struct peri_fault_list *faults) {
     struct reader r = { .arena = a, .folder = folder, .box = box, .faults = faults };
     struct peri_str source;
-    r.instructions = PERI_CONFIG_LUA_INSTRUCTIONS;
+    peri_budget_init(&r.budget, (struct peri_budget_limits){ .steps = PERI_CONFIG_LUA_INSTRUCTIONS,
+                                                             .cpu_ms = PERI_CONFIG_LUA_CPU_MS,
+                                                             .is_counted = true });
     r.chunks[0].name = path;
     const char *why = read_file(&r, path.p, &source);
     if (why != NULL) {
@@ -424,7 +429,17 @@ enum peri_err peri_config_lua_read(struct peri_node **root, struct peri_arena *a
     lua_pushcfunction(L, evaluate);
     lua_pushlightuserdata(L, &path);
     lua_pushlightuserdata(L, &source);
+    peri_budget_enter(&r.budget, L);
     int status = lua_pcall(L, 2, 0, 0);
+    peri_budget_leave(&r.budget);
+    peri_budget_done(&r.budget);
+    if (peri_budget_end(&r.budget) != PERI_BUDGET_LEFT) {
+        char text[PERI_BUDGET_WHERE_MAX + 80];
+        say_end(&r.budget, text, sizeof text);
+        take_error(&r, peri_str_of(text));
+        lua_close(L);
+        return PERI_ECONFIG;
+    }
     if (status == LUA_ERRMEM && !r.is_over_budget) r.is_out_of_memory = true;
     if (status != LUA_OK && !r.is_out_of_memory) {
         size_t n = 0;

@@ -7,8 +7,8 @@
  *   secret "env:NAME"         a token for a secret ("file:PATH", "cred:NAME"); its bytes never enter Lua
  *   include "PATH"            what another such file returns
  *
- * Paths start at the folder of the main file. Text chunks only; a budget of instructions and memory holds for the
- * whole evaluation. Keys know their lines (script/lua_places.h).
+ * Paths start at the folder of the main file. Text chunks only; a budget of instructions, CPU time and memory holds
+ * for the whole evaluation. Keys know their lines (script/lua_places.h).
  */
 #ifndef PERI_SCRIPT_CONFIG_LUA_H
 #define PERI_SCRIPT_CONFIG_LUA_H
@@ -17,6 +17,7 @@
 #include "core/secret_source.h"
 
 #define PERI_CONFIG_LUA_INSTRUCTIONS 10000000
+#define PERI_CONFIG_LUA_CPU_MS       1000 /* of CPU time */
 #define PERI_CONFIG_LUA_BYTES        (32u << 20)
 
 /* Read a file.

@@ -68,13 +68,37 @@ static enum peri_fetch_right fetch_nowhere(void *host, struct peri_str url_host,
     return PERI_FETCH_NOWHERE;
 }
 
+/* A file that is loaded has no router yet: its worker goes on meanwhile, with its loop and its log. What the file says
+ * goes through a log of its own to the same place. */
+static enum peri_err load_program(struct peri_policy_lua *set,
+                                  const struct peri_policy_program *program,
+                                  const struct peri_config *config, const struct peri_worker *w,
+                                  struct peri_fault *fault) {
+    if (w == NULL) return peri_policy_load(set, program, config, fault);
+    struct peri_logs *logs = peri_malloc(sizeof *logs);
+    if (logs == NULL) return peri_fault_set(fault, PERI_ENOMEM, "out of memory");
+    peri_logs_init(logs, w->runtime->log_fd, config, w->runtime->clock);
+    set->state->log = &logs->of[PERI_COMPONENT_POLICY];
+    enum peri_err err = peri_policy_load(set, program, config, fault);
+    set->state->log = NULL;
+    peri_logs_done(logs);
+    peri_free(logs);
+    return err;
+}
+
+static void adopt_set(struct peri_policy *p, struct peri_worker *w) {
+    struct peri_policy_lua *set = p->self;
+    set->worker = w;
+    set->state->loop = w->loop;
+    set->state->log = &w->logs.of[PERI_COMPONENT_POLICY];
+}
+
 static enum peri_err open_set(struct peri_policy_home *home, struct peri_policy **out,
                               struct peri_policy_program *program, struct peri_worker *w,
                               uint64_t generation, struct peri_fault *fault) {
     struct peri_policy_lua *set = peri_calloc(1, sizeof *set);
     if (set == NULL) return peri_fault_set(fault, PERI_ENOMEM, "out of memory");
     peri_arena_init(&set->arena, 0);
-    set->worker = w;
     const char *search[] = { home->lua_dir, NULL }; /* each policy's own folder comes before it */
     const struct peri_config *c = home->config;
     struct peri_budget_limits limits = { .steps = c->policy_instructions,
@@ -83,8 +107,6 @@ static enum peri_err open_set(struct peri_policy_home *home, struct peri_policy 
         .heap_max = c->policy_memory_bytes,
         .entry = limits,
         .load = limits,
-        .loop = w == NULL ? NULL : w->loop,
-        .log = w == NULL ? NULL : &w->logs.of[PERI_COMPONENT_POLICY],
         .shared = home->shared,
         .host = set,
         .search = search,
@@ -97,11 +119,12 @@ static enum peri_err open_set(struct peri_policy_home *home, struct peri_policy 
         peri_fault_set(fault, err, "the policies' memory limit of %zu bytes is too small",
                        options.heap_max);
     if (err == PERI_OK) err = peri_state_call(set->state, open_bindings, set->state, fault);
-    if (err == PERI_OK) err = peri_policy_load(set, program, c, fault);
+    if (err == PERI_OK) err = load_program(set, program, c, w, fault);
     if (err != PERI_OK) {
         free_set(set);
         return err;
     }
+    peri_budget_done(&set->state->budget); /* no signal of this thread's comes any more */
     bool decides = has_hook(set, PERI_ON_REQUEST) || has_hook(set, PERI_ON_ROUTE);
     set->ops = (struct peri_policy_ops){
         .decide = decides ? peri_policy_decide : NULL,
@@ -142,7 +165,7 @@ static void source_drop(void *arg, void *program) {
 }
 
 struct peri_policy_source peri_policy_lua_source(struct peri_policy_home *home) {
-    return (struct peri_policy_source){ source_load, source_open, source_drop, home };
+    return (struct peri_policy_source){ source_load, source_open, adopt_set, source_drop, home };
 }
 
 enum peri_err peri_policy_lua_check(struct peri_policy_home *home, struct peri_fault *fault) {

@@ -54,7 +54,7 @@ static enum peri_err make(struct peri_router **out, struct peri_config *config,
                                             .self = options->policy_self,
                                             .free = c_free,
                                             .name = PERI_STR("c") };
-        source = (struct peri_policy_source){ c_load, c_open, c_drop, r };
+        source = (struct peri_policy_source){ c_load, c_open, NULL, c_drop, r };
     }
     err = peri_runtime_new(&r->runtime, config, &source, options->workers, world, fault);
     if (err != PERI_OK) {
