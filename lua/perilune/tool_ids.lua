@@ -20,16 +20,33 @@ local function text_of(id)
   return type(id) == "string" and id or nil
 end
 
---- The call that a result belongs to: its place among those that wait. A result without an id takes any.
-local function place_of(waiting, id)
-  local found, turn
-  id = text_of(id)
-  for k = #waiting, 1, -1 do
-    local entry = waiting[k]
-    if found and entry.turn ~= turn then break end
-    if id == nil or text_of(entry.id) == id then found, turn = k, entry.turn end
+-- Calls that wait for a result, by id: each list has the newest turn last, and a turn its calls in order. A call waits
+-- among all of them, too, for a result without an id, so one that has its result is left out when it is met.
+local ANY = {}
+
+local function add_waiting(waiting, key, entry)
+  local turns = waiting[key] or {}
+  waiting[key] = turns
+  local newest = turns[#turns]
+  if not newest or newest.turn ~= entry.turn then
+    newest = { turn = entry.turn, first = 1 }
+    turns[#turns + 1] = newest
   end
-  return found
+  newest[#newest + 1] = entry
+end
+
+--- The call that a result belongs to; nil when none waits for it.
+local function take_waiting(waiting, id)
+  local turns = waiting[text_of(id) or ANY]
+  while turns and #turns > 0 do
+    local newest = turns[#turns]
+    while newest.first <= #newest do
+      local entry = newest[newest.first]
+      newest.first = newest.first + 1
+      if not entry.result then return entry end
+    end
+    turns[#turns] = nil
+  end
 end
 
 --- Kimi's id: the tool's name and a number that counts every call of the conversation.
@@ -60,17 +77,15 @@ function tool_ids.pair(messages)
           local func = call["function"]
           local entry = { call = call, id = call.id, index = #calls, turn = turn,
             name = is_object(func) and func.name or nil }
-          calls[#calls + 1], waiting[#waiting + 1] = entry, entry
+          calls[#calls + 1] = entry
+          add_waiting(waiting, ANY, entry)
+          local id = text_of(entry.id)
+          if id then add_waiting(waiting, id, entry) end
         end
       end
     elseif role == "tool" then
-      local found = place_of(waiting, message.tool_call_id)
-      if found then
-        waiting[found].result = message
-        table.remove(waiting, found)
-      else
-        orphans[#orphans + 1] = message
-      end
+      local entry = take_waiting(waiting, message.tool_call_id)
+      if entry then entry.result = message else orphans[#orphans + 1] = message end
     end
   end
   return calls, orphans
@@ -108,20 +123,28 @@ function tool_ids.to_functions(messages)
   end)
 end
 
+--- An id that is not taken: `base`, or base_2, base_3, …. Ids stay taken, so the next search goes on where the last one
+--- for the same base ended: that is in `counts`.
+local function free_id(base, taken, counts)
+  local n = counts[base] or 1
+  local id = n == 1 and base or base .. "_" .. n
+  while taken[id] do
+    n = n + 1
+    id = base .. "_" .. n
+  end
+  counts[base] = n
+  return id
+end
+
 --- Ids that are not blank and stand only once; those that do already stay.
 ---@param messages perilune.json.node
 ---@return integer changed
 ---@return table original
 function tool_ids.to_unique(messages)
+  local counts = {}
   return tool_ids.rename(messages, function(entry, taken)
     local id = text_of(entry.id)
-    local base = id and id:find "%S" and id or "call_" .. entry.index
-    local unique, n = base, 1
-    while taken[unique] do
-      n = n + 1
-      unique = base .. "_" .. n
-    end
-    return unique
+    return free_id(id and id:find "%S" and id or "call_" .. entry.index, taken, counts)
   end)
 end
 
@@ -156,24 +179,22 @@ function tool_ids.remember(messages, original)
   for _, entry in ipairs(calls) do
     if type(entry.id) == "string" then taken[entry.id] = true end
   end
-  return { next = #calls, taken = taken, given = {}, used = {} }
+  return { next = #calls, taken = taken, counts = {}, names = {}, given = {}, used = {} }
 end
 
 local function fresh(memory, id, name, canonical)
   local index = memory.next
   memory.next = index + 1
   if canonical and name then
+    index = math.max(index, memory.names[name] or 0)
     repeat
       id = tool_ids.canonical(name, index)
       index = index + 1
     until not memory.taken[id]
+    memory.names[name] = index
   end
   if type(id) ~= "string" or id == "" then id = "call_" .. index end
-  local unique, n = id, 1
-  while memory.taken[unique] do
-    n = n + 1
-    unique = id .. "_" .. n
-  end
+  local unique = free_id(id, memory.taken, memory.counts)
   memory.taken[unique] = true
   return unique
 end
@@ -195,10 +216,11 @@ end
 local function begin(memory, call, spot, canonical)
   local given = { raw = call.id, id = fresh(memory, call.id, name_of(call), canonical), index = spot.index }
   if call.id ~= given.id then call.id = given.id end
-  local used = memory.used[spot.choice] or {}
+  local used = memory.used[spot.choice] or {} -- the index to look at next, by one that is used
   memory.used[spot.choice] = used
-  while used[given.index] do given.index = given.index + 1 end
-  used[given.index] = true
+  while used[given.index] do given.index = used[given.index] end
+  used[given.index] = given.index + 1
+  if given.index ~= spot.index then used[spot.index] = given.index + 1 end
   return given
 end
 

@@ -17,11 +17,6 @@ static uint32_t depth_of(const struct peri_json *j, uint32_t node) {
     return depth;
 }
 
-/* Why the arena gave nothing: its blocks are at most 64 KiB or what was asked. */
-static enum peri_err no_room(const struct peri_json *j, size_t n) {
-    return n + 65536 > j->arena.max - j->arena.used ? PERI_ETOOBIG : PERI_ENOMEM;
-}
-
 static enum peri_err say(struct peri_fault *fault, enum peri_err err) {
     return peri_fault_set(fault, err, "%s", peri_err_text(err));
 }
@@ -32,13 +27,15 @@ static enum peri_err add_piece(struct peri_json *j, uint32_t *base, struct peri_
     if (text->n >= BASE_MAX - j->next_base) return PERI_ETOOBIG;
     void *pieces = j->pieces;
     if (!peri_json_has_room(j, &pieces, &j->piece_cap, j->piece_count, sizeof *j->pieces))
-        return no_room(j, 0);
+        return peri_json_no_room(j);
     j->pieces = pieces;
-    struct peri_str twin = peri_arena_dup(&j->arena, *text);
-    if (twin.p == NULL) return no_room(j, text->n);
+    char *twin = peri_json_alloc(j, text->n + 1);
+    if (twin == NULL) return peri_json_no_room(j);
+    memcpy(twin, text->p, text->n);
+    twin[text->n] = '\0';
     *base = j->next_base;
-    *text = twin;
-    j->pieces[j->piece_count++] = (struct peri_json_piece){ *base, twin.p };
+    text->p = twin;
+    j->pieces[j->piece_count++] = (struct peri_json_piece){ *base, twin };
     j->next_base += (uint32_t)text->n + 1; /* an empty text still has an offset of its own */
     return PERI_OK;
 }
@@ -46,7 +43,7 @@ static enum peri_err add_piece(struct peri_json *j, uint32_t *base, struct peri_
 /* A value for a place inside `parent`, scanned and not yet linked. */
 static enum peri_err make_value(uint32_t *out, struct peri_json *j, uint32_t parent,
                                 struct peri_str json, struct peri_fault *fault) {
-    uint32_t base, depth = parent == PERI_JSON_NONE ? 0 : depth_of(j, parent);
+    uint32_t base = 0, depth = parent == PERI_JSON_NONE ? 0 : depth_of(j, parent);
     enum peri_err err = add_piece(j, &base, &json);
     if (err != PERI_OK) return say(fault, err);
     err = peri_json_scan_onto(out, j, json, base,
@@ -108,7 +105,7 @@ enum peri_err peri_json_set(struct peri_json *j, uint32_t object, struct peri_st
 
 no_memory:
     peri_json_rollback(j, before);
-    return say(fault, err != PERI_OK ? err : no_room(j, 0));
+    return say(fault, err != PERI_OK ? err : peri_json_no_room(j));
 }
 
 enum peri_err peri_json_set_string(struct peri_json *j, uint32_t object, struct peri_str name,
@@ -140,7 +137,7 @@ enum peri_err peri_json_unset(struct peri_json *j, uint32_t object, struct peri_
     }
     if (is_done) return PERI_OK;
     peri_json_rollback(j, before);
-    return no_room(j, 0);
+    return peri_json_no_room(j);
 }
 
 enum peri_err peri_json_insert(struct peri_json *j, uint32_t array, size_t index,
@@ -158,7 +155,7 @@ enum peri_err peri_json_insert(struct peri_json *j, uint32_t array, size_t index
         uint32_t rank = index < list->live ? (uint32_t)index : list->live;
         is_done = peri_json_list_insert(j, list, rank, PERI_JSON_NONE, value);
     }
-    return is_done ? PERI_OK : say(fault, no_room(j, 0));
+    return is_done ? PERI_OK : say(fault, peri_json_no_room(j));
 }
 
 /* The step to a child in the list of its container: the one that was looked at last is known. */
@@ -179,17 +176,17 @@ enum peri_err peri_json_replace(struct peri_json *j, uint32_t node, struct peri_
     if (err != PERI_OK) return err;
     if (parent == PERI_JSON_NONE) {
         if (!peri_json_add_undo(j, (struct peri_json_undo){ PERI_JSON_UNDO_ROOT, .value = node }))
-            return say(fault, no_room(j, 0));
+            return say(fault, peri_json_no_room(j));
         j->root = value;
         j->is_edited = true;
         peri_json_set_gone(j, node, true);
         return PERI_OK;
     }
     struct peri_json_list *list = peri_json_list_open(j, parent);
-    if (list == NULL) return say(fault, no_room(j, 0));
+    if (list == NULL) return say(fault, peri_json_no_room(j));
     uint32_t step = step_to(list, hint, node);
     bool is_done = peri_json_list_change(j, list, peri_json_list_place(list, step), value);
-    return is_done ? PERI_OK : say(fault, no_room(j, 0));
+    return is_done ? PERI_OK : say(fault, peri_json_no_room(j));
 }
 
 enum peri_err peri_json_remove(struct peri_json *j, uint32_t node) {
@@ -197,12 +194,12 @@ enum peri_err peri_json_remove(struct peri_json *j, uint32_t node) {
     uint32_t parent = peri_json_cell_parent(&j->cells[node]), hint = j->cursor.rank;
     if (parent == PERI_JSON_NONE) return PERI_EINVAL;
     struct peri_json_list *list = peri_json_list_open(j, parent);
-    if (list == NULL) return no_room(j, 0);
+    if (list == NULL) return peri_json_no_room(j);
     uint32_t step = step_to(list, hint, node);
     bool is_done = peri_json_cell_kind(&j->cells[parent]) == PERI_JSON_ARRAY
                        ? peri_json_list_remove(j, list, step)
                        : peri_json_list_change(j, list, step, PERI_JSON_NONE);
-    return is_done ? PERI_OK : no_room(j, 0);
+    return is_done ? PERI_OK : peri_json_no_room(j);
 }
 
 bool peri_json_is_edited(const struct peri_json *j) { return j->is_edited; }

@@ -8,12 +8,25 @@
 /* Elements that an edit may move: 3 KiB, as quick to move as a path through the order is to follow. */
 #define MOVES_MAX 256
 
+/* What the arena takes at once when it is given less. */
+#define BLOCK 65536
+
+void *peri_json_alloc(struct peri_json *j, size_t n) {
+    void *p = peri_arena_alloc(&j->arena, n);
+    if (p == NULL) j->refused = n < BLOCK ? BLOCK : n;
+    return p;
+}
+
+enum peri_err peri_json_no_room(const struct peri_json *j) {
+    return j->refused > j->arena.max - j->arena.used ? PERI_ETOOBIG : PERI_ENOMEM;
+}
+
 bool peri_json_has_room(struct peri_json *j, void **array, uint32_t *cap, uint32_t count,
                         size_t size) {
     if (count < *cap) return true;
     if (count >= COUNT_MAX) return false;
     uint32_t more = *cap == 0 ? 4 : *cap * 2;
-    void *p = peri_arena_alloc(&j->arena, more * size);
+    void *p = peri_json_alloc(j, more * size);
     if (p == NULL) return false;
     if (count > 0) memcpy(p, *array, count * size);
     *array = p;
@@ -49,7 +62,7 @@ struct peri_json_list *peri_json_list_open(struct peri_json *j, uint32_t node) {
     *list = (struct peri_json_list){ .after = j->cells[node].link };
     bool is_object = peri_json_cell_kind(&j->cells[node]) == PERI_JSON_OBJECT;
     list->cap = (uint32_t)peri_json_count(j, node) + 4;
-    list->entries = peri_arena_alloc(&j->arena, list->cap * sizeof *list->entries);
+    list->entries = peri_json_alloc(j, list->cap * sizeof *list->entries);
     if (list->entries == NULL) return NULL;
     if (!peri_json_add_undo(j, (struct peri_json_undo){ PERI_JSON_UNDO_OPEN, .list = node }))
         return NULL;
@@ -91,19 +104,21 @@ bool peri_json_list_change(struct peri_json *j, struct peri_json_list *list, uin
 /* Get ready for an edit in front of so many elements. */
 static bool has_order(struct peri_json *j, struct peri_json_list *list, uint32_t moves) {
     if (list->order != NULL || moves <= MOVES_MAX) return true;
-    struct peri_json_order *o = peri_arena_zalloc(&j->arena, sizeof *o);
+    struct peri_json_order *o = peri_json_alloc(j, sizeof *o);
     uint32_t cap = list->count + list->count / 2;
-    struct peri_json_entry *entries = peri_arena_alloc(&j->arena, cap * sizeof *entries);
+    struct peri_json_entry *entries = peri_json_alloc(j, cap * sizeof *entries);
     if (o == NULL || entries == NULL) return false;
-    o->nodes = peri_arena_alloc(&j->arena, cap * sizeof *o->nodes);
+    o->nodes = peri_json_alloc(j, cap * sizeof *o->nodes);
     const struct peri_json_undo undo = { PERI_JSON_UNDO_ORDER, .list = number_of(j, list) };
     if (o->nodes == NULL || !peri_json_add_undo(j, undo)) return false;
     memcpy(entries, list->entries, list->count * sizeof *entries);
+    *o = (struct peri_json_order){ .nodes = o->nodes,
+                                   .cap = cap,
+                                   .flat = list->entries,
+                                   .flat_count = list->count,
+                                   .flat_cap = list->cap };
     peri_json_order_fill(o, list->count);
-    o->flat = list->entries;
-    o->flat_count = list->count;
-    o->flat_cap = list->cap;
-    o->cap = list->cap = cap;
+    list->cap = cap;
     list->entries = entries;
     list->order = o;
     return true;
@@ -161,7 +176,7 @@ bool peri_json_list_remove(struct peri_json *j, struct peri_json_list *list, uin
 
 /* `n` bytes of p in the arena; NULL when memory ran out. */
 static void *copy(struct peri_json *j, const void *p, size_t n) {
-    void *twin = peri_arena_alloc(&j->arena, n);
+    void *twin = peri_json_alloc(j, n);
     if (twin != NULL && n > 0) memcpy(twin, p, n);
     return twin;
 }

@@ -36,6 +36,10 @@ static inline uint32_t peri_json_list_steps(const struct peri_json_list *list) {
 /* The place of a step; a valid rank of an array is one, too. */
 uint32_t peri_json_list_place(const struct peri_json_list *list, uint32_t step);
 
+/* Bytes of the arena. NULL: peri_json_no_room says why. */
+void *peri_json_alloc(struct peri_json *j, size_t n);
+enum peri_err peri_json_no_room(const struct peri_json *j);
+
 /* Room for one more in an array of the arena: it doubles, what it outgrows stays behind. */
 bool peri_json_has_room(struct peri_json *j, void **array, uint32_t *cap, uint32_t count,
                         size_t size);

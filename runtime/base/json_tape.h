@@ -81,6 +81,7 @@ struct peri_json {
     uint32_t next_base;
     struct peri_json_undo *undos; /* the journal of json_undo.c */
     uint32_t undo_count, undo_cap;
+    size_t refused;          /* bytes that the arena did not give, the last time */
     struct peri_arena arena; /* texts of edits, lists and their entries, pieces, the journal */
     struct peri_list watches;
 };

@@ -105,14 +105,16 @@ end
 
 --- A call that stands in the content, as the Messages interface writes it.
 local function lift_calls(c, message, parts)
-  local calls = json.array {}
-  for i = #parts, 1, -1 do
+  local calls, i = json.array {}, 1
+  while i <= #parts do
     local part = parts[i]
     if is_object(part) and part.type == "tool_use" and type(part.name) == "string" then
       local input = part.input
-      table.insert(calls, 1, { id = part.id, type = "function",
-        ["function"] = { name = part.name, arguments = is_object(input) and json.text(input) or "{}" } })
+      calls[#calls + 1] = { id = part.id, type = "function",
+        ["function"] = { name = part.name, arguments = is_object(input) and json.text(input) or "{}" } }
       json.remove(parts, i)
+    else
+      i = i + 1
     end
   end
   if #calls > 0 and message.tool_calls == nil then

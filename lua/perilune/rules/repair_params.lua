@@ -211,19 +211,35 @@ local function as_list(c, name, to)
   c:note(only ~= nil and ("made %s a list"):format(name) or "dropped " .. name)
 end
 
+--- Texts that do not begin with another one, and once each. In order of bytes a text stands in front of all that
+--- begin with it.
+local function unimplied(texts)
+  local stays, last = {}, nil
+  table.sort(texts)
+  for _, text in ipairs(texts) do
+    if not last or text:sub(1, #last) ~= last then
+      last = text
+      stays[text] = true
+    end
+  end
+  return stays
+end
+
 --- Of too many texts, or too long ones, those that begin with another one never end an answer: the other does before.
 local function drop_implied_stops(c, list)
-  local is_too_much = #list > 16
-  for i = 1, #list do is_too_much = is_too_much or #list[i] > 256 end
+  local is_too_much, texts, first = #list > 16, {}, {}
+  for i, text in ipairs(list) do
+    is_too_much = is_too_much or #text > 256
+    if text ~= "" then texts[#texts + 1] = text end
+    first[text] = first[text] or i
+  end
   if not is_too_much then return end
+  local stays = unimplied(texts)
   for i = #list, 1, -1 do
-    for k = 1, #list do
-      local begin = list[k]
-      if k ~= i and begin ~= "" and list[i]:sub(1, #begin) == begin then
-        json.remove(list, i)
-        c:note "dropped texts of stop that others imply"
-        break
-      end
+    local text = list[i]
+    if text ~= "" and (not stays[text] or first[text] ~= i) then
+      json.remove(list, i)
+      c:note "dropped texts of stop that others imply"
     end
   end
 end

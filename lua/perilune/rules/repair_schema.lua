@@ -22,9 +22,15 @@ local function is_object(value)
   return is_kind(value, "object")
 end
 
+--- Names of members, once each.
 local function keys_of(node)
-  local keys = {}
-  for key in pairs(node) do keys[#keys + 1] = key end
+  local keys, seen = {}, {}
+  for key in pairs(node) do
+    if not seen[key] then
+      seen[key] = true
+      keys[#keys + 1] = key
+    end
+  end
   return keys
 end
 
@@ -261,18 +267,25 @@ end
 -- ---- Pruning ----
 
 --- What is below `depth` becomes an open schema of the same type, and long lists of alternatives are dropped.
+--- gives how many levels of schemas there are below the node
 local function prune(node, depth, limits)
+  local levels = 0
   if is_kind(node.enum, "array") and #node.enum > limits.enum then node.enum = nil end
   for _, name in ipairs { "anyOf", "oneOf", "allOf" } do
     if is_kind(node[name], "array") and #node[name] > limits.arms then node[name] = nil end
   end
   each_child(node, function(holder, key, child)
-    if depth > 1 then return prune(child, depth - 1, limits) end
+    if depth > 1 then
+      levels = math.max(levels, 1 + prune(child, depth - 1, limits))
+      return
+    end
+    levels = 1
     local kind = child.type
     if json.len(child) > (kind ~= nil and 1 or 0) then
       holder[key] = json.object { type = type(kind) == "string" and kind or nil }
     end
   end)
+  return levels
 end
 
 -- Keywords that only tell people something, in the order in which a schema that is too large loses them.
@@ -291,21 +304,6 @@ local function shorten(node, most)
   each_child(node, function(_, _, child) shorten(child, most) end)
 end
 
---- Properties of the root that are not required, from the last on.
-local function drop_property(root)
-  local properties, required = root.properties, {}
-  if not is_object(properties) then return false end
-  for i = 1, is_kind(root.required, "array") and #root.required or 0 do required[root.required[i]] = true end
-  local names = keys_of(properties)
-  for i = #names, 1, -1 do
-    if not required[names[i]] then
-      properties[names[i]] = nil
-      return true
-    end
-  end
-  return false
-end
-
 local function nesting(value)
   local most = 0
   for _, member in pairs(value) do
@@ -322,6 +320,41 @@ local function fault_of(root, limits, levels)
   -- Counting all levels is for schemas that hold data, or that are deep: few walks come near the body's limit.
   if nesting(plain) > levels then return too_deep end
   return fault
+end
+
+--- Names of the root's properties that are not required, from the last on, and how many properties there are.
+local function droppable(root)
+  local properties, required, names = root.properties, {}, {}
+  if not is_object(properties) then return names, 0 end
+  for _, name in ipairs(is_kind(root.required, "array") and root.required or {}) do required[name] = true end
+  local all = keys_of(properties)
+  for i = #all, 1, -1 do
+    if not required[all[i]] then names[#names + 1] = all[i] end
+  end
+  return names, #all
+end
+
+local function drop(root, names, first, last)
+  local properties = root.properties
+  for i = first, last do properties[names[i]] = nil end
+end
+
+--- Drop as few properties as make a schema good, or all when none do. What is good stays good with fewer, so the number
+--- is found by halving, on copies: one by one a schema of n properties would be checked n times. Each takes at least
+--- five bytes, `"":1,`, so most of a very large schema goes at once.
+local function drop_properties(root, limits, levels)
+  if not fault_of(root, limits, levels) then return end
+  local names, count = droppable(root)
+  local few, many = math.max(0, math.min(#names, count - limits.bytes // 5)), #names
+  drop(root, names, 1, few)
+  if few > 0 and not fault_of(root, limits, levels) then return end
+  local text, from = json.text(root), few + 1
+  while many - few > 1 do
+    local copy, half = json.document(text), (few + many) // 2
+    drop(copy, names, from, half)
+    if fault_of(copy, limits, levels) then few = half else many = half end
+  end
+  drop(root, names, from, many)
 end
 
 --- Make a schema acceptable.
@@ -347,11 +380,13 @@ function repair.run(root, limits, levels, may_prune)
     fault = fault_of(root, limits, levels)
     return "rewrote", fault == too_deep, not fault
   end
-  for depth = limits.depth, 1, -1 do
+  local depth = limits.depth
+  while depth >= 1 do
     if not fault_of(root, limits, levels) then return "simplified", false, true end
-    prune(root, depth, limits)
+    -- Pruning at a depth that is not reached would change nothing.
+    depth = math.min(depth - 1, prune(root, depth, limits))
   end
-  while fault_of(root, limits, levels) and drop_property(root) do end
+  drop_properties(root, limits, levels)
   return "simplified", false, not fault_of(root, limits, levels)
 end
 
