@@ -106,3 +106,38 @@ describe("peri.testbed.limit", function()
     assert.matches("there is a time limit already", err)
   end)
 end)
+
+describe("peri.testbed.isolate", function()
+  local function isolate(fn, ms)
+    local lines = {}
+    local ok, why = peri.testbed.isolate(ms or 10000, fn, function(line) lines[#lines + 1] = line end)
+    return ok, why, lines
+  end
+
+  it("gives every line that the other process sends, and keeps what it changes out of this one", function()
+    local changed = false
+    local ok, why, lines = isolate(function(send)
+      changed = true
+      for i = 1, 1000 do send(("x"):rep(i)) end
+    end)
+    assert.same({ true, nil, 1000, false }, { ok, why, #lines, changed })
+    assert.equal(("x"):rep(999), lines[999])
+    assert.same({ true, nil, {} }, { isolate(function() end) })
+  end)
+
+  it("says how the other process ended", function()
+    local _, why, lines = isolate(function(send) send "begun" os.exit(7) end)
+    assert.same({ "its process ended with exit code 7", { "begun" } }, { why, lines })
+    _, why = isolate(function() os.execute "kill -ABRT $PPID" while true do end end)
+    assert.equal("its process ended by signal 6 (Aborted)", why)
+    _, why = isolate(function() os.execute "sleep 20" end, 50)
+    assert.equal("was stopped: it took longer than 50 ms", why)
+  end)
+
+  it("raises what the listener raised", function()
+    local ok, err = pcall(peri.testbed.isolate, 10000, function(send) send "a" while true do end end, error)
+    assert.same({ false, "a" }, { ok, err })
+    collectgarbage()
+    assert.has_error(function() peri.testbed.isolate(0, print, print) end)
+  end)
+end)

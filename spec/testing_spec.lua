@@ -38,14 +38,14 @@ describe("perilune test", function()
   after_each(check.close)
 
   it("says how many passed", function()
-    write("a_test.lua", 'testing.test("one", function() end)\ntesting.test("two", function() end)\n')
+    write("a_test.lua", 'testing.test("one", function(t) t:pass() end)\ntesting.test("two", function(t) t:ok(1) end)\n')
     local code, out, err = run()
     assert.same({ 0, "2 passed, 0 failed\n", "" }, { code, out, err })
   end)
 
   it("says of a failure where it is, what was expected and what came, and goes on", function()
     write("a_test.lua", 'testing.test("is six", function(t)\n  t:equal(5, 6, "sum")\nend)\n'
-      .. 'testing.test("fine", function() end)\n')
+      .. 'testing.test("fine", function(t) t:pass() end)\n')
     local code, out = run()
     assert.equal(1, code)
     assert.equal('a_test.lua:3: is six\n  sum: expected 6, got 5\n    t:equal(5, 6, "sum")\n\n'
@@ -74,11 +74,62 @@ describe("perilune test", function()
   it("stops what loops, whatever it catches, and goes on", function()
     write("a_test.lua", 'testing.test("loops", function()\n'
       .. "  while true do pcall(function() while true do end end) end\nend)\n"
-      .. 'testing.test("fine", function() end)\n')
+      .. 'testing.test("fine", function(t) t:pass() end)\n')
     local code, out = run "--budget 100 a_test.lua"
     assert.equal(1, code)
     assert.matches("^a_test.lua:3: loops\n  was stopped: it took longer than 100 ms\n", out)
     assert.matches("\n1 passed, 1 failed\n$", out)
+  end)
+
+  it("keeps a claim that did not hold, whatever catches its error", function()
+    for _, text in ipairs {
+      "pcall(function()\n  t:equal(1, 2) end)", "xpcall(function()\n  t:equal(1, 2) end, print)",
+      "coroutine.wrap(function() pcall(function()\n  t:equal(1, 2) end) end)()",
+      "coroutine.resume(coroutine.create(function()\n  t:equal(1, 2) end))",
+      "t:raises(function()\n  t:equal(1, 2) end)",
+      "t:raises(function() pcall(function()\n  t:equal(1, 2) end) error 'x' end)",
+      "pcall(function()\n  t:equal(1, 2) end) pcall(function() t:equal(3, 4) end) error 'more'",
+      "local router = t:router { providers = { { id = 'a', answers = function() pcall(function()\n  t:equal(1, 2) end)"
+        .. " return testing.chat 'x' end } } } router:chat()",
+    } do
+      fails(text, "a_test.lua:4: the only one\n  expected 2, got 1\n", "\n0 passed, 1 failed\n")
+    end
+  end)
+
+  it("fails a test that claims nothing", function()
+    fails("local x = 1", "a_test.lua:2: the only one\n  the test claims nothing: t:equal and its like say what is so")
+    fails("t:router { providers = { { id = 'a' } } }:chat()", "the test claims nothing")
+    for _, text in ipairs { "t:pass()", "t:ok(1)", "t:match('a', 'a')", "t:near(1, 1, 0)", "t:raises(error)" } do
+      passes(text)
+    end
+  end)
+
+  it("reports a test that ends its process, and runs the others", function()
+    local test = 'testing.test("%s", function(t)\n  %s\nend)\n'
+    local ends = { ["os.exit(0)"] = "its process ended before the test did",
+      ["os.exit(3)"] = "its process ended with exit code 3",
+      ["os.execute('kill -ABRT $PPID') while true do end"] = "its process ended by signal 6 (Aborted)",
+      ["os.execute('kill -SEGV $PPID') while true do end"] = "its process ended by signal 11 (Segmentation fault)",
+      ["os.execute 'sleep 30'"] = "was stopped: it took longer than 1000 ms",
+      ["('a'):rep(40):find(('a*'):rep(40) .. 'b')"] = "was stopped: it took longer than 1000 ms" }
+    for text, why in pairs(ends) do
+      write("a_test.lua", test:format("first", "t:pass()") .. test:format("bad", text)
+        .. test:format("last", "t:pass()") .. test:format("after it", "t:equal(1, 2)"))
+      write("b_test.lua", test:format("another file", "t:pass()"))
+      local code, out = run "--timeout 1000 --budget 3000 a_test.lua b_test.lua"
+      assert.equal(1, code, text)
+      assert.is_truthy(out:find("a_test.lua:5: bad\n  " .. why, 1, true), text .. "\n" .. out)
+      assert.is_truthy(out:find("a_test.lua:12: after it\n  expected 2, got 1", 1, true), out)
+      assert.matches("\n3 passed, 2 failed\n$", out)
+    end
+    for text, why in pairs { ["os.exit(3)"] = "its process ended with exit code 3",
+      ["os.execute 'sleep 30'"] = "was stopped" } do
+      write("a_test.lua", text)
+      local code, out = run "--timeout 1000 a_test.lua b_test.lua"
+      assert.equal(1, code)
+      assert.matches("a_test.lua:1: the file does not load\n  " .. why, out)
+      assert.matches("\n1 passed, 1 failed\n$", out)
+    end
   end)
 
   it("counts a file that does not load as one failure, with its place", function()
@@ -95,7 +146,7 @@ describe("perilune test", function()
 
   it("finds the files of a folder, in order", function()
     for _, name in ipairs { "policies/b_test.lua", "policies/a_test.lua", "conf/c_test.lua", "conf/helper.lua" } do
-      write(name, ('testing.test("%s", function() end)\n'):format(name))
+      write(name, ('testing.test("%s", function(t) t:pass() end)\n'):format(name))
     end
     local code, out = run "--format tap policies conf"
     assert.equal(0, code)
@@ -105,14 +156,16 @@ describe("perilune test", function()
   end)
 
   it("runs only the tests that --filter names, and says when there is none", function()
-    write("a_test.lua", 'testing.test("one", function() end)\ntesting.test("two", function(t) t:fail "no" end)\n')
+    write("a_test.lua", 'testing.test("one", function(t) t:pass() end)\n'
+      .. 'testing.test("two", function(t) t:fail "no" end)\n')
     assert.same({ 0, "1 passed, 0 failed\n", "" }, { run "--filter=^on a_test.lua" })
     local code, out, err = run "--filter three a_test.lua"
     assert.same({ 1, "0 passed, 0 failed\n", "perilune test: no test was run\n" }, { code, out, err })
   end)
 
   it("prints TAP and JSON", function()
-    write("a_test.lua", 'testing.test("good", function() end)\ntesting.test("bad", function(t) t:equal(1, 2) end)\n')
+    write("a_test.lua", 'testing.test("good", function(t) t:pass() end)\n'
+      .. 'testing.test("bad", function(t) t:equal(1, 2) end)\n')
     local code, out = run "--format=tap a_test.lua"
     assert.equal(1, code)
     assert.matches('\nok 1 %- good\nnot ok 2 %- bad\n  %-%-%-\n  message: "expected 2, got 1"\n'
@@ -132,7 +185,9 @@ describe("perilune test", function()
       ["--colour a_test.lua"] = "unknown argument '%-%-colour'", ["nowhere"] = "nowhere: No such file",
       ["--format=xml a_test.lua"] = "takes text, tap or json, got 'xml'",
       ["--seed=x a_test.lua"] = "takes a whole number",
-      ["--budget=0 a_test.lua"] = "takes milliseconds", ["'--filter=[' a_test.lua"] = "takes a Lua pattern",
+      ["--budget=0 a_test.lua"] = "takes milliseconds",
+      ["--timeout=-1 a_test.lua"] = "%-%-timeout takes milliseconds",
+      ["'--filter=[' a_test.lua"] = "takes a Lua pattern",
     } do
       local code, _, err = run(args)
       assert.equal(2, code, args)

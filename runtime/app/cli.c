@@ -43,11 +43,13 @@ const struct peri_command peri_commands[] = {
       "router of its\n"
       "own, providers that answer as it says, a clock that it moves, and no network: see "
       "perilune.testing.\n"
+      "Each file runs in a process of its own: a test that ends or blocks it fails, and the others run.\n"
       "\n"
       "  --filter PATTERN  only tests whose name matches this Lua pattern\n"
       "  --seed N          of every random choice; 1 when not given\n"
       "  --format NAME     text, tap, or json: one object a line\n"
-      "  --budget MS       for one test, in real time, before it counts as stuck; 10000\n"
+      "  --budget MS       of processor time for one test before it is stopped; 10000\n"
+      "  --timeout MS      of real time for one test before its process is killed; 60000\n"
       "\n"
       "Exit codes: 0 all passed, 1 a test failed or there was none, 2 wrong usage.\n",
       peri_cmd_test },

@@ -93,7 +93,8 @@ static int add_path(struct words *w, const char *path) {
 /* "--name value" becomes "--name=value".
  *   gives   1 taken · 0 no flag · -1 wrong, said */
 static int take_flag(struct words *w, int argc, char **argv, int *i) {
-    static const char *const flags[] = { "--filter", "--seed", "--format", "--budget" };
+    static const char *const flags[] = { "--filter", "--seed", "--format", "--budget",
+                                         "--timeout" };
     const char *arg = argv[*i];
     if (arg[0] != '-') return 0;
     for (size_t k = 0; k < sizeof flags / sizeof *flags; k++) {

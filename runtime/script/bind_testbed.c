@@ -372,4 +372,5 @@ void peri_bind_testbed_open(lua_State *L, struct peri_state *s) {
     lua_pop(L, 1);
     lua_newtable(L);
     peri_state_set_functions(L, s, functions);
+    peri_bind_isolate_open(L, s);
 }

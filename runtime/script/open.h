@@ -37,6 +37,8 @@ PERI_RAISES void peri_bind_sandbox_open(lua_State *L, struct peri_state *s);
 PERI_RAISES void peri_bind_shared_open(lua_State *L, struct peri_state *s);
 PERI_RAISES void peri_bind_policy_open(lua_State *L, struct peri_state *s);
 PERI_RAISES void peri_bind_testbed_open(lua_State *L, struct peri_state *s);
+/* Into the table on the top. */
+PERI_RAISES void peri_bind_isolate_open(lua_State *L, struct peri_state *s);
 PERI_RAISES void peri_bind_run_open(lua_State *L, struct peri_state *s);
 
 #endif

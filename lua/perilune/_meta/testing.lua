@@ -18,8 +18,9 @@
 ---       t:equal(got.tried, { "a", "b" })
 ---     end)
 ---
---- A test fails by its first claim that does not hold, by an error, by a policy that fails (unless expected), or by
---- taking longer than `--budget`. `peri.http.fetch` finds nobody: policies that fetch get "EDENIED".
+--- A test fails by its first claim that does not hold, also when its error is caught; by an error; by a policy that fails
+--- (unless expected); by claiming nothing; by taking more processor time than `--budget` or longer than `--timeout`; and
+--- when its process ends. Each file runs in a process of its own, so the other tests run in any case. `peri.http.fetch` finds nobody: policies that fetch get "EDENIED".
 ---@class perilune.testing
 local testing = {}
 
@@ -138,6 +139,9 @@ function t:raises(fn, pattern) end
 ---@param sentence string
 function t:fail(sentence) end
 
+--- To have come this far is the claim: for tests that have no other.
+function t:pass() end
+
 --- Ask `n` times and claim each provider's share of the answers, by default within four standard deviations.
 ---
 ---     t:distribution(router, 400, { large = 0.75, small = 0.25 })
@@ -254,6 +258,16 @@ function testbed.open(config, tell) end
 ---@return boolean ok
 ---@return any ... its results; or the error, a trace of where, and "EBUDGET" or "EPOLICY"
 function testbed.limit(ms, fn, ...) end
+
+--- Call a function in a process of its own, a copy of this one, and wait for its end. Not while other threads run.
+---
+---     local ok, why = peri.testbed.isolate(60000, function(send) send "a line" end, print)
+---@param ms integer 1 to 86400000: a process that sends nothing for so long is killed
+---@param fn fun(send: fun(line: string))
+---@param on_line fun(line: string) called here for every line it sends
+---@return true? ok it returned; errors it raised stand on its stderr
+---@return string? why
+function testbed.isolate(ms, fn, on_line) end
 
 ---@class perilune.bed
 local bed = {}

@@ -12,7 +12,7 @@ local Failure = { __tostring = function(self) return self.message end }
 ---@param test { name: string, file: string, line: integer }
 ---@param seed integer
 function case.new(test, seed)
-  return setmetatable({ test = test, seed = seed, routers = {}, log = {}, journal = {} }, Case)
+  return setmetatable({ test = test, seed = seed, routers = {}, log = {}, journal = {}, claims = 0 }, Case)
 end
 
 --- The line of the test file that is being run.
@@ -24,10 +24,22 @@ local function place(file)
   end
 end
 
+local NO_CLAIM = "the test claims nothing: t:equal and its like say what is so, t:pass() that coming so far is enough"
+
+-- The test keeps its first failure, as the error may be caught: by a pcall around it, or in a coroutine.
 local function fail(self, form, ...)
   local message = select("#", ...) > 0 and form:format(...) or form
+  local failure = setmetatable({ message = message, line = place(self.test.file) }, Failure)
+  self.failed = self.failed or failure
+  error(failure, 0)
+end
+
+-- What a test may expect to go wrong, so it is no claim.
+local function refuse(self, message)
   error(setmetatable({ message = message, line = place(self.test.file) }, Failure), 0)
 end
+
+local function claim(self) self.claims = self.claims + 1 end
 
 -- Lua shortens a long path from its left: "...cies/fallback_test.lua".
 local function is_file(shown, file)
@@ -64,7 +76,7 @@ end
 function Case:router(options)
   local ok, made = pcall(router.open, options or {}, { seed = self.seed + #self.routers,
     folder = self.test.file:match "^(.*/)" or "" })
-  if not ok then fail(self, "%s", tostring(made)) end
+  if not ok then refuse(self, tostring(made)) end
   self.routers[#self.routers + 1] = made
   return made
 end
@@ -80,6 +92,7 @@ local function subject(what) return what and (what .. ": ") or "" end
 
 --- They are the same, tables member by member.
 function Case:equal(got, want, what)
+  claim(self)
   local path, a, b = values.difference(got, want)
   if not path then return end
   local detail = path == "" and "" or (" (at %s: expected %s, got %s)"):format(path:gsub("^%.", ""), values.spell(b),
@@ -89,24 +102,30 @@ end
 
 --- The text matches a Lua pattern.
 function Case:match(text, pattern, what)
+  claim(self)
   if type(text) == "string" and text:find(pattern) then return end
   fail(self, "%sexpected a text that matches %s, got %s", subject(what), values.spell(pattern), values.spell(text))
 end
 
 --- It is neither nil nor false.
 function Case:ok(value, what)
+  claim(self)
   if not value then fail(self, "%sexpected a value, got %s", subject(what), values.spell(value)) end
 end
 
 --- The numbers are at most `within` apart.
 function Case:near(got, want, within, what)
+  claim(self)
   if type(got) == "number" and math.abs(got - want) <= within then return end
   fail(self, "%sexpected %s ± %s, got %s", subject(what), values.spell(want), values.spell(within), values.spell(got))
 end
 
 --- The function raises an error whose text matches the pattern.
 function Case:raises(fn, pattern)
+  claim(self)
+  local before = self.failed
   local ok, err = pcall(fn)
+  if self.failed ~= before then error(self.failed, 0) end -- a claim in it did not hold: that is not the error meant
   if ok then fail(self, "expected an error, and there was none") end
   if pattern and not tostring(err):find(pattern) then
     fail(self, "expected an error that matches %s, got %s", values.spell(pattern), values.spell(tostring(err)))
@@ -115,12 +134,16 @@ end
 
 function Case:fail(sentence) fail(self, "%s", tostring(sentence)) end
 
+--- That the test came this far is what it claims.
+function Case:pass() claim(self) end
+
 --- Ask `n` times and claim each provider's share of the answers.
 --- Without `within`, four standard deviations are allowed: a right policy fails once in 16,000 seeds.
 ---@param shares table<string, number> by provider, for example { a = 0.75, b = 0.25 }
 ---@param options? { within?: number, body?: table, headers?: table }
 ---@return table<string, integer> counts
 function Case:distribution(on, n, shares, options)
+  claim(self)
   options = check_options("t:distribution", options, { within = "number", body = "table", headers = "table" })
   local counts = {}
   for i = 1, n do
@@ -140,7 +163,10 @@ function Case:distribution(on, n, shares, options)
 end
 
 --- A policy is to fail in this test; its message matches the pattern when one is given.
-function Case:expect_policy_error(pattern) self.expected = pattern or "" end
+function Case:expect_policy_error(pattern)
+  claim(self)
+  self.expected = pattern or ""
+end
 
 -- ---- The end ----
 
@@ -156,9 +182,18 @@ local function policy_errors(log)
   return list
 end
 
---- Close the routers, keep what they logged.
----@return string? sentence what the policies did wrong
+--- Close the routers, keep what they logged, and judge.
+---@return { message: string, line: integer? }? failure a claim that did not hold, what the policies did wrong, or that
+---   nothing was claimed
 function Case:finish()
+  local policies = self:close()
+  if self.failed then return { message = self.failed.message, line = self.failed.line } end
+  if policies then return { message = policies } end
+  if self.claims == 0 then return { message = NO_CLAIM } end
+end
+
+---@return string? sentence what the policies did wrong
+function Case:close()
   for _, each in ipairs(self.routers) do
     for _, line in ipairs(each.journal) do self.journal[#self.journal + 1] = line end
     for _, line in ipairs(each:close()) do self.log[#self.log + 1] = line end
