@@ -7,6 +7,7 @@
 #include "base/name.h"
 #include "script/bind_json.h"
 #include "script/frozen.h"
+#include "script/meter.h"
 #include "script/lua_places.h"
 #include "script/policy_parts.h"
 
@@ -170,7 +171,7 @@ static void take_networks(lua_State *L, const struct load *l, int policy) {
         lua_pop(L, 1);
     }
     l->link->networks = names;
-    l->link->network_count = count;
+    l->link->network_count = l->set->state->options.meter != NULL ? 0 : count;
     lua_settop(L, policy);
 }
 
@@ -217,6 +218,8 @@ static int take_policy(lua_State *L) {
     for (int i = 0; i < PERI_HOOK_COUNT; i++) {
         int type = lua_getfield(L, policy, peri_hook_names[i]);
         if (type == LUA_TFUNCTION) {
+            if (l->set->state->options.meter != NULL)
+                peri_meter_wrap(L, l->set->state, l->file->name.p, peri_hook_names[i]);
             link->hooks[i] = luaL_ref(L, LUA_REGISTRYINDEX);
             continue;
         }

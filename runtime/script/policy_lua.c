@@ -110,6 +110,7 @@ static enum peri_err open_set(struct peri_policy_home *home, struct peri_policy 
         .shared = home->shared,
         .host = set,
         .search = search,
+        .meter = home->meter,
         .seed = c->seed == 0 || w == NULL ? 0 : c->seed + w->index,
         .clock = w == NULL ? NULL : w->runtime->clock,
         .fetch_right = w != NULL && w->runtime->world.dial != NULL ? fetch_nowhere : NULL,

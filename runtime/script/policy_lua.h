@@ -55,6 +55,7 @@ struct peri_policy_home {
     struct peri_config *config;
     struct peri_shared *shared; /* what policies remember */
     const char *lua_dir;        /* where `require "perilune.…"` looks */
+    struct peri_meter *meter;   /* of sample runs, else NULL */
 };
 
 /* The source that a runtime loads its policies from. */

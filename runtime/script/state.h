@@ -24,6 +24,7 @@
 
 struct peri_task;
 struct peri_shared;
+struct peri_meter;
 
 enum peri_fetch_right { PERI_FETCH_PUBLIC, PERI_FETCH_NOWHERE, PERI_FETCH_ANYWHERE };
 
@@ -38,6 +39,7 @@ struct peri_state_options {
     struct peri_shared *shared;
     void *host;                /* anything of the owner's, for its own bindings */
     const char *const *search; /* directories `require` looks in, ended by NULL; may be NULL */
+    struct peri_meter *meter;  /* of hooks; NULL: nothing is measured */
     uint64_t seed;             /* of random numbers; 0: from the operating system */
     /* Where this sandboxed state's peri.http.fetch may connect to; NULL: PERI_FETCH_PUBLIC for every host. */
     enum peri_fetch_right (*fetch_right)(void *host, struct peri_str url_host, unsigned port);

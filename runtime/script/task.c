@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "script/meter.h"
 
 struct peri_task {
     struct peri_list link; /* in its state's `idle` or `waiting`; stays first */
@@ -164,7 +165,9 @@ static enum peri_task_status run(struct peri_task *t, int count, struct peri_fau
     s->is_over_cap = false;
     s->budget.limits = s->options.entry;
     peri_budget_enter(&s->budget, t->co);
+    if (s->options.meter != NULL) peri_meter_enter(s->options.meter);
     int status = lua_resume(t->co, s->L, count, &results);
+    if (s->options.meter != NULL) peri_meter_leave(s->options.meter);
     enum peri_err err = PERI_OK;
     bool is_waiting =
         status == LUA_YIELD && t->is_waiting && peri_budget_end(&s->budget) == PERI_BUDGET_LEFT;
