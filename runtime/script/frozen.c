@@ -210,6 +210,7 @@ void peri_frozen_shallow(lua_State *L, const char *name) {
 }
 
 void peri_frozen_deep(lua_State *L, const char *name) {
+    if (peri_frozen_is_view(L, -1)) return;
     luaL_checkstack(L, 6, NULL);
     push_blank(L, name);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &deep_key);

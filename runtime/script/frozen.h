@@ -15,7 +15,8 @@
 
 /* The metatable of deep views; once a state. */
 PERI_RAISES void peri_frozen_init(lua_State *L);
-/* Replace the table on the top by a view of it; `name` is for messages: "string". */
+/* Replace the table on the top by a view of it; `name` is for messages: "string". A view stays as it is: in a view of it the
+ * table behind would stand under a key that a walk finds. */
 PERI_RAISES void peri_frozen_shallow(lua_State *L, const char *name);
 PERI_RAISES void peri_frozen_deep(lua_State *L, const char *name);
 /* When the value at `index` is a view, put the table behind it in its place. */

@@ -65,6 +65,22 @@ TEST(globals_and_libraries_cannot_be_changed) {
     peri_state_free(s);
 }
 
+TEST(what_stands_behind_a_view_is_reached_by_no_walk) {
+    struct peri_state *s;
+    CHECK_EQ(peri_state_new(&s, &script_options), PERI_OK);
+    CHECK_STR(script_says(s, "local function walk(t, path)\n"
+                             "  for name, value in pairs(t) do\n"
+                             "    if type(name) ~= 'string' then return path .. type(name) end\n"
+                             "    local found = type(value) == 'table' and value ~= _G\n"
+                             "      and walk(value, path .. name .. '.')\n"
+                             "    if found then return found end\n"
+                             "  end\n"
+                             "end\n"
+                             "return walk(_G, '') or walk(require 'perilune', 'peri.') or 'none'"),
+              "none");
+    peri_state_free(s);
+}
+
 TEST(a_metatable_cannot_bring_finalisers_closers_or_weak_tables) {
     struct peri_state *s;
     CHECK_EQ(peri_state_new(&s, &script_options), PERI_OK);
