@@ -199,8 +199,8 @@ TEST(comet_json_refuses_what_it_can_not_read) {
         "{\"height\":1,\"round\":-1,\"signatures\":[]}",
         "{\"signatures\":[{\"block_id_flag\":4}]}",
         "{\"signatures\":[{\"block_id_flag\":2,\"timestamp\":\"yesterday\"}]}",
-        "{\"signatures\":[{\"block_id_flag\":2,\"timestamp\":\"2025-10-18T08:56:30Z\","
-        "\"signature\":\"AAAA\"}]}",
+        ("{\"signatures\":[{\"block_id_flag\":2,\"timestamp\":\"2025-10-18T08:56:30Z\","
+         "\"signature\":\"AAAA\"}]}"),
         "{\"signatures\":[],\"block_id\":{\"hash\":\"00\"}}",
         "{\"signatures\":[],\"block_id\":{\"parts\":{\"total\":-1}}}",
     };

@@ -75,8 +75,9 @@ TEST(without_a_url_there_is_no_webhook) {
     struct peri_config_gonka options = { .key_count = 0 };
     struct peri_config_provider provider = { .network_options = &options };
     struct peri_epoch_webhook *w = (void *)&options;
-    CHECK_EQ(peri_epoch_webhook_new(&w, &provider, &(struct peri_epoch_webhook_env){ NULL }),
-             PERI_OK);
+    CHECK_EQ(
+        peri_epoch_webhook_new(&w, &provider, &(struct peri_epoch_webhook_env){ .loop = NULL }),
+        PERI_OK);
     CHECK(w == NULL);
 }
 

@@ -56,7 +56,7 @@ static void *look_until_last(void *arg) {
 }
 
 TEST(boards_reach_every_thread_in_order_and_are_freed_once) {
-    struct reader readers[BOXES] = { 0 };
+    struct reader readers[BOXES] = { { .thread = 0 } };
     for (int i = 0; i < BOXES; i++)
         if (pthread_create(&readers[i].thread, NULL, look_until_last, &readers[i]) != 0) abort();
     for (uint64_t epoch = 1; epoch <= BOARDS; epoch++) {

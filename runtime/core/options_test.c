@@ -169,7 +169,7 @@ TEST(options_fill_a_gonka_network) {
     CHECK_STR(p->endpoints[0], "http://h:1;" GONKA_ADDRESS);
     CHECK_EQ(p->key.n, 0);
     CHECK_EQ(g->key_count, 1);
-    CHECK_STR(((struct peri_str){ g->keys[0].p, g->keys[0].n }), GONKA_KEY + 2);
+    CHECK_STR(((struct peri_str){ g->keys[0].p, g->keys[0].n }), &GONKA_KEY[2]);
     CHECK_STR(g->prefix, "gonka:");
     CHECK_EQ(g->damping, PERI_DAMPING_LOG);
     CHECK(g->verify_proofs && g->is_refreshing && !g->is_legacy_signing &&

@@ -617,8 +617,8 @@ static bool answer_without_memory(struct bench *b, struct bare *p, size_t piece,
 TEST_BOTH_WAYS(an_answer_that_memory_runs_out_on_is_never_taken_for_whole) {
     static const char *const answers[] = {
         OK_5,
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-        "2\r\nhe\r\n3\r\nllo\r\n0\r\na: b\r\n\r\n",
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+         "2\r\nhe\r\n3\r\nllo\r\n0\r\na: b\r\n\r\n"),
         "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
     };
     struct bench b;
