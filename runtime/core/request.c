@@ -131,8 +131,8 @@ static void await_discovery(struct peri_request *r) {
     start_timers(r);
     peri_request_wait_begins(r);
     peri_route_enqueue(r, until_ms - now_ms);
-    /* A fleet that was published after we looked, and before we were counted as waiting, woke nobody. */
-    atomic_thread_fence(memory_order_seq_cst);
+    /* A fleet that was published after we looked, and before we were counted as waiting, woke nobody. The count and the version
+     * of the fleet have one order for all threads: who misses the count has published what is looked at here. */
     peri_worker_refresh(r->worker);
     peri_request_discover(r);
 }

@@ -40,12 +40,12 @@ void peri_runtime_publish(struct peri_runtime *rt, struct peri_fleet *fleet) {
     pthread_mutex_lock(&rt->lock);
     struct peri_fleet *old = rt->fleet;
     rt->fleet = fleet;
-    atomic_fetch_add_explicit(&rt->fleet_version, 1, memory_order_release);
+    /* Before the count of those who wait is looked at, in one order for all threads: see await_discovery in request.c. */
+    atomic_fetch_add(&rt->fleet_version, 1);
     pthread_mutex_unlock(&rt->lock);
     peri_fleet_unref(old);
     peri_vitals_sweep(rt->vitals, peri_clock_monotonic_ns(rt->clock) / 1000000);
-    atomic_thread_fence(memory_order_seq_cst); /* see await_discovery in request.c */
-    wake_waiting(rt);                          /* for what was not known so far */
+    wake_waiting(rt); /* for what was not known so far */
 }
 
 /* ---- Orders to every worker ---- */

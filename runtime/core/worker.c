@@ -64,7 +64,7 @@ static void free_ended(struct peri_worker *w) {
 /* ---- The loop's turn ---- */
 
 void peri_worker_refresh(struct peri_worker *w) {
-    uint64_t version = atomic_load_explicit(&w->runtime->fleet_version, memory_order_acquire);
+    uint64_t version = atomic_load(&w->runtime->fleet_version);
     if (version == w->fleet_seen) return;
     struct peri_fleet *fleet = peri_runtime_fleet(w->runtime);
     peri_fleet_unref(w->fleet);
