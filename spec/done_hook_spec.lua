@@ -47,4 +47,18 @@ describe("the hook `done`", function()
     end
     assert.same({}, r:log "policy failed")
   end))
+
+  it("finds no body where what the client sent was no JSON", router.test(function(start)
+    local r = start({ providers = { router.provider("a", provider.start()) }, policies = { "./look.lua" } },
+      { ["look.lua"] = [[
+        local peri = require "perilune"
+        return { done = function(req, outcome)
+          peri.log.info("seen", { body = type(req.body), model = type(req.model), err = outcome.err })
+        end }
+      ]] })
+    assert.equal(400, r:ask("POST", "/v1/chat/completions", "{").status)
+    r:await_requests(1)
+    assert.same({ "nil", "EINVAL" }, { r:log("seen")[1].body, r:log("seen")[1].err })
+    assert.equal(200, r:chat().status)
+  end))
 end)

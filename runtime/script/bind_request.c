@@ -101,6 +101,7 @@ FIELD(elapsed_ms) {
 FIELD(key) { return r->request->key == NULL ? 0 : push_str(L, r->request->key->id); }
 
 FIELD(body) {
+    if (r->request->body == NULL) return 0; /* it was no JSON, and its end is being told */
     if (lua_getiuservalue(L, 1, 1) == LUA_TUSERDATA) return 1;
     static const struct peri_json_guard guards[] = {
         { "model", "req.body.model can not be changed: set req.model, or give req:try the option "

@@ -12,7 +12,8 @@
 ---@field key? string id of the client's key, nil when none is asked for
 ---@field headers table<string, string> looked up without case: `req.headers["x-team"]`
 ---@field body table the lossless document: `req.body.max_tokens = 4096`; see perilune.json. Its `model` and `stream` can not
----   be changed: set `req.model`; whether the answer is streamed is the client's choice.
+---   be changed: set `req.model`; whether the answer is streamed is the client's choice. nil in `done` when what the client
+---   sent was no JSON.
 ---@field attempts integer providers asked so far
 ---@field elapsed_ms number since the request began
 local Request = {}
