@@ -134,8 +134,10 @@ struct peri_event {
 };
 
 /* PERI_BREAK: what should be sent instead could not be made (it is too large, memory ran out), and what came must not
- * be sent as it is. The client sees an answer that failed. */
-enum peri_verdict { PERI_KEEP, PERI_DROP, PERI_REPLACE, PERI_BREAK };
+ * be sent as it is. The client sees an answer that failed.
+ * PERI_REFUSE: the policy failed, and nothing may go on without it. The client sees 500 `policy_failed`, or an error
+ * frame when the answer has begun. */
+enum peri_verdict { PERI_KEEP, PERI_DROP, PERI_REPLACE, PERI_BREAK, PERI_REFUSE };
 
 /* What changed in a network. Addresses; the lists are good until the callback returns. */
 struct peri_epoch_change {
@@ -150,7 +152,8 @@ struct peri_policy_ops {
      * peri_request_default. NULL: the built-in route. */
     void (*decide)(void *self, struct peri_request *r);
     /* Before an attempt is sent: edit its body or add headers, or say what counts as a failure of it
-     * (peri_attempt_expect_content). An error keeps the attempt from being sent. */
+     * (peri_attempt_expect_content). An error keeps the attempt from being sent; PERI_EPOLICY ends the request with 500
+     * `policy_failed`, as the policy failed and nothing may go on without it. */
     enum peri_err (*attempt)(void *self, struct peri_request *r, struct peri_attempt *a);
     /* Each streamed event once the answer is being served. With PERI_REPLACE, `out` holds what is sent instead:
      * whole frames with their blank lines. */

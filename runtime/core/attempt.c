@@ -21,8 +21,9 @@
 /* ---- Body and headers ---- */
 
 struct peri_json *peri_attempt_body(struct peri_attempt *a) {
-    if (a->own_body == NULL && peri_json_fork(&a->own_body, a->request->body) != PERI_OK)
-        return NULL;
+    if (a->own_body != NULL) return a->own_body;
+    if (peri_json_fork(&a->own_body, a->request->body) != PERI_OK) return NULL;
+    a->unshaped = peri_json_mark(a->own_body);
     return a->own_body;
 }
 
@@ -31,16 +32,16 @@ enum peri_err peri_header_put(struct peri_arena *arena, struct peri_header **hea
     if (peri_header_fault((struct peri_header){ name, value }) != NULL) return PERI_EINVAL;
     struct peri_header h = { peri_arena_dup(arena, name), peri_arena_dup(arena, value) };
     if (h.name.p == NULL || h.value.p == NULL) return PERI_ENOMEM;
-    for (size_t i = 0; i < *count; i++) {
-        if (!peri_str_eq_nocase((*headers)[i].name, name)) continue;
-        (*headers)[i] = h;
-        return PERI_OK;
-    }
-    struct peri_header *more = peri_arena_alloc(arena, (*count + 1) * sizeof *more);
-    if (more == NULL) return PERI_ENOMEM;
-    if (*count > 0) memcpy(more, *headers, *count * sizeof *more);
-    more[(*count)++] = h;
-    *headers = more;
+    size_t at = 0;
+    while (at < *count && !peri_str_eq_nocase((*headers)[at].name, name)) at++;
+    /* A list of its own each time: a savepoint keeps the one that was. */
+    size_t n = at < *count ? *count : *count + 1;
+    struct peri_header *list = peri_arena_alloc(arena, n * sizeof *list);
+    if (list == NULL) return PERI_ENOMEM;
+    if (*count > 0) memcpy(list, *headers, *count * sizeof *list);
+    list[at] = h;
+    *headers = list;
+    *count = n;
     return PERI_OK;
 }
 
@@ -61,14 +62,50 @@ enum peri_err peri_attempt_set_answer_header(struct peri_attempt *a, struct peri
 enum peri_err peri_attempt_refuse(struct peri_attempt *a, int status, struct peri_str message,
                                   struct peri_str param, struct peri_str code) {
     if (!peri_request_has_room(a->request, message.n + param.n + code.n)) return PERI_ETOOBIG;
-    struct peri_str json = peri_request_error_json(a->request, status, message, param, code);
-    peri_buf_clear(&a->in);
-    if (json.p == NULL || peri_buf_add(&a->in, json) != PERI_OK) return PERI_ENOMEM;
-    a->status = status;
+    struct peri_arena *arena = &a->request->arena;
+    struct peri_hook_refusal *refusal = peri_arena_alloc(arena, sizeof *refusal);
+    if (refusal == NULL) return PERI_ENOMEM;
+    refusal->status = status;
+    refusal->json = peri_request_error_json(a->request, status, message, param, code);
+    refusal->message =
+        peri_arena_dup(arena, (struct peri_str){ message.p, message.n < 150 ? message.n : 150 });
+    if (refusal->json.p == NULL || refusal->message.p == NULL) return PERI_ENOMEM;
+    a->refusal = refusal;
+    return PERI_OK;
+}
+
+/* As if the provider had said it. */
+static enum peri_err take_refusal(struct peri_attempt *a) {
+    if (peri_buf_add(&a->in, a->refusal->json) != PERI_OK) return PERI_ENOMEM;
+    a->status = a->refusal->status;
     a->is_json = a->is_refused = true;
     snprintf(a->detail, sizeof a->detail, "was not asked: %.*s",
-             (int)(message.n < 150 ? message.n : 150), message.p);
-    return PERI_OK;
+             PERI_STR_ARGS(a->refusal->message));
+    return PERI_EREJECTED;
+}
+
+struct peri_attempt_mark peri_attempt_mark(const struct peri_attempt *a) {
+    struct peri_attempt_mark mark = { .has_body = a->own_body != NULL,
+                                      .expects_content = a->expects_content,
+                                      .headers = a->headers,
+                                      .answer_headers = a->answer_headers,
+                                      .header_count = a->header_count,
+                                      .answer_header_count = a->answer_header_count,
+                                      .refusal = a->refusal };
+    if (mark.has_body) mark.body = peri_json_mark(a->own_body);
+    return mark;
+}
+
+void peri_attempt_rollback(struct peri_attempt *a, const struct peri_attempt_mark *mark) {
+    /* A body that was made since stays, as nobody has changed it: a script may hold it. */
+    if (a->own_body != NULL)
+        peri_json_rollback(a->own_body, mark->has_body ? mark->body : a->unshaped);
+    a->expects_content = mark->expects_content;
+    a->headers = mark->headers;
+    a->header_count = mark->header_count;
+    a->answer_headers = mark->answer_headers;
+    a->answer_header_count = mark->answer_header_count;
+    a->refusal = mark->refusal;
 }
 
 void peri_attempt_expect_content(struct peri_attempt *a) { a->expects_content = true; }
@@ -402,6 +439,7 @@ static void end_whole_answer(struct peri_attempt *a) {
     }
     if (err == PERI_OK && a->request->is_stream) {
         err = peri_relay_hold_whole(a, peri_buf_str(&a->in));
+        if (a->state == PERI_OVER) return; /* a policy ended the request */
         a->stream.saw_done = true;
         peri_buf_clear(&a->in);
         a->is_sse = a->is_cut = true; /* as a stream that has ended, before it was decided */
@@ -437,20 +475,13 @@ static void on_first_token_late(void *arg) {
                       (unsigned long long)a->options.first_token_ms);
 }
 
-/* What the policies make of the body for this provider. Hooks that fail are taken back: what they had changed so far
- * is nobody's intention. */
+/* What the policies make of the body for this provider. */
 static enum peri_err shape(struct peri_attempt *a) {
     struct peri_request *r = a->request;
     enum peri_err err = rename_model(a);
     if (err != PERI_OK || r->policy == NULL || r->policy->ops->attempt == NULL) return err;
     err = r->policy->ops->attempt(r->policy->self, r, a);
-    if (a->is_refused) return PERI_EREJECTED;
-    if (err != PERI_EPOLICY && err != PERI_EBUDGET) return err;
-    r->outcome.has_policy_error = true;
-    peri_json_free(a->own_body);
-    a->own_body = NULL;
-    a->header_count = 0;
-    return rename_model(a);
+    return err == PERI_OK && a->refusal != NULL ? take_refusal(a) : err;
 }
 
 static enum peri_err send_call(struct peri_attempt *a) {

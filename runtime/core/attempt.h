@@ -12,11 +12,18 @@
 #ifndef PERI_CORE_ATTEMPT_H
 #define PERI_CORE_ATTEMPT_H
 
+#include "base/json_edit.h"
 #include "core/request.h"
 #include "core/stream.h"
 #include "net/sse.h"
 
 enum peri_attempt_state { PERI_ASKING, PERI_READY, PERI_ATTEMPT_SERVING, PERI_OVER };
+
+/* What an `attempt` hook says instead of sending. */
+struct peri_hook_refusal {
+    int status;
+    struct peri_str json, message;
+};
 
 struct peri_attempt {
     struct peri_list link;      /* in request->attempts */
@@ -28,13 +35,15 @@ struct peri_attempt {
     peri_tried tried;
     void *arg;
 
-    struct peri_json *own_body;  /* this provider's version of the body; NULL: the request's */
-    struct peri_buf body_text;   /* its text, when not the client's own bytes */
-    struct peri_header *headers; /* set by policies, in the request's arena */
+    struct peri_json *own_body;     /* this provider's version of the body; NULL: the request's */
+    struct peri_json_mark unshaped; /* of own_body, as it was made */
+    struct peri_buf body_text;      /* its text, when not the client's own bytes */
+    struct peri_header *headers;    /* set by policies, in the request's arena */
     size_t header_count;
     struct peri_header
         *answer_headers; /* the same, for the client when this attempt's is the answer */
     size_t answer_header_count;
+    const struct peri_hook_refusal *refusal; /* in the request's arena; NULL: it may be sent */
 
     struct peri_call *call;
     struct peri_timer
@@ -89,6 +98,17 @@ PERI_MUST_USE enum peri_err peri_attempt_set_header(struct peri_attempt *a, stru
  * peri_request_set_header otherwise. */
 PERI_MUST_USE enum peri_err
 peri_attempt_set_answer_header(struct peri_attempt *a, struct peri_str name, struct peri_str value);
+
+/* What hooks have made of it so far, and the way back to that. Good until a rollback to an earlier one. */
+struct peri_attempt_mark {
+    struct peri_json_mark body;
+    bool has_body, expects_content;
+    struct peri_header *headers, *answer_headers;
+    size_t header_count, answer_header_count;
+    const struct peri_hook_refusal *refusal;
+};
+struct peri_attempt_mark peri_attempt_mark(const struct peri_attempt *a);
+void peri_attempt_rollback(struct peri_attempt *a, const struct peri_attempt_mark *mark);
 
 /* From an `attempt` hook: do not send this to that provider, and tell why. Another provider may be asked; when none
  * answers, the client gets this status and message. gives PERI_OK · PERI_ENOMEM */

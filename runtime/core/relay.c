@@ -91,6 +91,10 @@ static void send_event(struct peri_attempt *a, struct run *run,
         flush_run(a, run);
         a->is_lossy = true; /* nothing more of it is put: `feed` tells */
         break;
+    case PERI_REFUSE:
+        flush_run(a, run);
+        peri_request_refuse(r); /* a is over */
+        break;
     }
     peri_buf_done(&out);
 }
@@ -192,6 +196,7 @@ static void send_frames(struct peri_attempt *a, struct peri_str frames) {
     peri_sse_init(&sse, frames.n, &a->scratch);
     while ((n = peri_sse_next(&sse, &event, frames)) > 0) {
         send_event(a, &run, &event);
+        if (a->state == PERI_OVER) return;
         frames = peri_str_from(frames, (size_t)n);
     }
     flush_run(a, &run);
@@ -215,9 +220,10 @@ enum peri_err peri_relay_hold_whole(struct peri_attempt *a, struct peri_str comp
 }
 
 /* A whole completion where a chunk should stand: told as chunks.
- *   gives   false when it can not be, and the attempt has failed */
+ *   gives   false when the attempt is over: it can not be told so, or a policy ended the request */
 static bool put_unfolded(struct peri_attempt *a, struct peri_str completion) {
     enum peri_err err = send_unfolded(a, completion, PERI_STR(""));
+    if (a->state == PERI_OVER) return false;
     if (err != PERI_OK)
         peri_attempt_fail(a, err, "sent a whole completion in its stream that is none");
     return err == PERI_OK;
@@ -293,13 +299,16 @@ static size_t take_frames(struct peri_attempt *a, struct peri_str in) {
             return used;
         if (decides(a, kind)) {
             send_event(a, &run, &event);
+            if (a->state == PERI_OVER) return used;
             flush_run(a, &run);
+            if (a->is_lossy) return used;
             commit(a);
             if (a->state == PERI_READY) return used;
             run.from = in.p + used;
             continue;
         }
         send_event(a, &run, &event);
+        if (a->state == PERI_OVER) return used;
         if (kind == PERI_STREAM_DONE && a->state == PERI_ATTEMPT_SERVING) expect_end(a);
     }
     if (a->state != PERI_OVER) flush_run(a, &run);
@@ -312,7 +321,7 @@ static size_t feed(struct peri_attempt *a, struct peri_str bytes) {
     a->is_feeding = true;
     size_t used = take_frames(a, bytes);
     a->is_feeding = false;
-    if (a->is_lossy && a->state == PERI_ATTEMPT_SERVING) fail_lossy(a);
+    if (a->is_lossy && (a->state == PERI_ATTEMPT_SERVING || a->state == PERI_ASKING)) fail_lossy(a);
     return used;
 }
 

@@ -175,6 +175,14 @@ void peri_request_fail(struct peri_request *r, enum peri_err err, int status, co
                (struct peri_str){ text, length }, NULL, 0);
 }
 
+void peri_request_refuse(struct peri_request *r) {
+    struct peri_str policy = r->guard;
+    r->outcome.has_policy_error = true;
+    peri_request_fail(r, PERI_EPOLICY, 500, "policy_failed",
+                      "a policy that this request may not do without failed%s%.*s%s",
+                      policy.n > 0 ? ": '" : "", PERI_STR_ARGS(policy), policy.n > 0 ? "'" : "");
+}
+
 /* Our own fail-over is spent: a client that retries at once would only multiply the load. */
 static const struct peri_header no_retry[] = { { PERI_STR_INIT("x-should-retry"),
                                                  PERI_STR_INIT("false") } };
@@ -291,6 +299,11 @@ static void serve_whole(struct peri_request *r, struct peri_attempt *a) {
     enum peri_verdict verdict = PERI_KEEP;
     if (ops != NULL && ops->answer != NULL)
         verdict = ops->answer(r->policy->self, r, body, &edited);
+    if (verdict == PERI_REFUSE) {
+        peri_buf_done(&edited);
+        peri_request_refuse(r);
+        return;
+    }
     if (verdict == PERI_BREAK) {
         peri_buf_done(&edited);
         peri_request_fail(r, PERI_ETOOBIG, 502, NULL,

@@ -441,6 +441,20 @@ struct peri_str peri_request_key_id(const struct peri_request *r) {
 bool peri_request_is_stream(const struct peri_request *r) { return r->is_stream; }
 unsigned peri_request_attempts(const struct peri_request *r) { return r->attempt_count; }
 
+struct peri_request_mark peri_request_mark(const struct peri_request *r) {
+    return (struct peri_request_mark){ peri_json_mark(r->body), r->extra_headers,
+                                       r->extra_header_count, r->candidates };
+}
+
+void peri_request_rollback(struct peri_request *r, const struct peri_request_mark *mark) {
+    peri_json_rollback(r->body, mark->body);
+    r->extra_headers = mark->extra_headers;
+    r->extra_header_count = mark->extra_header_count;
+    r->candidates = mark->candidates;
+    r->model = r->outcome.model = mark->candidates.model;
+    r->has_fit = false; /* it may have been found for the body as it was edited */
+}
+
 struct peri_candidates peri_request_sift(struct peri_request *r) {
     if (r->has_fit && !peri_json_is_edited(r->body)) return r->fit;
     struct peri_need need;

@@ -11,7 +11,7 @@
 #ifndef PERI_CORE_REQUEST_H
 #define PERI_CORE_REQUEST_H
 
-#include "base/json.h"
+#include "base/json_edit.h"
 #include "base/list.h"
 #include "core/fleet.h"
 #include "core/policy.h"
@@ -48,6 +48,7 @@ struct peri_request {
     struct peri_config *config; /* referenced */
     bool is_known;              /* `decide` was called: `forget` is owed */
     void *task;                 /* the policy's own */
+    struct peri_str guard;      /* name of the one that failed and may not be done without */
     struct peri_candidates
         candidates; /* who serves the model: peri_request_fit says who can serve this */
     struct peri_candidates fit;
@@ -113,6 +114,19 @@ void peri_request_free(struct peri_request *r);
 /* A header for the answer; the newest of a name wins. Copied. PERI_EINVAL for what may not stand in a header. */
 PERI_MUST_USE enum peri_err peri_request_set_header(struct peri_request *r, struct peri_str name,
                                                     struct peri_str value);
+
+/* What hooks have made of it so far, and the way back to that. Good until a rollback to an earlier one. */
+struct peri_request_mark {
+    struct peri_json_mark body;
+    struct peri_header *extra_headers;
+    size_t extra_header_count;
+    struct peri_candidates candidates; /* of the model that is asked for */
+};
+struct peri_request_mark peri_request_mark(const struct peri_request *r);
+void peri_request_rollback(struct peri_request *r, const struct peri_request_mark *mark);
+/* A policy has failed that this request may not do without (`on_failure = "refuse"`), r->guard: 500 policy_failed, or an
+ * error frame. r is gone afterwards. */
+void peri_request_refuse(struct peri_request *r);
 
 /* An error body of the OpenAI shape, in the request's arena; p NULL when memory ran out. */
 struct peri_str peri_request_error_json(struct peri_request *r, int status, struct peri_str message,

@@ -40,6 +40,10 @@ static bool try_one(struct peri_request *r, struct peri_route_report *report) {
                               "allows");
             return true;
         }
+        if (err == PERI_EPOLICY) {
+            peri_request_refuse(r);
+            return true;
+        }
         /* Another worker took the last slot, or a hook refused: whatever it was, not this one again, unless
          * only its slot is missing. */
         if (err != PERI_EFULL && err != PERI_ENOPROVIDER) r->tried[pick.provider->index] = true;

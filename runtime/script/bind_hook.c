@@ -201,8 +201,10 @@ static int event_get(lua_State *L, const char *key) {
     if (strcmp(key, "data") == 0) return push_str(L, e->event->data);
     if (strcmp(key, "name") == 0) return push_str(L, e->event->name);
     if (strcmp(key, "json") == 0) {
-        if (e->json == NULL && peri_json_parse(&e->json, e->event->data, NULL, NULL) != PERI_OK)
-            return 0;
+        if (e->json == NULL) {
+            if (peri_json_parse(&e->json, e->event->data, NULL, NULL) != PERI_OK) return 0;
+            e->unshaped = peri_json_mark(e->json);
+        }
         return push_document(L, e->json);
     }
     return luaL_error(L, "an event has no '%s'", key);

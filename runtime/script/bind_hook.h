@@ -9,8 +9,9 @@
 
 struct peri_hook_event {
     const struct peri_event *event;
-    struct peri_json *json; /* its data, once a policy looked inside */
-    struct peri_buf *out;   /* frames that a policy added, or put in its place */
+    struct peri_json *json;         /* its data, once a policy looked inside */
+    struct peri_json_mark unshaped; /* of json, as it was read */
+    struct peri_buf *out;           /* frames that a policy added, or put in its place */
     bool is_dropped, is_replaced;
 };
 

@@ -295,6 +295,7 @@ static int request_try(lua_State *L) {
     struct peri_str model = options.model.n > 0 ? options.model : r->request->model;
     if (p != NULL) c = peri_fleet_candidate(r->request->fleet, p, model);
     if (c.provider == NULL) return peri_push_failure(L, PERI_ENOMODEL);
+    if (r->is_refused) return peri_push_failure(L, PERI_EPOLICY); /* it ends when this hook does */
     peri_bind_request_charge(L, r);
     r->set->hooking = L; /* the `attempt` hooks run here, inside this coroutine */
     enum peri_err err = peri_attempt_start(&r->trying, r->request, c, &options, on_tried, r);

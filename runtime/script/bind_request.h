@@ -17,15 +17,26 @@ enum peri_decision {
     PERI_REPLY,
 };
 
+/* What hooks have made of a request so far, and the way back to that. */
+struct peri_policy_mark {
+    struct peri_request_mark request;
+    struct peri_list *last; /* newest attempt, or the list's head */
+    enum peri_decision decision;
+    int status;
+    struct peri_str reply;
+};
+
 /* The Lua side of one request, in its arena. */
 struct peri_lua_request {
     struct peri_policy_lua *set;
     struct peri_request *request;
-    struct peri_task *task; /* while its route waits */
+    struct peri_task *task;         /* while its route waits */
+    struct peri_policy_mark before; /* the hook `request` or `route` that runs or waits */
     enum peri_decision decision;
     struct peri_attempt *serve;
     int status;
     struct peri_str reply;
+    bool is_refused;               /* a policy has failed that it may not do without: q->guard */
     size_t routed_by;              /* place in the chain of the policy that decided */
     struct peri_attempt *answered; /* a try of the hook that runs went well; NULL: none did */
     struct peri_attempt *trying;   /* and how that try ended: */

@@ -1,38 +1,27 @@
-/* The hooks `request` and `route` of all policies: one coroutine a request, as they may wait. */
+/* The hooks `request` and `route` of all policies: one coroutine a request, as they may wait. Each is called protected,
+ * and what it changed before it failed is taken back: the chain goes on with what the others have made of the request. */
 #include <stdio.h>
 
 #include "base/err.h"
 #include "script/policy_parts.h"
 #include "script/task.h"
 
-/* Step 2·i is the `request` hook of link i, for i < count; then step 2·count + i its `route` hook: one number says
- * where the chain stands when a hook has waited. */
-static int chain(lua_State *L, int status, lua_KContext step);
-
-static int call_hook(lua_State *L, struct peri_policy_lua *set, size_t link, enum peri_hook hook,
-                     lua_KContext step) {
-    /* stack: req */
-    lua_settop(L, 1);
-    set->state->share = set->links[link].share;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, set->links[link].hooks[hook]);
-    lua_pushvalue(L, 1);
-    lua_callk(L, 1, 1, step, chain);
-    return chain(L, LUA_OK, step);
-}
-
 static struct peri_lua_request *owner(lua_State *L) { return peri_task_arg(peri_task_of(L)); }
 
-/* What `route` returned stands at index 2. */
-static bool take_route(lua_State *L, struct peri_lua_request *r, size_t link) {
-    if (lua_isnil(L, 2)) return false;
-    struct peri_attempt *a = peri_bind_answer_attempt(L, 2, r->request);
+/* What `route` returned stands at the top.
+ *   gives   PERI_OK, taken or nil · PERI_EPOLICY: it is nothing to serve */
+static enum peri_err take_route(lua_State *L, struct peri_lua_request *r, size_t link,
+                                struct peri_fault *fault) {
+    if (lua_isnil(L, -1)) return PERI_OK;
+    struct peri_attempt *a = peri_bind_answer_attempt(L, -1, r->request);
     if (a == NULL)
-        luaL_error(L, "policy '%s': route must return what req:try gave, or nil, got a %s",
-                   r->set->links[link].name.p, luaL_typename(L, 2));
+        return peri_fault_set(
+            fault, PERI_EPOLICY,
+            "policy '%.*s': route must return what req:try gave, or nil, got a %s",
+            PERI_STR_ARGS(r->set->links[link].name), luaL_typename(L, -1));
     r->decision = PERI_SERVE;
     r->serve = a;
-    r->routed_by = link;
-    return true;
+    return PERI_OK;
 }
 
 /* A provider has answered, and the hook did not return that: most likely a `return` is missing, or it stands in the
@@ -59,30 +48,58 @@ static void drop_answer(lua_State *L, struct peri_lua_request *r, size_t at, enu
     peri_log_end(log);
 }
 
-static int chain(lua_State *L, int status, lua_KContext step) {
+static bool is_route(const struct peri_policy_lua *set, size_t step) { return step >= set->count; }
+
+/* A hook has returned, at once or after waiting, or failed; its result or its error stands at the top.
+ *   gives   false when nothing is left to be asked */
+static bool conclude_hook(lua_State *L, struct peri_lua_request *r, size_t step, int status) {
+    struct peri_policy_lua *set = r->set;
+    size_t link = step % set->count;
+    enum peri_hook hook = is_route(set, step) ? PERI_ON_ROUTE : PERI_ON_REQUEST;
+    struct peri_fault fault = { .err = PERI_OK };
+    enum peri_err err = PERI_OK;
+    if (status != LUA_OK && status != LUA_YIELD)
+        err = peri_state_explain(set->state, L, status, &fault);
+    else if (hook == PERI_ON_ROUTE && r->decision == PERI_UNDECIDED)
+        err = take_route(L, r, link, &fault);
+    if (err != PERI_OK) {
+        peri_policy_rollback(r, &r->before);
+        r->answered = NULL;
+        bool may_go_on = peri_policy_failed(set, link, hook, r->request, &fault);
+        peri_policy_renew_budget(set, L);
+        return may_go_on;
+    }
+    if (r->decision != PERI_UNDECIDED)
+        r->routed_by = link;
+    else if (r->answered != NULL)
+        drop_answer(L, r, link, hook);
+    return r->decision == PERI_UNDECIDED && !r->is_refused;
+}
+
+/* Step i is the `request` hook of link i, for i < count; then step count + i its `route` hook. The context of a hook
+ * that waits is the number of the step after it. */
+static int run_chain(lua_State *L, int status, lua_KContext context) {
     struct peri_lua_request *r = owner(L);
     struct peri_policy_lua *set = r->set;
-    size_t done = (size_t)step; /* hooks that have run, counted over both rounds */
-    (void)status;
-    if (done > 0) {
-        size_t link = (done - 1) % set->count;
-        if (r->decision == PERI_REPLY) {
-            r->routed_by = link;
-            return 0;
-        }
-        if (done > set->count && lua_gettop(L) >= 2 && take_route(L, r, link)) return 0;
-        if (r->answered != NULL)
-            drop_answer(L, r, link, done <= set->count ? PERI_ON_REQUEST : PERI_ON_ROUTE);
-    }
-    for (size_t at = done; at < 2 * set->count; at++) {
-        enum peri_hook hook = at < set->count ? PERI_ON_REQUEST : PERI_ON_ROUTE;
-        if (set->links[at % set->count].hooks[hook] != LUA_NOREF)
-            return call_hook(L, set, at % set->count, hook, (lua_KContext)at + 1);
+    size_t step = (size_t)context;
+    if (step > 0 && !conclude_hook(L, r, step - 1, status)) return 0;
+    for (; step < 2 * set->count; step++) {
+        const struct peri_link *link = &set->links[step % set->count];
+        int hook = link->hooks[is_route(set, step) ? PERI_ON_ROUTE : PERI_ON_REQUEST];
+        if (hook == LUA_NOREF) continue;
+        r->before = peri_policy_mark(r);
+        set->state->share = link->share;
+        lua_settop(L, 1); /* stack: req */
+        lua_rawgeti(L, LUA_REGISTRYINDEX, set->on_error);
+        lua_rawgeti(L, LUA_REGISTRYINDEX, hook);
+        lua_pushvalue(L, 1);
+        status = lua_pcallk(L, 1, 1, 2, (lua_KContext)step + 1, run_chain);
+        if (!conclude_hook(L, r, step, status)) break;
     }
     return 0;
 }
 
-static int begin_chain(lua_State *L) { return chain(L, LUA_OK, 0); }
+static int begin_chain(lua_State *L) { return run_chain(L, LUA_OK, 0); }
 
 static int push_chain(lua_State *L, void *arg) {
     peri_state_push(L, ((struct peri_lua_request *)arg)->set->state);
@@ -94,9 +111,13 @@ static int push_chain(lua_State *L, void *arg) {
 static void carry_out(struct peri_lua_request *r) {
     struct peri_request *q = r->request;
     struct peri_policy_lua *set = r->set;
+    if (r->is_refused) {
+        peri_request_refuse(q);
+        return;
+    }
     if (r->decision != PERI_UNDECIDED) {
         struct peri_str name =
-            peri_arena_printf(&q->arena, "%s@%llu", set->links[r->routed_by].name.p,
+            peri_arena_printf(&q->arena, "%.*s@%llu", PERI_STR_ARGS(set->links[r->routed_by].name),
                               (unsigned long long)set->policy.generation);
         if (name.p != NULL) q->outcome.route = name;
     }
@@ -107,12 +128,13 @@ static void carry_out(struct peri_lua_request *r) {
     }
 }
 
+/* An error here is none of a hook's: the coroutine itself could not be run. */
 static void on_chain_done(void *arg, enum peri_err err, const struct peri_fault *fault) {
     struct peri_lua_request *r = arg;
     r->task = NULL;
     if (err != PERI_OK) {
-        peri_policy_report(r->set, r->request, PERI_ON_ROUTE, fault);
         r->decision = PERI_UNDECIDED;
+        peri_policy_failed_all(r->set, PERI_ON_REQUEST, r->request, fault);
     }
     carry_out(r);
 }

@@ -12,7 +12,7 @@
 #include "script/policy_parts.h"
 
 /* What else a policy's table may say. */
-static const char *const others[] = { "name", "options", "check", "doc", "networks" };
+static const char *const others[] = { "name", "options", "check", "doc", "networks", "on_failure" };
 
 struct load {
     struct peri_policy_lua *set;
@@ -186,8 +186,7 @@ static unsigned line_of(const struct load *l, struct peri_str key) {
 static void take_name(lua_State *L, const struct load *l) {
     struct peri_str name = { NULL, 0 };
     if (lua_isnil(L, -1)) {
-        l->link->name = peri_arena_dup(&l->set->arena, l->file->name); /* that goes after loading */
-        if (l->link->name.p == NULL) luaL_error(L, "out of memory");
+        l->link->name = l->link->file;
         return;
     }
     unsigned line = line_of(l, PERI_STR("name"));
@@ -202,6 +201,20 @@ static void take_name(lua_State *L, const struct load *l) {
     if (l->link->name.p == NULL) luaL_error(L, "out of memory");
 }
 
+/* policy.on_failure, which `check` may have set from an option. */
+static void take_on_failure(lua_State *L, const struct load *l, int policy) {
+    bool is_text = lua_getfield(L, policy, "on_failure") == LUA_TSTRING;
+    const char *word = is_text ? lua_tostring(L, -1) : luaL_typename(L, -1);
+    bool is_known = is_text && (strcmp(word, "skip") == 0 || strcmp(word, "refuse") == 0);
+    if (!is_known && !lua_isnil(L, -1))
+        luaL_error(L,
+                   is_text ? "%s:%d: 'on_failure' must be \"skip\" or \"refuse\", got \"%s\""
+                           : "%s:%d: 'on_failure' must be \"skip\" or \"refuse\", got a %s",
+                   l->file->name.p, (int)line_of(l, PERI_STR("on_failure")), word);
+    l->link->is_guard = is_known && word[0] == 'r';
+    lua_settop(L, policy);
+}
+
 static int take_policy(lua_State *L) {
     struct load *l = lua_touserdata(L, 1);
     struct peri_link *link = l->link;
@@ -211,6 +224,8 @@ static int take_policy(lua_State *L) {
         return luaL_error(L, "%s: a policy file must return its table, got %s", l->file->name.p,
                           luaL_typename(L, policy));
     check_names(L, l, policy);
+    link->file = peri_arena_dup(&l->set->arena, l->file->name); /* that goes after loading */
+    if (link->file.p == NULL) return luaL_error(L, "out of memory");
     lua_getfield(L, policy, "name");
     take_name(L, l);
     lua_pop(L, 1);
@@ -218,6 +233,10 @@ static int take_policy(lua_State *L) {
     for (int i = 0; i < PERI_HOOK_COUNT; i++) {
         int type = lua_getfield(L, policy, peri_hook_names[i]);
         if (type == LUA_TFUNCTION) {
+            lua_Debug where;
+            lua_pushvalue(L, -1);
+            lua_getinfo(L, ">S", &where);
+            link->lines[i] = where.linedefined;
             if (l->set->state->options.meter != NULL)
                 peri_meter_wrap(L, l->set->state, l->file->name.p, peri_hook_names[i]);
             link->hooks[i] = luaL_ref(L, LUA_REGISTRYINDEX);
@@ -230,6 +249,7 @@ static int take_policy(lua_State *L) {
     }
     run_check(L, l, policy);
     take_networks(L, l, policy);
+    take_on_failure(L, l, policy);
     return 0;
 }
 

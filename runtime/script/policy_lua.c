@@ -56,6 +56,10 @@ static bool has_hook(const struct peri_policy_lua *set, enum peri_hook hook) {
 
 static int open_bindings(lua_State *L) {
     struct peri_state *s = lua_touserdata(L, 1);
+    struct peri_policy_lua *set = s->host;
+    peri_state_push(L, s);
+    lua_pushcclosure(L, peri_policy_keep_place, 1);
+    set->on_error = luaL_ref(L, LUA_REGISTRYINDEX);
     peri_bind_provider_open(L, s);
     peri_bind_request_open(L, s);
     peri_bind_hook_open(L, s);

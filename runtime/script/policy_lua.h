@@ -2,9 +2,14 @@
  * struct peri_policy_ops with coroutines.
  *
  * Order: every policy's `request` hook in the order configured; then `route` hooks until one returns an answer; then,
- * if none did, the built-in route. `attempt`, `event`, `answer` and `done` run through all of the chain. A hook that
- * fails or overruns its budget is logged with file and line, the request is marked policy_error and goes on without
- * it.
+ * if none did, the built-in route. `attempt`, `event`, `answer` and `done` run through all of the chain.
+ *
+ * Each hook is protected alone. When one fails or overruns its budget, what it changed in that call is taken back (edits
+ * of documents, headers, a reply, a refusal, what it made of an event), what the others changed stays, and the chain goes
+ * on. The failure is logged with policy, hook, file and line, and the request is marked policy_error. A policy that says
+ * `on_failure = "refuse"` ends the request instead: 500 `policy_failed`, or an error frame behind the commit point. Only
+ * what hooks did outside of the request (peri.shared, log lines, requests of their own) is done.
+ * An edit of req.body that an `attempt` hook makes while a `route` waits for its `req:try` belongs to that route's call.
  *
  * A policy may name the networks it is for (`policy.networks`). Then Lua is not even entered for the attempts, events
  * and answers of other providers.
@@ -33,8 +38,11 @@ struct peri_link {
     struct peri_str name;             /* the policy's own, or its file's */
     int hooks[PERI_HOOK_COUNT];       /* registry references; LUA_NOREF: absent */
     unsigned share;                   /* of peri.shared: what it stores counts to it */
+    int lines[PERI_HOOK_COUNT];       /* where each begins */
+    struct peri_str file;             /* as configured */
     struct peri_str *networks;        /* whose attempts, events and answers it asks for */
     size_t network_count;             /* 0: those of every provider */
+    bool is_guard;                    /* on_failure = "refuse": nothing goes on without it */
     bool has_told[PERI_ON_ROUTE + 1]; /* that its hook threw an answer away */
 };
 
@@ -46,6 +54,8 @@ struct peri_policy_lua {
     struct peri_arena arena;
     struct peri_link *links;
     size_t count;
+    int on_error;    /* registry reference of the message handler */
+    char place[256]; /* "file:line" of the newest error that it saw; "": none */
     lua_State *
         hooking; /* where `attempt` hooks run when a `req:try` starts the attempt; NULL otherwise */
 };

@@ -19,9 +19,25 @@ enum peri_verdict peri_policy_on_answer(void *self, struct peri_request *r, stru
 void peri_policy_on_done(void *self, struct peri_request *r, const struct peri_outcome *outcome);
 void peri_policy_on_epoch(void *self, const struct peri_epoch_change *change);
 
-/* policy_failures.c */
+/* policy_failures.c: what a hook that failed means. */
 extern const char *const peri_hook_names[PERI_HOOK_COUNT];
-void peri_policy_report(struct peri_policy_lua *set, struct peri_request *r, enum peri_hook hook,
-                        const struct peri_fault *f);
+
+struct peri_policy_mark peri_policy_mark(const struct peri_lua_request *r);
+/* Take back what a hook made of the request since; answers that it tried for and nobody decided on are let go. */
+void peri_policy_rollback(struct peri_lua_request *r, const struct peri_policy_mark *mark);
+
+/* The message handler of every hook's call, set->on_error: keeps in set->place where the error was raised. */
+int peri_policy_keep_place(lua_State *L);
+/* One hook failed: reported, and counted.
+ *   q       whose hook it was; NULL: no request's
+ *   gives   false when the request may not go on without that policy: q->guard names it */
+bool peri_policy_failed(struct peri_policy_lua *set, size_t link, enum peri_hook hook,
+                        struct peri_request *q, const struct peri_fault *fault);
+/* What calls the hooks failed (memory ran out): nobody knows whose did not run.
+ *   gives   as peri_policy_failed, for all of them */
+bool peri_policy_failed_all(struct peri_policy_lua *set, enum peri_hook hook,
+                            struct peri_request *q, const struct peri_fault *fault);
+/* After a hook that failed: when it used the budget up, the rest of this entry has one of its own. */
+void peri_policy_renew_budget(struct peri_policy_lua *set, lua_State *L);
 
 #endif

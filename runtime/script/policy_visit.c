@@ -12,7 +12,8 @@ struct visit {
     enum peri_hook hook;
     void *object;
     const struct peri_provider
-        *provider; /* whose attempt, event or answer it is; NULL: it is over */
+        *provider;   /* whose attempt, event or answer it is; NULL: it is over */
+    bool is_refused; /* a policy has failed that the request may not do without */
 };
 
 /* All links after the 63rd share one bit: they are asked once too often rather than not at all. */
@@ -38,60 +39,115 @@ static bool is_asked_for(const struct visit *v) {
     return false;
 }
 
-/* stack: object; for each link: hook(req, object) */
-static void call_each(lua_State *L, struct visit *v) {
-    int object = lua_gettop(L);
-    struct peri_lua_request *known = v->request->task;
-    for (size_t i = 0; i < v->set->count; i++) {
-        const struct peri_link *link = &v->set->links[i];
-        if (!asks_for(v, link, i)) continue;
-        v->set->state->share = link->share;
-        if (known != NULL && v->provider != NULL) known->asked |= bit_of(i);
-        lua_rawgeti(L, LUA_REGISTRYINDEX, link->hooks[v->hook]);
-        if (v->request->task != NULL)
-            peri_bind_request_push(L, v->request->task);
-        else
-            lua_pushnil(L);
-        lua_pushvalue(L, object);
-        lua_call(L, 2, 0);
+/* ---- Savepoints ---- */
+
+struct event_mark {
+    struct peri_json_mark json;
+    bool has_json, is_dropped, is_replaced;
+    size_t added;
+    enum peri_err err;
+};
+
+/* What the hooks before this one have made of the request and of the object. */
+struct mark {
+    struct peri_policy_mark request;
+    union {
+        struct peri_attempt_mark attempt;
+        struct event_mark event;
+        struct peri_json_mark answer;
+    };
+};
+
+static struct event_mark mark_event(const struct peri_hook_event *e) {
+    struct event_mark mark = { .has_json = e->json != NULL,
+                               .is_dropped = e->is_dropped,
+                               .is_replaced = e->is_replaced,
+                               .added = e->out->n,
+                               .err = e->out->err };
+    if (mark.has_json) mark.json = peri_json_mark(e->json);
+    return mark;
+}
+
+static void roll_event_back(struct peri_hook_event *e, const struct event_mark *mark) {
+    if (e->json != NULL) peri_json_rollback(e->json, mark->has_json ? mark->json : e->unshaped);
+    e->is_dropped = mark->is_dropped;
+    e->is_replaced = mark->is_replaced;
+    e->out->n = mark->added;
+    e->out->err = mark->err;
+}
+
+static void take_mark(struct mark *mark, const struct visit *v) {
+    mark->request = peri_policy_mark(v->request->task);
+    switch (v->hook) {
+    case PERI_ON_ATTEMPT: mark->attempt = peri_attempt_mark(v->object); break;
+    case PERI_ON_EVENT: mark->event = mark_event(v->object); break;
+    case PERI_ON_ANSWER:
+        mark->answer = peri_json_mark(((const struct peri_hook_answer *)v->object)->json);
+        break;
+    default: break; /* it can change nothing */
     }
 }
 
-static int call_hooks(lua_State *L) { /* stack: visit, object */
-    call_each(L, lua_touserdata(L, 1));
-    return 0;
+static void roll_back(const struct visit *v, const struct mark *mark) {
+    peri_policy_rollback(v->request->task, &mark->request);
+    switch (v->hook) {
+    case PERI_ON_ATTEMPT: peri_attempt_rollback(v->object, &mark->attempt); break;
+    case PERI_ON_EVENT: roll_event_back(v->object, &mark->event); break;
+    case PERI_ON_ANSWER:
+        peri_json_rollback(((struct peri_hook_answer *)v->object)->json, mark->answer);
+        break;
+    default: break;
+    }
 }
 
-/* Whatever becomes of the hooks, the object they got is empty afterwards: a script may keep it, what it stands for
- * goes away. stack: …, object */
-static int lend(lua_State *L, struct visit *v, void **box) {
-    lua_pushcfunction(L, call_hooks);
-    lua_pushlightuserdata(L, v);
-    lua_pushvalue(L, -3);
-    int status = lua_pcall(L, 2, 0, 0);
-    *box = NULL;
-    return status == LUA_OK ? 0 : lua_error(L);
+/* ---- Calling ---- */
+
+/* gives where the object points from; NULL for a plain table */
+static void **push_object(lua_State *L, const struct visit *v) {
+    switch (v->hook) {
+    case PERI_ON_ATTEMPT: return peri_bind_attempt_push(L, v->object);
+    case PERI_ON_EVENT: return peri_bind_event_push(L, v->object);
+    case PERI_ON_ANSWER: return peri_bind_answer_push(L, v->object);
+    default: peri_bind_outcome_push(L, v->object); return NULL;
+    }
 }
 
-static int visit_attempt(lua_State *L) {
+/* For each link: hook(req, object). Each is called protected: what it changed before it failed is taken back, and the
+ * others are asked as if it were not there. The object is empty afterwards: a script may keep it, what it stands for goes
+ * away. Once it is pushed nothing below raises. stack: visit */
+static int call_hooks(lua_State *L) {
     struct visit *v = lua_touserdata(L, 1);
-    return lend(L, v, peri_bind_attempt_push(L, v->object));
-}
-
-static int visit_event(lua_State *L) {
-    struct visit *v = lua_touserdata(L, 1);
-    return lend(L, v, peri_bind_event_push(L, v->object));
-}
-
-static int visit_answer(lua_State *L) {
-    struct visit *v = lua_touserdata(L, 1);
-    return lend(L, v, peri_bind_answer_push(L, v->object));
-}
-
-static int visit_done(lua_State *L) {
-    struct visit *v = lua_touserdata(L, 1);
-    peri_bind_outcome_push(L, v->object);
-    call_each(L, v);
+    struct peri_policy_lua *set = v->set;
+    struct peri_lua_request *known = v->request->task;
+    /* An outcome is a plain table: what one policy does with it is no other's business. */
+    bool is_shared = v->hook != PERI_ON_DONE;
+    peri_bind_request_push(L, known);
+    void **box = is_shared ? push_object(L, v) : NULL;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, set->on_error); /* stack: visit req [object] on_error */
+    int on_error = lua_gettop(L);
+    for (size_t i = 0; i < set->count && !v->is_refused; i++) {
+        const struct peri_link *link = &set->links[i];
+        struct mark mark;
+        if (!asks_for(v, link, i)) continue;
+        if (v->provider != NULL) known->asked |= bit_of(i);
+        take_mark(&mark, v);
+        set->state->share = link->share;
+        lua_rawgeti(L, LUA_REGISTRYINDEX, link->hooks[v->hook]);
+        lua_pushvalue(L, 2);
+        if (is_shared)
+            lua_pushvalue(L, 3);
+        else
+            push_object(L, v);
+        int status = lua_pcall(L, 2, 0, on_error);
+        if (status == LUA_OK) continue;
+        struct peri_fault fault;
+        peri_state_explain(set->state, L, status, &fault);
+        lua_settop(L, on_error);
+        roll_back(v, &mark);
+        v->is_refused = !peri_policy_failed(set, i, v->hook, v->request, &fault);
+        peri_policy_renew_budget(set, L);
+    }
+    if (box != NULL) *box = NULL;
     return 0;
 }
 
@@ -107,60 +163,67 @@ static bool make_known(struct peri_policy_lua *set, struct peri_request *q) {
     return true;
 }
 
-static enum peri_err visit(struct visit v, lua_CFunction run) {
-    struct peri_fault fault = { .err = PERI_OK };
-    if (!make_known(v.set, v.request)) return PERI_ENOMEM;
-    enum peri_err err = peri_state_call(v.set->state, run, &v, &fault);
-    v.set->state->share = 0;
-    if (err != PERI_OK) peri_policy_report(v.set, v.request, v.hook, &fault);
+/* Inside the coroutine of a `req:try` that is under way, under its budget. Between it and the hooks stands the request
+ * path, which no error may jump over: what is pushed here takes no memory. */
+static enum peri_err call_inside(lua_State *L, struct visit *v, struct peri_fault *fault) {
+    if (!lua_checkstack(L, 4)) return peri_fault_set(fault, PERI_ENOMEM, "out of memory");
+    lua_pushcfunction(L, call_hooks);
+    lua_pushlightuserdata(L, v);
+    int status = lua_pcall(L, 1, 0, 0);
+    if (status == LUA_OK) return PERI_OK;
+    enum peri_err err = peri_state_explain(v->set->state, L, status, fault);
+    lua_pop(L, 1);
     return err;
 }
 
-enum peri_err peri_policy_on_attempt(void *self, struct peri_request *r, struct peri_attempt *a) {
-    struct peri_policy_lua *set = self;
-    struct visit v = { set, r, PERI_ON_ATTEMPT, a, a->candidate.provider };
-    if (!is_asked_for(&v)) return PERI_OK;
-    if (set->hooking == NULL) return visit(v, visit_attempt);
-    /* A `req:try` is under way: the hooks run inside its coroutine, under its budget. Between it and them stands the
-     * request path, which no error may jump over: what is pushed here takes no memory. */
-    lua_State *L = set->hooking;
-    unsigned share = set->state->share; /* of the `route` hook that tries */
-    if (!lua_checkstack(L, 4)) return PERI_ENOMEM;
-    lua_pushcfunction(L, visit_attempt);
-    lua_pushlightuserdata(L, &v);
-    int status = lua_pcall(L, 1, 0, 0);
+/* gives false when a policy failed that the request may not do without */
+static bool visit(struct visit *v) {
+    struct peri_policy_lua *set = v->set;
+    struct peri_fault fault = { .err = PERI_OK };
+    enum peri_err err = PERI_ENOMEM;
+    unsigned share = set->state->share; /* of the `route` hook that tries; else 0 */
+    if (!make_known(set, v->request))
+        peri_fault_set(&fault, err, "out of memory");
+    else if (set->hooking != NULL)
+        err = call_inside(set->hooking, v, &fault);
+    else
+        err = peri_state_call(set->state, call_hooks, v, &fault);
     set->state->share = share;
-    if (status == LUA_OK) return PERI_OK;
-    struct peri_fault fault;
-    enum peri_err err = peri_state_explain(set->state, L, status, &fault);
-    lua_pop(L, 1);
-    peri_policy_report(set, r, PERI_ON_ATTEMPT, &fault);
-    return err;
+    if (err != PERI_OK) v->is_refused |= !peri_policy_failed_all(set, v->hook, v->request, &fault);
+    return !v->is_refused;
+}
+
+enum peri_err peri_policy_on_attempt(void *self, struct peri_request *r, struct peri_attempt *a) {
+    struct visit v = { self, r, PERI_ON_ATTEMPT, a, a->candidate.provider, false };
+    return !is_asked_for(&v) || visit(&v) ? PERI_OK : PERI_EPOLICY;
+}
+
+/* What the event is to be, when hooks have edited its JSON. */
+static enum peri_verdict write_event(struct peri_json *json, struct peri_buf *out) {
+    struct peri_buf text;
+    peri_buf_init(&text, EVENT_ADD_MAX);
+    struct peri_str data = peri_json_text(json, &text);
+    peri_buf_add(out, PERI_STR("data: "));
+    peri_buf_add(out, data);
+    bool is_whole = data.p != NULL && peri_buf_add(out, PERI_STR("\n\n")) == PERI_OK;
+    peri_buf_done(&text);
+    return is_whole ? PERI_REPLACE : PERI_BREAK; /* what was taken out of it must not go on */
 }
 
 enum peri_verdict peri_policy_on_event(void *self, struct peri_request *r,
                                        const struct peri_event *event, struct peri_buf *out) {
     struct peri_hook_event e = { .event = event, .out = out };
     enum peri_verdict verdict = PERI_KEEP;
-    struct visit v = { self, r, PERI_ON_EVENT, &e, event->attempt->candidate.provider };
+    struct visit v = { self, r, PERI_ON_EVENT, &e, event->attempt->candidate.provider, false };
     if (!is_asked_for(&v)) return PERI_KEEP;
-    if (visit(v, visit_event) == PERI_OK) {
-        if (e.is_replaced)
-            verdict = PERI_REPLACE;
-        else if (e.is_dropped)
-            verdict = PERI_DROP;
-        else if (e.json != NULL && peri_json_is_edited(e.json)) {
-            struct peri_buf text;
-            peri_buf_init(&text, EVENT_ADD_MAX);
-            struct peri_str data = peri_json_text(e.json, &text);
-            peri_buf_add(out, PERI_STR("data: "));
-            peri_buf_add(out, data);
-            verdict = data.p != NULL && peri_buf_add(out, PERI_STR("\n\n")) == PERI_OK
-                          ? PERI_REPLACE
-                          : PERI_BREAK; /* what was taken out of it must not go on */
-            peri_buf_done(&text);
-        }
-    }
+    if (!visit(&v))
+        verdict = PERI_REFUSE;
+    else if (e.is_replaced)
+        verdict = PERI_REPLACE;
+    else if (e.is_dropped)
+        verdict = PERI_DROP;
+    else if (e.json != NULL && peri_json_is_edited(e.json))
+        verdict = write_event(e.json, out);
     peri_json_free(e.json);
     return verdict;
 }
@@ -168,11 +231,13 @@ enum peri_verdict peri_policy_on_event(void *self, struct peri_request *r,
 enum peri_verdict peri_policy_on_answer(void *self, struct peri_request *r, struct peri_str json,
                                         struct peri_buf *out) {
     struct peri_hook_answer a = { .status = 200 };
-    struct visit v = { self, r, PERI_ON_ANSWER, &a, r->serving->candidate.provider };
+    struct visit v = { self, r, PERI_ON_ANSWER, &a, r->serving->candidate.provider, false };
     if (!is_asked_for(&v)) return PERI_KEEP;
     if (peri_json_parse(&a.json, json, NULL, NULL) != PERI_OK) return PERI_KEEP;
     enum peri_verdict verdict = PERI_KEEP;
-    if (visit(v, visit_answer) == PERI_OK && peri_json_is_edited(a.json))
+    if (!visit(&v))
+        verdict = PERI_REFUSE;
+    else if (peri_json_is_edited(a.json))
         verdict = peri_json_text(a.json, out).p != NULL ? PERI_REPLACE : PERI_BREAK;
     peri_json_free(a.json);
     return verdict;
@@ -180,10 +245,8 @@ enum peri_verdict peri_policy_on_answer(void *self, struct peri_request *r, stru
 
 void peri_policy_on_done(void *self, struct peri_request *r, const struct peri_outcome *outcome) {
     struct peri_outcome copy = *outcome;
-    struct visit v = { self, r, PERI_ON_DONE, &copy, NULL };
-    if (!is_asked_for(&v)) return;
-    enum peri_err err = visit(v, visit_done);
-    (void)err; /* reported; there is nothing to fall back to */
+    struct visit v = { self, r, PERI_ON_DONE, &copy, NULL, false };
+    if (is_asked_for(&v)) visit(&v); /* a failure is reported; there is nothing to fall back to */
 }
 
 struct epoch_visit {
@@ -201,25 +264,36 @@ static void push_addresses(lua_State *L, const char *name, const struct peri_str
     lua_setfield(L, -2, name);
 }
 
-/* hook({ network =, old =, new =, added =, removed =, changed = }) */
+static void push_change(lua_State *L, const struct peri_epoch_change *c) {
+    lua_createtable(L, 0, 6);
+    lua_pushlstring(L, c->network.p, c->network.n);
+    lua_setfield(L, -2, "network");
+    lua_pushinteger(L, (lua_Integer)c->old_epoch);
+    lua_setfield(L, -2, "old");
+    lua_pushinteger(L, (lua_Integer)c->new_epoch);
+    lua_setfield(L, -2, "new");
+    push_addresses(L, "added", c->added, c->added_count);
+    push_addresses(L, "removed", c->removed, c->removed_count);
+    push_addresses(L, "changed", c->changed, c->changed_count);
+}
+
+/* For each link: hook({ network =, old =, new =, added =, removed =, changed = }). stack: visit */
 static int visit_epoch(lua_State *L) {
     struct epoch_visit *v = lua_touserdata(L, 1);
-    const struct peri_epoch_change *c = v->change;
-    for (size_t i = 0; i < v->set->count; i++) {
-        if (v->set->links[i].hooks[PERI_ON_EPOCH] == LUA_NOREF) continue;
-        v->set->state->share = v->set->links[i].share;
-        lua_rawgeti(L, LUA_REGISTRYINDEX, v->set->links[i].hooks[PERI_ON_EPOCH]);
-        lua_createtable(L, 0, 6);
-        lua_pushlstring(L, c->network.p, c->network.n);
-        lua_setfield(L, -2, "network");
-        lua_pushinteger(L, (lua_Integer)c->old_epoch);
-        lua_setfield(L, -2, "old");
-        lua_pushinteger(L, (lua_Integer)c->new_epoch);
-        lua_setfield(L, -2, "new");
-        push_addresses(L, "added", c->added, c->added_count);
-        push_addresses(L, "removed", c->removed, c->removed_count);
-        push_addresses(L, "changed", c->changed, c->changed_count);
-        lua_call(L, 1, 0);
+    struct peri_policy_lua *set = v->set;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, set->on_error); /* stack: visit on_error */
+    for (size_t i = 0; i < set->count; i++) {
+        struct peri_fault fault;
+        if (set->links[i].hooks[PERI_ON_EPOCH] == LUA_NOREF) continue;
+        lua_rawgeti(L, LUA_REGISTRYINDEX, set->links[i].hooks[PERI_ON_EPOCH]);
+        set->state->share = set->links[i].share;
+        push_change(L, v->change);
+        int status = lua_pcall(L, 1, 0, 2);
+        if (status == LUA_OK) continue;
+        peri_state_explain(set->state, L, status, &fault);
+        lua_settop(L, 2);
+        peri_policy_failed(set, i, PERI_ON_EPOCH, NULL, &fault);
+        peri_policy_renew_budget(set, L);
     }
     return 0;
 }
@@ -229,7 +303,5 @@ void peri_policy_on_epoch(void *self, const struct peri_epoch_change *change) {
     struct peri_fault fault;
     enum peri_err err = peri_state_call(v.set->state, visit_epoch, &v, &fault);
     v.set->state->share = 0;
-    if (err == PERI_OK) return;
-    peri_log_say(&v.set->worker->logs.of[PERI_COMPONENT_POLICY], PERI_LOG_ERROR,
-                 "policy failed in epoch: %s", fault.text);
+    if (err != PERI_OK) peri_policy_failed_all(v.set, PERI_ON_EPOCH, NULL, &fault);
 }

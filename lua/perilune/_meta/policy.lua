@@ -215,6 +215,10 @@ function Event:replace(json) end
 ---@field check? fun(config: { options: table, providers: { id: string, tier: integer, weight: integer }[] }): boolean?, string?
 ---   at load: false or nil refuses the configuration, the second value says why, and an error refuses it, too; any other
 ---   value, and returning nothing at all, accepts it
+---@field on_failure? "skip"|"refuse" what a hook that raises or uses up its budget means. What it changed in that call is taken
+---   back, what other policies changed stays. "skip", the default: the request goes on without it. "refuse": the client gets
+---   500 `policy_failed`, or an error frame when its stream has begun; after a failed `done` or `epoch` it hears nothing.
+---   `check` may set it from an option.
 ---@field request? fun(req: perilune.Request)
 ---@field route? fun(req: perilune.Request): perilune.Answer?
 ---@field attempt? fun(req: perilune.Request, attempt: perilune.Attempt)

@@ -175,8 +175,6 @@ local function policy_errors(log)
   for _, line in ipairs(log) do
     if line.msg == "policy failed" then
       list[#list + 1] = ("the policy failed in `%s`: %s"):format(line.hook, line.detail)
-    elseif type(line.msg) == "string" and line.msg:find("^policy failed in epoch") then
-      list[#list + 1] = line.msg
     end
   end
   return list
