@@ -201,6 +201,18 @@ describe("a policy of a chain that fails", function()
     assert.is_nil(r.providers.p.requests[1].json.bad)
   end)
 
+  it("does not keep a route alive that tries for ever", function()
+    local r = open({ policies = { "route.lua", "slow.lua", "refuses.lua" }, policy = { budget = "5ms" } }, {
+      ["route.lua"] = [[return { route = function(req) while true do req:try "p" end end }]],
+      ["slow.lua"] = [[return { attempt = function() while true do end end }]],
+      ["refuses.lua"] = [[return { attempt = function(_, attempt) attempt:refuse(422, "not that") end }]],
+    })
+    assert.equal(422, r:chat().status)
+    local hooks_that_failed = {}
+    for _, line in ipairs(said(r:close(), "policy failed")) do hooks_that_failed[line.hook] = line.error end
+    assert.same({ attempt = "EBUDGET", route = "EBUDGET" }, hooks_that_failed)
+  end)
+
   it("tells its own outcome from another's", function()
     local r = open({ policies = { "bad.lua", "good.lua" } }, {
       ["bad.lua"] = [[return { done = function(_, outcome) outcome.provider = "changed" end }]],

@@ -180,10 +180,11 @@ struct peri_config {
     size_t provider_count;
     const struct peri_config_policy *policies;
     size_t policy_count;
-    uint64_t policy_budget_ms;          /* CPU time of one entry into a policy, 50 */
-    uint64_t policy_instructions;       /* of one entry, 10000000 */
-    size_t policy_memory_bytes;         /* of one worker's policies, 67108864 */
-    bool watch_policies;                /* reload when a file changes, true */
+    uint64_t policy_budget_ms;    /* CPU time of one entry into a policy, 50 */
+    uint64_t policy_instructions; /* of one entry, 10000000 */
+    size_t policy_memory_bytes;   /* of one worker's policies, 67108864 */
+    uint32_t policy_failures;     /* in a row, after which one is left out; 0: it never is, 5 */
+    bool watch_policies;          /* reload when a file changes, true */
     const struct peri_config_key *keys; /* bearer keys of clients; none: anyone, on loopback only */
     size_t key_count;
     const struct peri_str *admin_listen; /* none: no admin API */

@@ -254,6 +254,17 @@ static const struct peri_option budget_rows[] = {
       .most = UINT64_C(1) << 34,
       .is_reloadable = true,
       .help = "What the policies of one worker may hold." },
+    { .name = "failures",
+      .type = PERI_OPTION_INT,
+      PERI_ROW_FIELD(peri_config, policy_failures),
+      .fallback = "5",
+      .most = 1000000,
+      .unit = "of requests",
+      .is_reloadable = true,
+      .help =
+          "In so many requests in a row a policy's hook fails before the policy goes back to its "
+          "last text that worked or, without one, is left out until its file changes. 0: it "
+          "stays." },
     { .name = "watch",
       .type = PERI_OPTION_BOOL,
       PERI_ROW_FIELD(peri_config, watch_policies),

@@ -94,6 +94,7 @@ TEST(options_defaults_are_those_of_the_header) {
     CHECK_EQ(c->policy_budget_ms, 50);
     CHECK_EQ(c->policy_instructions, 10000000);
     CHECK_EQ(c->policy_memory_bytes, 67108864);
+    CHECK_EQ(c->policy_failures, 5);
     CHECK_EQ(c->key_count + c->policy_count + c->provider_count + c->seed, 0);
     done(&f);
 }

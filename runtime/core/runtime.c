@@ -157,7 +157,7 @@ enum peri_err peri_runtime_reload_policies(struct peri_runtime *rt, uint64_t *ge
     if (source->load == NULL) return PERI_OK;
     if (atomic_load(&rt->is_stopping))
         return peri_fault_set(fault, PERI_ESTOPPING, "the router is stopping");
-    enum peri_err err = source->load(source->arg, &program, fault);
+    enum peri_err err = source->load(source->arg, &program, rt->program, rt->generation + 1, fault);
     if (err != PERI_OK) return err;
     struct order o = { .runtime = rt, .program = program, .generation = rt->generation + 1 };
     o.made = peri_calloc(rt->worker_count, sizeof(struct peri_policy *));

@@ -41,8 +41,10 @@ struct peri_lua_request {
     struct peri_attempt *answered; /* a try of the hook that runs went well; NULL: none did */
     struct peri_attempt *trying;   /* and how that try ended: */
     enum peri_err tried;
-    size_t charged; /* bytes of the request's arena that are the policies' */
-    uint64_t asked; /* bits of the policies that saw an attempt, an event or an answer */
+    size_t charged;    /* bytes of the request's arena that are the policies' */
+    uint64_t asked;    /* bits of the policies that saw an attempt, an event or an answer */
+    uint64_t failed;   /* and of those that failed */
+    unsigned renewals; /* of the budget of a route, after `attempt` hooks had used it up */
 };
 
 /* Create the metatables; once a state. */

@@ -66,9 +66,10 @@ static bool conclude_hook(lua_State *L, struct peri_lua_request *r, size_t step,
         peri_policy_rollback(r, &r->before);
         r->answered = NULL;
         bool may_go_on = peri_policy_failed(set, link, hook, r->request, &fault);
-        peri_policy_renew_budget(set, L);
+        peri_policy_renew_budget(set, L, r);
         return may_go_on;
     }
+    peri_policy_worked(set, link, hook);
     if (r->decision != PERI_UNDECIDED)
         r->routed_by = link;
     else if (r->answered != NULL)
@@ -87,6 +88,10 @@ static int run_chain(lua_State *L, int status, lua_KContext context) {
         const struct peri_link *link = &set->links[step % set->count];
         int hook = link->hooks[is_route(set, step) ? PERI_ON_ROUTE : PERI_ON_REQUEST];
         if (hook == LUA_NOREF) continue;
+        if (link->is_closed) {
+            peri_policy_refuse(link, r->request);
+            return 0;
+        }
         r->before = peri_policy_mark(r);
         set->state->share = link->share;
         lua_settop(L, 1); /* stack: req */
@@ -116,9 +121,9 @@ static void carry_out(struct peri_lua_request *r) {
         return;
     }
     if (r->decision != PERI_UNDECIDED) {
-        struct peri_str name =
-            peri_arena_printf(&q->arena, "%.*s@%llu", PERI_STR_ARGS(set->links[r->routed_by].name),
-                              (unsigned long long)set->policy.generation);
+        const struct peri_link *link = &set->links[r->routed_by];
+        struct peri_str name = peri_arena_printf(&q->arena, "%.*s@%llu", PERI_STR_ARGS(link->name),
+                                                 (unsigned long long)link->generation);
         if (name.p != NULL) q->outcome.route = name;
     }
     switch (r->decision) {
@@ -150,6 +155,12 @@ void peri_policy_decide(void *self, struct peri_request *q) {
     r->set = self;
     r->request = q;
     q->task = r;
+    peri_policy_settle(r->set);
+    if (r->set->closed != NULL) {
+        peri_policy_refuse(r->set->closed, q);
+        peri_request_refuse(q);
+        return;
+    }
     struct peri_fault fault;
     struct peri_task *task;
     switch (peri_task_start(&task, r->set->state, &chain_ops, r, &fault)) {

@@ -97,7 +97,7 @@ static void crowd_open(struct crowd *c) {
     fclose(f);
     snprintf(settings, sizeof settings,
              ",\"policies\":[\"%s\"],\"route\":{\"failure_cooldown\":0},"
-             "\"policy\":{\"instructions\":20000,\"memory\":\"4MiB\"}",
+             "\"policy\":{\"instructions\":20000,\"memory\":\"4MiB\",\"failures\":0}",
              c->path);
     rig_open(&c->rig, settings, "", NULL);
     c->set = c->rig.worker->policy->self;

@@ -19,7 +19,6 @@ struct load {
     const struct peri_config *config;
     const struct peri_policy_file *file;
     struct peri_link *link;
-    int ref; /* the policy's table */
 };
 
 static const char *nearest(const char *word, const char *const *names, size_t count,
@@ -218,7 +217,7 @@ static void take_on_failure(lua_State *L, const struct load *l, int policy) {
 static int take_policy(lua_State *L) {
     struct load *l = lua_touserdata(L, 1);
     struct peri_link *link = l->link;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, l->ref);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, link->table);
     int policy = lua_gettop(L);
     if (!lua_istable(L, policy))
         return luaL_error(L, "%s: a policy file must return its table, got %s", l->file->name.p,
@@ -261,29 +260,19 @@ static void name_file(const struct load *l, struct peri_fault *fault) {
     peri_fault_set(fault, copy.err, "%.200s: %.300s", l->file->name.p, copy.text);
 }
 
-enum peri_err peri_policy_load(struct peri_policy_lua *set,
-                               const struct peri_policy_program *program,
+enum peri_err peri_policy_load(struct peri_policy_lua *set, struct peri_link *link,
+                               const struct peri_policy_file *file,
                                const struct peri_config *config, struct peri_fault *fault) {
-    set->links = peri_arena_zalloc(&set->arena, program->count * sizeof *set->links);
-    if (set->links == NULL) return peri_fault_set(fault, PERI_ENOMEM, "out of memory");
-    for (size_t i = 0; i < program->count; i++) {
-        struct load l = { .set = set,
-                          .config = config,
-                          .file = &program->files[i],
-                          .link = &set->links[i],
-                          .ref = LUA_NOREF };
-        for (int h = 0; h < PERI_HOOK_COUNT; h++) l.link->hooks[h] = LUA_NOREF;
-        /* by file, as its name is known only when it has run */
-        if (set->state->shared != NULL)
-            l.link->share = peri_shared_share(set->state->shared, l.file->name);
-        set->state->share = l.link->share;
-        enum peri_err err = peri_state_load_in(set->state, &l.ref, l.file->folder, l.file->name.p,
-                                               l.file->source, fault);
-        if (err != PERI_OK) name_file(&l, fault);
-        if (err == PERI_OK) err = peri_state_call(set->state, take_policy, &l, fault);
-        set->state->share = 0;
-        if (err != PERI_OK) return err;
-        set->count++;
-    }
-    return PERI_OK;
+    struct load l = { .set = set, .config = config, .file = file, .link = link };
+    struct peri_state *s = set->state;
+    for (int h = 0; h < PERI_HOOK_COUNT; h++) link->hooks[h] = LUA_NOREF;
+    /* by file, as its name is known only when it has run */
+    if (s->shared != NULL) link->share = peri_shared_share(s->shared, file->name);
+    s->share = link->share;
+    enum peri_err err =
+        peri_state_load_in(s, &link->table, file->folder, file->name.p, file->source, fault);
+    if (err != PERI_OK) name_file(&l, fault);
+    if (err == PERI_OK) err = peri_state_call(s, take_policy, &l, fault);
+    s->share = 0;
+    return err;
 }

@@ -1,13 +1,13 @@
-/* From the text of policy files to a chain of hooks: run each file, check what it returned, settle its options. */
+/* From the text of a policy's file to its hooks: run it, check what it returned, settle its options. */
 #ifndef PERI_SCRIPT_POLICY_LOAD_H
 #define PERI_SCRIPT_POLICY_LOAD_H
 
 #include "script/policy_lua.h"
 
-/* Fill set->links from a program, inside set->state.
+/* Fill what a link has of its text, inside set->state.
  *   gives   PERI_OK · PERI_EPOLICY, PERI_EBUDGET, PERI_ENOMEM: `fault` says file, line, what, what was expected */
-PERI_MUST_USE enum peri_err peri_policy_load(struct peri_policy_lua *set,
-                                             const struct peri_policy_program *program,
+PERI_MUST_USE enum peri_err peri_policy_load(struct peri_policy_lua *set, struct peri_link *link,
+                                             const struct peri_policy_file *file,
                                              const struct peri_config *config,
                                              struct peri_fault *fault);
 

@@ -42,6 +42,7 @@ static void free_set(void *self) {
     struct peri_policy_lua *set = self;
     if (set->state != NULL) peri_state_cancel_all(set->state);
     peri_state_free(set->state);
+    for (size_t i = 0; i < set->count; i++) peri_policy_standing_unref(set->links[i].standing);
     peri_arena_done(&set->arena);
     peri_free(set);
 }
@@ -52,6 +53,102 @@ static bool has_hook(const struct peri_policy_lua *set, enum peri_hook hook) {
     for (size_t i = 0; i < set->count; i++)
         if (set->links[i].hooks[hook] != LUA_NOREF) return true;
     return false;
+}
+
+/* Only the hooks that some policy of the chain has; one that lets nothing pass decides about everything. */
+static void fill_ops(struct peri_policy_lua *set) {
+    bool decides = has_hook(set, PERI_ON_REQUEST) || has_hook(set, PERI_ON_ROUTE);
+    set->ops = (struct peri_policy_ops){
+        .decide = decides || set->closed != NULL ? peri_policy_decide : NULL,
+        .attempt = has_hook(set, PERI_ON_ATTEMPT) ? peri_policy_on_attempt : NULL,
+        .event = has_hook(set, PERI_ON_EVENT) ? peri_policy_on_event : NULL,
+        .answer = has_hook(set, PERI_ON_ANSWER) ? peri_policy_on_answer : NULL,
+        .done = has_hook(set, PERI_ON_DONE) ? peri_policy_on_done : NULL,
+        .epoch = has_hook(set, PERI_ON_EPOCH) ? peri_policy_on_epoch : NULL,
+        .forget = forget,
+    };
+}
+
+/* ---- Which text of a policy is in force ---- */
+
+static int drop_hooks(lua_State *L) { /* protected */
+    struct peri_link *link = lua_touserdata(L, 1);
+    for (int i = 0; i < PERI_HOOK_COUNT; i++) {
+        luaL_unref(L, LUA_REGISTRYINDEX, link->hooks[i]);
+        link->hooks[i] = LUA_NOREF;
+    }
+    luaL_unref(L, LUA_REGISTRYINDEX, link->table);
+    link->table = LUA_NOREF;
+    return 0;
+}
+
+/* Nothing of it runs any more. One that may be done without goes, with the memory it held; the hooks of a guard stay and
+ * are places where its requests end. */
+static void leave_out(struct peri_policy_lua *set, struct peri_link *link) {
+    link->state = PERI_POLICY_OUT;
+    if (!link->is_guard) {
+        enum peri_err err = peri_state_tend(set->state, drop_hooks, link);
+        (void)err; /* to give references back can not fail */
+        return;
+    }
+    link->is_closed = true;
+    if (link->network_count == 0) set->closed = link;
+}
+
+static enum peri_err load_link(struct peri_policy_lua *set, struct peri_link *link,
+                               struct peri_policy_standing *standing,
+                               const struct peri_config *config, struct peri_fault *fault) {
+    enum peri_policy_state state = peri_policy_state_of(standing);
+    const struct peri_policy_file *file = peri_policy_text(standing, state);
+    struct peri_link made = { .standing = standing, .state = state };
+    /* For the name of one that is out, and what it wants to happen then, its own text is asked. */
+    enum peri_err err =
+        peri_policy_load(set, &made, file != NULL ? file : standing->file, config, fault);
+    if (err != PERI_OK) return err;
+    made.generation =
+        state == PERI_POLICY_FELL_BACK ? standing->earlier->generation : set->policy.generation;
+    *link = made;
+    if (state == PERI_POLICY_OUT) leave_out(set, link);
+    return PERI_OK;
+}
+
+static void change_link(struct peri_policy_lua *set, struct peri_link *link) {
+    struct peri_link old = *link;
+    struct peri_fault fault;
+    while (link->state != peri_policy_state_of(link->standing)) {
+        enum peri_policy_state state = peri_policy_state_of(link->standing);
+        if (state == PERI_POLICY_OUT) {
+            leave_out(set, link);
+        } else if (load_link(set, link, link->standing, set->worker->config, &fault) == PERI_OK) {
+            enum peri_err err = peri_state_tend(set->state, drop_hooks, &old);
+            (void)err;
+        } else if (peri_policy_standing_fall(link->standing, state)) {
+            peri_policy_say_fall(set, link, PERI_HOOK_COUNT, &fault);
+        }
+    }
+}
+
+void peri_policy_settle_changed(struct peri_policy_lua *set) {
+    set->falls_seen = atomic_load(&set->home->falls);
+    for (size_t i = 0; i < set->count; i++) change_link(set, &set->links[i]);
+    fill_ops(set);
+}
+
+/* ---- Opening ---- */
+
+static enum peri_err load_links(struct peri_policy_lua *set,
+                                const struct peri_policy_program *program,
+                                const struct peri_config *config, struct peri_fault *fault) {
+    set->falls_seen = atomic_load(&set->home->falls); /* before the states are looked at */
+    set->links = peri_arena_zalloc(&set->arena, program->count * sizeof *set->links);
+    if (set->links == NULL) return peri_fault_set(fault, PERI_ENOMEM, "out of memory");
+    for (size_t i = 0; i < program->count; i++) {
+        enum peri_err err = load_link(set, &set->links[i], program->files[i], config, fault);
+        if (err != PERI_OK) return err;
+        peri_policy_standing_ref(program->files[i]);
+        set->count++;
+    }
+    return PERI_OK;
 }
 
 static int open_bindings(lua_State *L) {
@@ -78,12 +175,12 @@ static enum peri_err load_program(struct peri_policy_lua *set,
                                   const struct peri_policy_program *program,
                                   const struct peri_config *config, const struct peri_worker *w,
                                   struct peri_fault *fault) {
-    if (w == NULL) return peri_policy_load(set, program, config, fault);
+    if (w == NULL) return load_links(set, program, config, fault);
     struct peri_logs *logs = peri_malloc(sizeof *logs);
     if (logs == NULL) return peri_fault_set(fault, PERI_ENOMEM, "out of memory");
     peri_logs_init(logs, w->runtime->log_fd, config, w->runtime->clock);
     set->state->log = &logs->of[PERI_COMPONENT_POLICY];
-    enum peri_err err = peri_policy_load(set, program, config, fault);
+    enum peri_err err = load_links(set, program, config, fault);
     set->state->log = NULL;
     peri_logs_done(logs);
     peri_free(logs);
@@ -103,6 +200,8 @@ static enum peri_err open_set(struct peri_policy_home *home, struct peri_policy 
     struct peri_policy_lua *set = peri_calloc(1, sizeof *set);
     if (set == NULL) return peri_fault_set(fault, PERI_ENOMEM, "out of memory");
     peri_arena_init(&set->arena, 0);
+    set->home = home;
+    set->policy.generation = generation;
     const char *search[] = { home->lua_dir, NULL }; /* each policy's own folder comes before it */
     const struct peri_config *c = home->config;
     struct peri_budget_limits limits = { .steps = c->policy_instructions,
@@ -130,16 +229,7 @@ static enum peri_err open_set(struct peri_policy_home *home, struct peri_policy 
         return err;
     }
     peri_budget_done(&set->state->budget); /* no signal of this thread's comes any more */
-    bool decides = has_hook(set, PERI_ON_REQUEST) || has_hook(set, PERI_ON_ROUTE);
-    set->ops = (struct peri_policy_ops){
-        .decide = decides ? peri_policy_decide : NULL,
-        .attempt = has_hook(set, PERI_ON_ATTEMPT) ? peri_policy_on_attempt : NULL,
-        .event = has_hook(set, PERI_ON_EVENT) ? peri_policy_on_event : NULL,
-        .answer = has_hook(set, PERI_ON_ANSWER) ? peri_policy_on_answer : NULL,
-        .done = has_hook(set, PERI_ON_DONE) ? peri_policy_on_done : NULL,
-        .epoch = has_hook(set, PERI_ON_EPOCH) ? peri_policy_on_epoch : NULL,
-        .forget = forget,
-    };
+    fill_ops(set);
     set->policy = (struct peri_policy){ .ops = &set->ops,
                                         .self = set,
                                         .free = free_policy,
@@ -150,10 +240,12 @@ static enum peri_err open_set(struct peri_policy_home *home, struct peri_policy 
     return PERI_OK;
 }
 
-static enum peri_err source_load(void *arg, void **out, struct peri_fault *fault) {
+static enum peri_err source_load(void *arg, void **out, void *current, uint64_t generation,
+                                 struct peri_fault *fault) {
     struct peri_policy_home *home = arg;
     struct peri_policy_program *program = NULL;
-    enum peri_err err = peri_policy_program_read(&program, home->config, fault);
+    enum peri_err err =
+        peri_policy_program_read(&program, home->config, current, generation, fault);
     *out = program;
     return err;
 }
@@ -175,7 +267,7 @@ struct peri_policy_source peri_policy_lua_source(struct peri_policy_home *home) 
 
 enum peri_err peri_policy_lua_check(struct peri_policy_home *home, struct peri_fault *fault) {
     void *program;
-    enum peri_err err = source_load(home, &program, fault);
+    enum peri_err err = source_load(home, &program, NULL, 0, fault);
     if (err != PERI_OK || program == NULL) return err;
     struct peri_policy *policy;
     err = open_set(home, &policy, program, NULL, 0, fault);

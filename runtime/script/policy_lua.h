@@ -9,6 +9,10 @@
  * on. The failure is logged with policy, hook, file and line, and the request is marked policy_error. A policy that says
  * `on_failure = "refuse"` ends the request instead: 500 `policy_failed`, or an error frame behind the commit point. Only
  * what hooks did outside of the request (peri.shared, log lines, requests of their own) is done.
+ *
+ * A policy that fails five times in a row (script/policy_standing.h) goes back to its last text that worked; without one
+ * it is left out, or, with "refuse", nothing goes on until its file changes. Every worker loads that text into its state
+ * before the next hook it calls from the loop. Modules that it requires are those of the set.
  * An edit of req.body that an `attempt` hook makes while a `route` waits for its `req:try` belongs to that route's call.
  *
  * A policy may name the networks it is for (`policy.networks`). Then Lua is not even entered for the attempts, events
@@ -22,29 +26,34 @@
 #include "script/policy_program.h"
 #include "script/state.h"
 
-enum peri_hook {
-    PERI_ON_REQUEST,
-    PERI_ON_ROUTE,
-    PERI_ON_ATTEMPT,
-    PERI_ON_EVENT,
-    PERI_ON_ANSWER,
-    PERI_ON_DONE,
-    PERI_ON_EPOCH,
-    PERI_HOOK_COUNT
+/* What was written of one hook's failures: see peri_policy_failed. */
+struct peri_policy_said {
+    uint64_t since_ms; /* of this second's first line; 0: none was written yet */
+    uint64_t hash;     /* of the newest line's text */
+    unsigned lines, held;
 };
 
 /* One policy of the chain. */
 struct peri_link {
-    struct peri_str name;             /* the policy's own, or its file's */
-    int hooks[PERI_HOOK_COUNT];       /* registry references; LUA_NOREF: absent */
-    unsigned share;                   /* of peri.shared: what it stores counts to it */
-    int lines[PERI_HOOK_COUNT];       /* where each begins */
-    struct peri_str file;             /* as configured */
-    struct peri_str *networks;        /* whose attempts, events and answers it asks for */
-    size_t network_count;             /* 0: those of every provider */
-    bool is_guard;                    /* on_failure = "refuse": nothing goes on without it */
+    unsigned share;             /* of peri.shared: what it stores counts to it */
+    struct peri_str name;       /* the policy's own, or its file's */
+    int hooks[PERI_HOOK_COUNT]; /* registry references; LUA_NOREF: absent */
+    int lines[PERI_HOOK_COUNT]; /* where each begins */
+    struct peri_str file;       /* as configured */
+    struct peri_str *networks;  /* whose attempts, events and answers it asks for */
+    size_t network_count;       /* 0: those of every provider */
+    bool is_guard;              /* on_failure = "refuse": nothing goes on without it */
+    bool is_closed;             /* a guard that is out: what comes to it is refused */
+    int table;                  /* registry reference of what the file returned */
+    struct peri_policy_standing *standing;
+    enum peri_policy_state state; /* of the standing, when this was loaded */
+    uint64_t generation;          /* of the text that runs */
+    struct peri_policy_said said[PERI_HOOK_COUNT];
     bool has_told[PERI_ON_ROUTE + 1]; /* that its hook threw an answer away */
 };
+
+/* All links after the 63rd share one bit: they are asked once too often rather than not at all. */
+static inline uint64_t peri_link_bit(size_t link) { return UINT64_C(1) << (link < 63 ? link : 63); }
 
 struct peri_policy_lua {
     struct peri_policy policy;  /* ops, counting */
@@ -54,8 +63,11 @@ struct peri_policy_lua {
     struct peri_arena arena;
     struct peri_link *links;
     size_t count;
-    int on_error;    /* registry reference of the message handler */
-    char place[256]; /* "file:line" of the newest error that it saw; "": none */
+    struct peri_policy_home *home;
+    unsigned falls_seen;            /* of home->falls, when the links were looked at last */
+    const struct peri_link *closed; /* a guard that is out and asks for every request; NULL: none */
+    int on_error;                   /* registry reference of the message handler */
+    char place[256];                /* "file:line" of the newest error that it saw; "": none */
     lua_State *
         hooking; /* where `attempt` hooks run when a `req:try` starts the attempt; NULL otherwise */
 };
@@ -66,6 +78,7 @@ struct peri_policy_home {
     struct peri_shared *shared; /* what policies remember */
     const char *lua_dir;        /* where `require "perilune.…"` looks */
     struct peri_meter *meter;   /* of sample runs, else NULL */
+    atomic_uint falls; /* counts changes of standings: workers compare it before they call a hook */
 };
 
 /* The source that a runtime loads its policies from. */

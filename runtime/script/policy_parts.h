@@ -7,6 +7,13 @@
 #include "script/bind_request.h"
 #include "script/policy_lua.h"
 
+/* policy_lua.c: links whose standing has changed get the text that is in force now. From the loop only. */
+void peri_policy_settle_changed(struct peri_policy_lua *set);
+static inline void peri_policy_settle(struct peri_policy_lua *set) {
+    if (atomic_load_explicit(&set->home->falls, memory_order_relaxed) != set->falls_seen)
+        peri_policy_settle_changed(set);
+}
+
 /* policy_chain.c */
 void peri_policy_decide(void *self, struct peri_request *q);
 
@@ -28,7 +35,19 @@ void peri_policy_rollback(struct peri_lua_request *r, const struct peri_policy_m
 
 /* The message handler of every hook's call, set->on_error: keeps in set->place where the error was raised. */
 int peri_policy_keep_place(lua_State *L);
-/* One hook failed: reported, and counted.
+/* One hook returned. */
+static inline void peri_policy_worked(struct peri_policy_lua *set, size_t link,
+                                      enum peri_hook hook) {
+    peri_policy_standing_worked(set->links[link].standing, hook);
+}
+/* A hook of a guard that is out: q->guard names it. */
+void peri_policy_refuse(const struct peri_link *link, struct peri_request *q);
+/* A standing has changed: once, at error level.
+ *   hook   which failed last; PERI_HOOK_COUNT: the text could not be loaded */
+void peri_policy_say_fall(struct peri_policy_lua *set, const struct peri_link *link,
+                          enum peri_hook hook, const struct peri_fault *fault);
+/* One hook failed: reported, and counted. The first line of a hook says it in full; then one a second does, and up to
+ * eight that say something else, with the number of those that were held back since.
  *   q       whose hook it was; NULL: no request's
  *   gives   false when the request may not go on without that policy: q->guard names it */
 bool peri_policy_failed(struct peri_policy_lua *set, size_t link, enum peri_hook hook,
@@ -37,7 +56,10 @@ bool peri_policy_failed(struct peri_policy_lua *set, size_t link, enum peri_hook
  *   gives   as peri_policy_failed, for all of them */
 bool peri_policy_failed_all(struct peri_policy_lua *set, enum peri_hook hook,
                             struct peri_request *q, const struct peri_fault *fault);
-/* After a hook that failed: when it used the budget up, the rest of this entry has one of its own. */
-void peri_policy_renew_budget(struct peri_policy_lua *set, lua_State *L);
+/* After a hook that failed: when it used the budget up, the rest of this entry has one of its own. A route whose tries run
+ * into such `attempt` hooks gets that some times a request only: it would not end otherwise.
+ *   known   whose hook it was; NULL: no request's */
+void peri_policy_renew_budget(struct peri_policy_lua *set, lua_State *L,
+                              struct peri_lua_request *known);
 
 #endif

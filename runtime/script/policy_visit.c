@@ -16,16 +16,13 @@ struct visit {
     bool is_refused; /* a policy has failed that the request may not do without */
 };
 
-/* All links after the 63rd share one bit: they are asked once too often rather than not at all. */
-static uint64_t bit_of(size_t link) { return UINT64_C(1) << (link < 63 ? link : 63); }
-
 /* Does a policy want to see this? One for certain networks hears of the end only of requests it has met. */
 static bool asks_for(const struct visit *v, const struct peri_link *link, size_t i) {
     if (link->hooks[v->hook] == LUA_NOREF) return false;
     if (link->network_count == 0) return true;
     if (v->provider == NULL) {
         const struct peri_lua_request *known = v->request->task;
-        return known != NULL && (known->asked & bit_of(i)) != 0;
+        return known != NULL && (known->asked & peri_link_bit(i)) != 0;
     }
     for (size_t k = 0; k < link->network_count; k++)
         if (peri_str_eq(link->networks[k], v->provider->network)) return true;
@@ -34,6 +31,7 @@ static bool asks_for(const struct visit *v, const struct peri_link *link, size_t
 
 /* Does any? If not, Lua is left alone. */
 static bool is_asked_for(const struct visit *v) {
+    if (v->set->hooking == NULL) peri_policy_settle(v->set);
     for (size_t i = 0; i < v->set->count; i++)
         if (asks_for(v, &v->set->links[i], i)) return true;
     return false;
@@ -129,7 +127,13 @@ static int call_hooks(lua_State *L) {
         const struct peri_link *link = &set->links[i];
         struct mark mark;
         if (!asks_for(v, link, i)) continue;
-        if (v->provider != NULL) known->asked |= bit_of(i);
+        if (v->provider != NULL) known->asked |= peri_link_bit(i);
+        if (link->is_closed && v->hook == PERI_ON_DONE) continue;
+        if (link->is_closed) {
+            v->is_refused = true;
+            peri_policy_refuse(link, v->request);
+            break;
+        }
         take_mark(&mark, v);
         set->state->share = link->share;
         lua_rawgeti(L, LUA_REGISTRYINDEX, link->hooks[v->hook]);
@@ -139,13 +143,17 @@ static int call_hooks(lua_State *L) {
         else
             push_object(L, v);
         int status = lua_pcall(L, 2, 0, on_error);
-        if (status == LUA_OK) continue;
+        if (status == LUA_OK) {
+            peri_policy_worked(set, i, v->hook);
+            continue;
+        }
         struct peri_fault fault;
         peri_state_explain(set->state, L, status, &fault);
         lua_settop(L, on_error);
         roll_back(v, &mark);
         v->is_refused = !peri_policy_failed(set, i, v->hook, v->request, &fault);
-        peri_policy_renew_budget(set, L);
+        peri_policy_renew_budget(set, L, known);
+        if (peri_budget_end(&set->state->budget) != PERI_BUDGET_LEFT) break; /* the route ends */
     }
     if (box != NULL) *box = NULL;
     return 0;
@@ -195,7 +203,10 @@ static bool visit(struct visit *v) {
 
 enum peri_err peri_policy_on_attempt(void *self, struct peri_request *r, struct peri_attempt *a) {
     struct visit v = { self, r, PERI_ON_ATTEMPT, a, a->candidate.provider, false };
-    return !is_asked_for(&v) || visit(&v) ? PERI_OK : PERI_EPOLICY;
+    if (!is_asked_for(&v)) return PERI_OK;
+    if (!visit(&v)) return PERI_EPOLICY;
+    bool is_spent = peri_budget_end(&v.set->state->budget) != PERI_BUDGET_LEFT;
+    return v.set->hooking != NULL && is_spent ? PERI_EBUDGET : PERI_OK;
 }
 
 /* What the event is to be, when hooks have edited its JSON. */
@@ -284,16 +295,19 @@ static int visit_epoch(lua_State *L) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, set->on_error); /* stack: visit on_error */
     for (size_t i = 0; i < set->count; i++) {
         struct peri_fault fault;
-        if (set->links[i].hooks[PERI_ON_EPOCH] == LUA_NOREF) continue;
+        if (set->links[i].hooks[PERI_ON_EPOCH] == LUA_NOREF || set->links[i].is_closed) continue;
         lua_rawgeti(L, LUA_REGISTRYINDEX, set->links[i].hooks[PERI_ON_EPOCH]);
         set->state->share = set->links[i].share;
         push_change(L, v->change);
         int status = lua_pcall(L, 1, 0, 2);
-        if (status == LUA_OK) continue;
+        if (status == LUA_OK) {
+            peri_policy_worked(set, i, PERI_ON_EPOCH);
+            continue;
+        }
         peri_state_explain(set->state, L, status, &fault);
         lua_settop(L, 2);
         peri_policy_failed(set, i, PERI_ON_EPOCH, NULL, &fault);
-        peri_policy_renew_budget(set, L);
+        peri_policy_renew_budget(set, L, NULL);
     }
     return 0;
 }
@@ -301,6 +315,7 @@ static int visit_epoch(lua_State *L) {
 void peri_policy_on_epoch(void *self, const struct peri_epoch_change *change) {
     struct epoch_visit v = { self, change };
     struct peri_fault fault;
+    peri_policy_settle(v.set);
     enum peri_err err = peri_state_call(v.set->state, visit_epoch, &v, &fault);
     v.set->state->share = 0;
     if (err != PERI_OK) peri_policy_failed_all(v.set, PERI_ON_EPOCH, NULL, &fault);

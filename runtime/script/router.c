@@ -7,8 +7,9 @@
 
 /* ---- A policy written in C ---- */
 
-static enum peri_err c_load(void *arg, void **out, struct peri_fault *fault) {
-    (void)fault;
+static enum peri_err c_load(void *arg, void **out, void *current, uint64_t generation,
+                            struct peri_fault *fault) {
+    (void)current, (void)generation, (void)fault;
     *out = arg; /* the router itself: there is nothing to read */
     return PERI_OK;
 }
