@@ -13,6 +13,7 @@
 #include "script/bind_server.h"
 #include "script/task.h"
 #include "script/options.h"
+#include "script/self.h"
 
 #define WAIT_MAX_MS 86400000
 
@@ -197,7 +198,7 @@ void peri_lua_exchange_drained(struct peri_exchange *x) {
 /* Methods. */
 
 static struct request *check_request(lua_State *L) {
-    return luaL_checkudata(L, 1, PERI_EXCHANGE_TYPE);
+    return peri_check_self(L, PERI_EXCHANGE_TYPE, "exchange");
 }
 
 /* gives NULL when the client left: then answer with push_gone_failure */

@@ -5,13 +5,15 @@
 #include "script/bind_json.h"
 #include "script/bind_provider.h"
 #include "script/bind_request.h"
+#include "script/self.h"
 
 #define ATTEMPT "perilune.attempt"
 #define EVENT   "perilune.event"
 #define ANSWER  "perilune.whole_answer"
 
+/* `what`: "the event" */
 static void *check(lua_State *L, const char *type, const char *what) {
-    void **box = luaL_checkudata(L, 1, type);
+    void **box = peri_check_self(L, type, what + sizeof "the " - 1);
     if (*box == NULL) luaL_error(L, "%s is over", what);
     return *box;
 }
@@ -229,13 +231,18 @@ static int answer_index(lua_State *L) { return index_with(L, answer_get); }
 /* ---- Life ---- */
 
 static void make(lua_State *L, struct peri_state *s, const char *type, const char *name,
-                 lua_CFunction index, const luaL_Reg *methods) {
+                 const char *instead, lua_CFunction index, const luaL_Reg *methods) {
     luaL_newmetatable(L, type);
     peri_state_push(L, s);
     lua_newtable(L);
     peri_state_set_functions(L, s, methods);
     lua_pushcclosure(L, index, 2);
     lua_setfield(L, -2, "__index");
+    peri_state_push(L, s);
+    lua_pushfstring(L, "an %s", name);
+    lua_pushstring(L, instead);
+    lua_pushcclosure(L, peri_refuse_member, 3);
+    lua_setfield(L, -2, "__newindex");
     lua_pushstring(L, name);
     lua_setfield(L, -2, "__metatable");
     lua_pop(L, 1);
@@ -251,9 +258,10 @@ void peri_bind_hook_open(lua_State *L, struct peri_state *s) {
                                               { "replace", event_replace },
                                               { NULL, NULL } };
     static const luaL_Reg answer_methods[] = { { NULL, NULL } };
-    make(L, s, ATTEMPT, "attempt", attempt_index, attempt_methods);
-    make(L, s, EVENT, "event", event_index, event_methods);
-    make(L, s, ANSWER, "answer", answer_index, answer_methods);
+    make(L, s, ATTEMPT, "attempt", "edit attempt.body or attempt.headers, or use a method",
+         attempt_index, attempt_methods);
+    make(L, s, EVENT, "event", "edit event.json, or use a method", event_index, event_methods);
+    make(L, s, ANSWER, "answer", "edit answer.body", answer_index, answer_methods);
 }
 
 static void **push(lua_State *L, void *object, const char *type) {

@@ -3,6 +3,7 @@
 #include "core/fit.h"
 #include "core/request.h"
 #include "core/slots.h"
+#include "script/self.h"
 
 #define TYPE "perilune.provider"
 
@@ -13,7 +14,7 @@ struct box {
 };
 
 static const struct peri_provider *check(lua_State *L) {
-    return ((struct box *)luaL_checkudata(L, 1, TYPE))->provider;
+    return ((struct box *)peri_check_self(L, TYPE, "provider"))->provider;
 }
 
 static uint64_t now_ms(lua_State *L) {

@@ -8,6 +8,7 @@
 #include "script/bind_json.h"
 #include "script/bind_provider.h"
 #include "script/policy_lua.h"
+#include "script/self.h"
 #include "script/options.h"
 
 #define REQUEST "perilune.request"
@@ -27,7 +28,7 @@ static const char objects; /* its address names the registry table of `req` obje
 
 /* To be looked at: `done` hooks do so when all is over but the object itself. */
 static struct peri_lua_request *check_known(lua_State *L) {
-    struct peri_lua_request **box = luaL_checkudata(L, 1, REQUEST);
+    struct peri_lua_request **box = peri_check_self(L, REQUEST, "req");
     if (*box == NULL) luaL_error(L, "request is finished");
     return *box;
 }
@@ -132,6 +133,11 @@ FIELD(headers) {
     lua_pushvalue(L, 1);
     lua_pushcclosure(L, headers_index, 2);
     lua_setfield(L, -2, "__index");
+    peri_state_push(L, peri_state_of(L));
+    lua_pushliteral(L, "req.headers");
+    lua_pushliteral(L, "req:set_header is for the answer, attempt.headers for a provider");
+    lua_pushcclosure(L, peri_refuse_member, 3);
+    lua_setfield(L, -2, "__newindex");
     lua_pushliteral(L, "headers");
     lua_setfield(L, -2, "__metatable");
     lua_setmetatable(L, -2);

@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "script/open.h"
 #include "script/task.h"
+#include "script/self.h"
 
 #define TASK_TYPE "perilune.task"
 
@@ -203,7 +204,7 @@ static bool runs_now(const struct job *j) {
 }
 
 static int task_wait(lua_State *L) {
-    struct job *j = luaL_checkudata(L, 1, TASK_TYPE);
+    struct job *j = peri_check_self(L, TASK_TYPE, "task");
     lua_settop(L, 1);
     if (j->is_over) return push_outcome(L, j);
     struct peri_task *t = peri_task_of(L);
@@ -214,7 +215,7 @@ static int task_wait(lua_State *L) {
 }
 
 static int task_cancel(lua_State *L) {
-    struct job *j = luaL_checkudata(L, 1, TASK_TYPE);
+    struct job *j = peri_check_self(L, TASK_TYPE, "task");
     if (j->is_over) return 0;
     if (runs_now(j)) return luaL_error(L, "a task cannot cancel itself");
     if (j->task != NULL) { /* otherwise on_start finds it over, and concludes */

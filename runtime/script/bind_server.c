@@ -6,6 +6,7 @@
 #include "net/server.h"
 #include "script/task.h"
 #include "script/options.h"
+#include "script/self.h"
 
 struct peri_lua_server {
     struct peri_state *state;
@@ -66,7 +67,7 @@ static void on_close_due(void *arg) {
 /* Methods. */
 
 static struct peri_lua_server *check_server(lua_State *L) {
-    return luaL_checkudata(L, 1, PERI_SERVER_TYPE);
+    return peri_check_self(L, PERI_SERVER_TYPE, "server");
 }
 
 static int server_close(lua_State *L) {

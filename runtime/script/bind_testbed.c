@@ -6,6 +6,7 @@
 #include "net/server.h"
 #include "script/open.h"
 #include "script/sandbox.h"
+#include "script/self.h"
 #include "script/testbed.h"
 
 #define BED_TYPE     "perilune.testbed"
@@ -106,7 +107,7 @@ static bool on_event(void *arg, const struct peri_bed_event *event) {
 /* ---- Methods ---- */
 
 static struct bed *check_bed(lua_State *L) {
-    struct bed *b = luaL_checkudata(L, 1, BED_TYPE);
+    struct bed *b = peri_check_self(L, BED_TYPE, "bed");
     if (b->bed == NULL) luaL_error(L, "the test bed is closed");
     return b;
 }
@@ -117,7 +118,10 @@ static uint64_t check_ms(lua_State *L, int i) {
     return (uint64_t)ms;
 }
 
-static uint64_t check_id(lua_State *L) { return (uint64_t)luaL_checkinteger(L, 2); }
+static uint64_t check_id(lua_State *L) {
+    (void)check_bed(L); /* argument 1 before argument 2, whatever order C evaluates in */
+    return (uint64_t)luaL_checkinteger(L, 2);
+}
 
 /* Whatever the handler raised meanwhile is raised here. */
 static int turned(lua_State *L, struct bed *b) {
@@ -273,7 +277,7 @@ static int bed_log(lua_State *L) {
 }
 
 static int bed_close(lua_State *L) {
-    struct bed *b = luaL_checkudata(L, 1, BED_TYPE);
+    struct bed *b = peri_check_self(L, BED_TYPE, "bed");
     if (b->L != NULL) return luaL_error(L, "the test bed is turning");
     peri_testbed_free(b->bed);
     b->bed = NULL;
