@@ -50,7 +50,7 @@ static void free_ended(struct peri_worker *w) {
         struct peri_request *r = peri_list_entry(at, struct peri_request, link);
         peri_list_remove(&r->link);
         peri_request_free(r);
-        if (w->spare_count < SPARE_MAX) {
+        if (w->spare_count + 1 <= SPARE_MAX) { /* none under the address sanitizer */
             peri_arena_reset(&r->arena);
             peri_list_insert(w->spare_requests.next, &r->link); /* warmest first */
             w->spare_count++;
