@@ -8,6 +8,7 @@
 
 #define FLUSH_AT  16384  /* bytes gathered before a write that nobody asked for */
 #define VALUE_MAX 4096   /* bytes of one value */
+#define LINE_MAX  65536  /* bytes of one line after which no more members are taken */
 #define LINES_MAX 262144 /* a sink that stands still must not eat the machine */
 
 static const char *const level_names[] = { "trace", "debug", "info", "warn", "error", "off" };
@@ -80,6 +81,7 @@ bool peri_log_begin(struct peri_log *part, enum peri_log_level level, const char
     if (!peri_log_is_on(part, level)) return false;
     struct peri_log *log = part->whole;
     log->is_urgent = level >= PERI_LOG_WARN;
+    log->line_at = log->out.n;
     add_text(log, "{\"ts\":\"");
     add_time(log, peri_clock_wall_ns(log->clock));
     add_text(log, "Z\",\"level\":\"");
@@ -91,42 +93,46 @@ bool peri_log_begin(struct peri_log *part, enum peri_log_level level, const char
     return true;
 }
 
-static void add_key(struct peri_log *log, const char *key) {
+/* gives false when the line is long enough without it. A value of 4 KiB grows to 24 by its escapes, so with those that
+ * are waiting a line always fits into `out`. */
+static bool add_key(struct peri_log *log, const char *key) {
+    if (log->out.n - log->line_at > LINE_MAX) return false;
     add_text(log, ",\"");
     add_text(log, key);
     add_text(log, "\":");
+    return true;
 }
 
 void peri_log_str(struct peri_log *part, const char *key, struct peri_str value) {
     struct peri_log *log = part->whole;
-    add_key(log, key);
+    if (!add_key(log, key)) return;
     if (value.n > VALUE_MAX) value.n = VALUE_MAX;
     peri_buf_add_json(&log->out, value);
 }
 
 void peri_log_int(struct peri_log *part, const char *key, int64_t value) {
     struct peri_log *log = part->whole;
-    add_key(log, key);
+    if (!add_key(log, key)) return;
     if (value < 0) peri_buf_add_char(&log->out, '-');
     peri_buf_add_u64(&log->out, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
 }
 
 void peri_log_ms(struct peri_log *part, const char *key, uint64_t micros) {
     struct peri_log *log = part->whole;
-    add_key(log, key);
+    if (!add_key(log, key)) return;
     peri_buf_add_u64(&log->out, micros / 1000);
     add_thousandths(log, (unsigned)(micros % 1000));
 }
 
 void peri_log_bool(struct peri_log *part, const char *key, bool value) {
     struct peri_log *log = part->whole;
-    add_key(log, key);
+    if (!add_key(log, key)) return;
     add_text(log, value ? "true" : "false");
 }
 
 void peri_log_json(struct peri_log *part, const char *key, struct peri_str json) {
     struct peri_log *log = part->whole;
-    add_key(log, key);
+    if (!add_key(log, key)) return;
     peri_buf_add(&log->out, json);
 }
 

@@ -1,7 +1,8 @@
 /* JSON lines. A log belongs to one thread; whole lines are written at once, so several may share a file.
  *
  * Lines of level info and below are gathered and written by peri_log_flush (once a loop turn) or when the
- * buffer is full; warnings and errors leave at once. A value that does not fit is cut, a line never is.
+ * buffer is full; warnings and errors leave at once. A value of more than 4 KiB is cut, members beyond 64 KiB of one
+ * line are left out; a line itself is always whole.
  */
 #ifndef PERI_BASE_LOG_H
 #define PERI_BASE_LOG_H
@@ -26,6 +27,7 @@ struct peri_log {
     const struct peri_clock *clock;
     struct peri_buf out;
     bool is_urgent;
+    size_t line_at;   /* where the line under way begins in `out` */
     uint64_t stamp_s; /* the second that `stamp` spells */
     char stamp[24];   /* "2026-01-31T23:59:59" */
 };

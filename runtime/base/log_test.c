@@ -46,6 +46,24 @@ TEST(log_line_has_every_kind_of_member) {
     peri_log_done(&r.log);
 }
 
+TEST(log_line_is_whole_however_much_is_put_into_it) {
+    static const char zeros[5000];
+    struct rig r;
+    rig_init(&r, 0);
+    for (int lines = 0; lines < 3; lines++) {
+        CHECK(peri_log_begin(&r.log, PERI_LOG_INFO, "much"));
+        for (int i = 0; i < 100; i++)
+            peri_log_str(&r.log, "zeros", (struct peri_str){ zeros, sizeof zeros });
+        struct peri_str line = peri_str_from(peri_buf_str(&r.log.out), r.log.line_at);
+        CHECK(line.n > 65536 && line.n < 2 * 65536);
+        peri_buf_add(&r.log.out, PERI_STR("}\n")); /* as peri_log_end does, but for the writing */
+        CHECK_EQ(r.log.out.err, PERI_OK);
+        CHECK(peri_str_has_suffix(peri_buf_str(&r.log.out), PERI_STR("\\u0000\"}\n")));
+        peri_buf_clear(&r.log.out);
+    }
+    peri_log_done(&r.log);
+}
+
 TEST(log_stamp_follows_the_clock) {
     struct rig r;
     rig_init(&r, 0);

@@ -1,7 +1,7 @@
 /* peri.log.info(text, fields): one JSON line, with the fields a table gives. */
-#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "script/frozen.h"
 #include "script/open.h"
@@ -9,12 +9,38 @@
 #define FIELDS_MAX 32
 #define KEY_MAX    64
 
-/* The log writes keys as they are: only what needs no escape. */
-static void clean_key(char *out, const char *key) {
-    size_t n = 0;
-    for (; key[n] != '\0' && n < KEY_MAX - 1; n++)
-        out[n] = isalnum((unsigned char)key[n]) || key[n] == '.' ? key[n] : '_';
+/* The names that a policy has put into a line. */
+struct keys {
+    char of[FIELDS_MAX][KEY_MAX];
+    size_t count;
+};
+
+static bool is_taken(const struct keys *keys, const char *key) {
+    static const char *const own[] = { "ts", "level", "component", "msg" };
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        if (strcmp(own[i], key) == 0) return true;
+    for (size_t i = 0; i < keys->count; i++)
+        if (strcmp(keys->of[i], key) == 0) return true;
+    return false;
+}
+
+static bool is_plain(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.';
+}
+
+/* The log writes keys as they are: only what needs no escape, and each once, or readers would take the last.
+ *   gives   NULL when no name was to be had */
+static const char *take_key(struct keys *keys, struct peri_str name) {
+    char *out = keys->of[keys->count];
+    size_t n = name.n < KEY_MAX - 1 ? name.n : KEY_MAX - 1;
+    for (size_t i = 0; i < n; i++) out[i] = is_plain(name.p[i]) ? name.p[i] : '_';
     out[n] = '\0';
+    for (; is_taken(keys, out); out[n] = '\0') {
+        if (n == KEY_MAX - 1) return NULL;
+        out[n++] = '_';
+    }
+    keys->count++;
+    return out;
 }
 
 static void add_number(lua_State *L, struct peri_log *log, const char *key) {
@@ -31,10 +57,12 @@ static void add_number(lua_State *L, struct peri_log *log, const char *key) {
 }
 
 /* The value on the top under the key below it. Nothing here raises: a line once begun is ended. */
-static void add_field(lua_State *L, struct peri_log *log) {
-    char key[KEY_MAX];
+static void add_field(lua_State *L, struct peri_log *log, struct keys *keys) {
+    struct peri_str name;
     if (lua_type(L, -2) != LUA_TSTRING) return;
-    clean_key(key, lua_tostring(L, -2));
+    name.p = lua_tolstring(L, -2, &name.n);
+    const char *key = take_key(keys, name);
+    if (key == NULL) return;
     switch (lua_type(L, -1)) {
     case LUA_TSTRING: {
         struct peri_str value;
@@ -49,6 +77,7 @@ static void add_field(lua_State *L, struct peri_log *log) {
 }
 
 static int write_line(lua_State *L, enum peri_log_level level) {
+    struct keys keys;
     const char *text = luaL_checkstring(L, 1);
     if (!lua_isnoneornil(L, 2)) luaL_checktype(L, 2, LUA_TTABLE);
     struct peri_log *log = peri_state_of(L)->log;
@@ -56,9 +85,10 @@ static int write_line(lua_State *L, enum peri_log_level level) {
     peri_frozen_open(L, 2);
     luaL_checkstack(L, 4, NULL);
     if (log == NULL || !peri_log_begin(log, level, text)) return 0;
+    keys.count = 0;
     lua_pushnil(L);
     for (int i = 0; lua_istable(L, 2) && i < FIELDS_MAX && lua_next(L, 2); i++) {
-        add_field(L, log);
+        add_field(L, log, &keys);
         lua_pop(L, 1);
     }
     peri_log_end(log);

@@ -75,7 +75,10 @@ function clock.now_ns() end
 function clock.wall_ns() end
 
 --- JSON lines in the router's log. Fields are texts, numbers and truths; of anything else the type is written. At most 32
---- fields, texts are cut at 4096 bytes. Without a log they do nothing.
+--- fields, texts are cut at 4096 bytes, fields beyond 64 KiB of one line are left out. Names are cut at 63 bytes, and what
+--- is no ASCII letter, digit or "." in them becomes "_". What a line says of itself stays so: `ts`, `level`, `component`
+--- and `msg` are written as `ts_` and so on, and a name that stands in the line already gets another "_". Without a log
+--- they do nothing.
 ---@class perilune.log
 local log = {}
 
