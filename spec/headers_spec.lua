@@ -132,7 +132,181 @@ describe("a header that a policy sets", function()
       ["bad.lua"] = 'return { request = function(req)\n  req:set_header("x-a", "b\\1c")\nend }',
     })
     assert.equal(200, r:chat().status)
-    assert.matches("bad.lua:2: a header may not hold that character", r:log("policy failed")[1].detail)
+    assert.matches("bad.lua:2: header 'x%-a': a header's value holds a control character",
+      r:log("policy failed")[1].detail)
+  end))
+end)
+
+describe("a header that the router writes itself", function()
+  teardown(process.stop_all)
+
+  local framing = { "content-length", "Transfer-Encoding", "te", "connection", "HOST", "keep-alive", "upgrade",
+    "trailer", "expect", "proxy-connection", "content-type", "content-encoding" }
+  local towards = { provider = { "accept-encoding", "proxy-authorization" },
+    client = { "date", "x-request-id", "x-perilune-model", "x-perilune-provider" } }
+
+  local function sets(hook, call, names)
+    return ([[
+      local peri = require "perilune"
+      local policy = { name = "sets" }
+      function policy.%s(req, attempt)
+        for _, name in ipairs { %s } do
+          local ok, why = pcall(function() %s end)
+          peri.log.info("tried", { name = name, ok = ok, why = why })
+        end
+      end
+      return policy]]):format(hook, '"' .. table.concat(names, '", "') .. '"', call)
+  end
+
+  for _, case in ipairs {
+    { "request", 'req:set_header(name, "1")', towards.client },
+    { "attempt", 'attempt:set_answer_header(name, "1")', towards.client },
+    { "attempt", 'attempt:set_header(name, "1")', towards.provider },
+    { "attempt", 'attempt.headers[name] = "1"', towards.provider },
+  } do
+    local hook, call, more = table.unpack(case)
+    it("is refused with its name, and the request goes on: " .. call, router.test(function(start)
+      local p = provider.start()
+      local names = table.move(more, 1, #more, #framing + 1, { table.unpack(framing) })
+      local r = start({ providers = { router.provider("a", p) }, policies = { "sets.lua" } },
+        { ["sets.lua"] = sets(hook, call, names) })
+      local answer = r:chat()
+      assert.equal(200, answer.status)
+      assert.equal(1, #p.requests)
+      local tried = r:log "tried"
+      assert.equal(#names, #tried)
+      for i, line in ipairs(tried) do
+        assert.is_false(line.ok)
+        assert.equal(names[i], line.name)
+        assert.matches("header '" .. names[i] .. "': the router sets it itself", line.why, 1, true)
+      end
+    end))
+  end
+
+  it("is refused in a policy's fetch", router.test(function(start)
+    local p = provider.start()
+    local r = start({ providers = { router.provider("a", p) }, policies = { "fetches.lua" } }, {
+      ["fetches.lua"] = [[
+        local peri = require "perilune"
+        return { request = function()
+          for _, name in ipairs { "content-length", "host", "te", "a(b)" } do
+            local ok, why = pcall(peri.http.fetch, { url = "http://192.0.2.1/", headers = { [name] = "1" } })
+            peri.log.info("tried", { name = name, ok = ok, why = why })
+          end
+          local ok, why = pcall(peri.http.fetch, { url = "http://192.0.2.1/", headers = { ["x-a"] = "b\1" } })
+          peri.log.info("tried", { name = "x-a", ok = ok, why = why })
+        end }]],
+    })
+    assert.equal(200, r:chat().status)
+    local tried = r:log "tried"
+    assert.equal(5, #tried)
+    for _, line in ipairs(tried) do assert.is_false(line.ok) end
+    assert.matches("header 'host': fetch sets it itself", tried[2].why, 1, true)
+    assert.matches("a header's name is not made of", tried[4].why, 1, true)
+    assert.matches("header 'x-a': a header's value holds a control character", tried[5].why, 1, true)
+  end))
+
+  it("is not sent twice: what a policy sets stands in place of the provider's", router.test(function(start)
+    local p = provider.start()
+    local r = start({
+      providers = { router.provider("a", p, { headers = { ["X-Team"] = "configured" } }) },
+      policies = { "sets.lua" },
+    }, {
+      ["sets.lua"] = [[return { attempt = function(req, attempt)
+        attempt:set_header("Authorization", "Bearer another")
+        attempt:set_header("x-team", "red")
+        attempt:set_header("X-TEAM", "blue")
+      end }]],
+    })
+    assert.equal(200, r:chat().status)
+    assert.equal("Bearer another", p.requests[1].headers.authorization)
+    assert.equal("blue", p.requests[1].headers["x-team"])
+  end))
+
+  it("but for its kind of advice, which a policy may replace", router.test(function(start)
+    local p = provider.start(provider.status(429, nil, { ["retry-after"] = "7" }))
+    local r = start({ providers = { router.provider("a", p) }, policies = { "sets.lua" } }, {
+      ["sets.lua"] = [[return { request = function(req)
+        req:set_header("Retry-After", "60")
+        req:set_header("Cache-Control", "private")
+      end }]],
+    })
+    local answer = r:chat()
+    assert.equal(429, answer.status)
+    assert.equal("60", answer.headers["retry-after"])
+    p:answer(provider.tokens { "a" })
+    p:forget()
+    local other = start({ providers = { router.provider("a", p) }, policies = { "sets.lua" } }, {
+      ["sets.lua"] = 'return { request = function(req) req:set_header("Cache-Control", "private") end }',
+    })
+    assert.equal("private", other:stream().headers["cache-control"])
+  end))
+end)
+
+describe("the header that a client's key came in", function()
+  teardown(process.stop_all)
+
+  local reads = [[
+    local peri = require "perilune"
+    local function value(v) return v == nil and "nil" or v end
+    return { request = function(req)
+      peri.log.info("read", {
+        method = value(req:header("Authorization")), index = value(req.headers.authorization),
+        copied = value(req:header("x-api-key")), also = value(req.headers["x-proxied"]),
+        other = value(req:header "x-team"), key = value(req.key), results = select("#", req:header "x-none"),
+        headers = select("#", req:header "authorization"),
+      })
+    end }]]
+
+  it("is not there for policies, nor is any other that repeats the key", router.test(function(start)
+    local secret = "sk-client-0123456789abcdef"
+    local r = start({
+      providers = { router.provider("a", provider.start()) }, policies = { "reads.lua" },
+      keys = { { id = "team-blue", secret = secret } },
+    }, { ["reads.lua"] = reads })
+    local answer = r:chat({}, { authorization = "Bearer " .. secret, ["x-api-key"] = secret,
+      ["x-proxied"] = "key=" .. secret .. ";", ["x-team"] = "blue" })
+    assert.equal(200, answer.status)
+    local seen = r:log("read")[1]
+    assert.same({ "nil", "nil", "nil", "nil", "blue", "team-blue" },
+      { seen.method, seen.index, seen.copied, seen.also, seen.other, seen.key })
+    assert.is_nil(r.process:stderr():find(secret, 1, true))
+  end))
+
+  it("is an ordinary one where no key was asked for", router.test(function(start)
+    local r = start({ providers = { router.provider("a", provider.start()) }, policies = { "reads.lua" } },
+      { ["reads.lua"] = reads })
+    assert.equal(200, r:chat({}, { authorization = "Bearer of-the-client" }).status)
+    local seen = r:log("read")[1]
+    assert.same({ "Bearer of-the-client", "Bearer of-the-client", "nil" }, { seen.method, seen.index, seen.key })
+    assert.same({ 1, 1 }, { seen.results, seen.headers })
+  end))
+end)
+
+describe("an event that a policy puts in place of another", function()
+  teardown(process.stop_all)
+
+  it("must be JSON", router.test(function(start)
+    local p = provider.start(provider.tokens { "a", "b" })
+    local r = start({ providers = { router.provider("a", p) }, policies = { "replaces.lua" } }, {
+      ["replaces.lua"] = [[
+        local peri = require "perilune"
+        return { event = function(req, event)
+          if not event.data:find('"a"', 1, true) then return end
+          for _, text in ipairs { "nope", "{", '{"a":1}x', "", "[DONE", '{"a":\1}', "\xff" } do
+            local ok, why = pcall(event.replace, event, text)
+            peri.log.info("tried", { text = text, ok = ok, why = why })
+          end
+          event:replace(event.data:gsub('"a"', '"A"'))
+        end }]],
+    })
+    assert.equal("Ab", r:stream().stream.text)
+    r:await_requests(1)
+    assert.equal(7, #r:log "tried")
+    for _, line in ipairs(r:log "tried") do
+      assert.is_false(line.ok, line.text)
+      assert.matches("not the text of valid JSON: .+", line.why)
+    end
   end))
 end)
 

@@ -45,14 +45,33 @@ enum peri_err peri_header_put(struct peri_arena *arena, struct peri_header **hea
     return PERI_OK;
 }
 
+const char *peri_attempt_header_fault(const struct peri_attempt *a, struct peri_header header) {
+    static const struct peri_str ours[] = { PERI_STR_INIT("content-type"),
+                                            PERI_STR_INIT("accept-encoding"),
+                                            PERI_STR_INIT("content-encoding") };
+    const char *fault = peri_header_fault(header);
+    if (fault != NULL) return fault;
+    struct peri_str prefix = { header.name.p, header.name.n < 6 ? header.name.n : 6 };
+    if (peri_header_is_framing(header.name) || peri_str_eq_nocase(prefix, PERI_STR("proxy-")))
+        return PERI_HEADER_IS_OURS;
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+        if (peri_str_eq_nocase(header.name, ours[i])) return PERI_HEADER_IS_OURS;
+    const struct peri_network *n = a->candidate.provider->found_by;
+    bool is_signature = n != NULL && n->ops->is_signature_header(header.name);
+    return is_signature ? "it belongs to the signature for this network" : NULL;
+}
+
 enum peri_err peri_attempt_set_header(struct peri_attempt *a, struct peri_str name,
                                       struct peri_str value) {
+    if (peri_attempt_header_fault(a, (struct peri_header){ name, value }) != NULL)
+        return PERI_EINVAL;
     if (!peri_request_has_room(a->request, name.n + value.n)) return PERI_ETOOBIG;
     return peri_header_put(&a->request->arena, &a->headers, &a->header_count, name, value);
 }
 
 enum peri_err peri_attempt_set_answer_header(struct peri_attempt *a, struct peri_str name,
                                              struct peri_str value) {
+    if (peri_answer_header_fault((struct peri_header){ name, value }) != NULL) return PERI_EINVAL;
     if (a->answer_header_count >= PERI_ANSWER_HEADERS_MAX) return PERI_ETOOBIG;
     if (!peri_request_has_room(a->request, name.n + value.n)) return PERI_ETOOBIG;
     return peri_header_put(&a->request->arena, &a->answer_headers, &a->answer_header_count, name,
@@ -484,6 +503,13 @@ static enum peri_err shape(struct peri_attempt *a) {
     return err == PERI_OK && a->refusal != NULL ? take_refusal(a) : err;
 }
 
+/* A policy's header stands in place of the provider's own of that name, its key included. */
+static bool is_replaced(const struct peri_attempt *a, struct peri_str name) {
+    for (size_t i = 0; i < a->header_count; i++)
+        if (peri_str_eq_nocase(a->headers[i].name, name)) return true;
+    return false;
+}
+
 static enum peri_err send_call(struct peri_attempt *a) {
     struct peri_request *r = a->request;
     const struct peri_provider *p = a->candidate.provider;
@@ -495,7 +521,8 @@ static enum peri_err send_call(struct peri_attempt *a) {
     struct peri_header *headers = peri_arena_alloc(&r->arena, most * sizeof *headers);
     if (headers == NULL) return PERI_ENOMEM;
     headers[n++] = (struct peri_header){ PERI_STR("content-type"), PERI_STR("application/json") };
-    for (size_t i = 0; i < p->header_count; i++) headers[n++] = p->headers[i];
+    for (size_t i = 0; i < p->header_count; i++)
+        if (!is_replaced(a, p->headers[i].name)) headers[n++] = p->headers[i];
     for (size_t i = 0; i < a->header_count; i++) headers[n++] = a->headers[i];
     if (p->found_by != NULL) { /* last, over the very bytes that are sent */
         struct peri_network_signed *signature = peri_arena_alloc(&r->arena, sizeof *signature);

@@ -91,7 +91,12 @@ void peri_attempt_trim(struct peri_attempt *a);
 
 /* The body this attempt sends, as a document that may be edited (`attempt` hooks). NULL: memory ran out. */
 struct peri_json *peri_attempt_body(struct peri_attempt *a);
-/* A header for this provider; copied; replaces one of the same name. gives PERI_OK · PERI_EINVAL · PERI_ENOMEM */
+/* Why a policy's header can not be sent to this provider: not at all (net/header.h), or it is one of those that say how
+ * the body is framed, carried and encoded, or part of a signature. NULL: it can. Static text. */
+const char *peri_attempt_header_fault(const struct peri_attempt *a, struct peri_header header);
+/* A header for this provider; copied; the newest of a name wins, over those of the configuration and over the one that
+ * carries the provider's key, too.
+ *   gives   PERI_OK · PERI_EINVAL peri_attempt_header_fault says why · PERI_ENOMEM */
 PERI_MUST_USE enum peri_err peri_attempt_set_header(struct peri_attempt *a, struct peri_str name,
                                                     struct peri_str value);
 /* A header for the client, should it get this attempt's answer, or be told why this one failed. As

@@ -173,6 +173,7 @@ const struct peri_network_ops peri_gonka_network_ops = {
     .status = put_status,
     .account = account,
     .is_address = peri_address_is_gonka,
+    .is_signature_header = peri_gonka_is_header,
     .sign = sign,
     .judge = peri_gonka_judge_host,
     .may_refresh = may_refresh,

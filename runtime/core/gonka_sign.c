@@ -62,6 +62,12 @@ void peri_gonka_headers(struct peri_header out[PERI_GONKA_HEADERS],
     out[2] = (struct peri_header){ PERI_STR("X-Timestamp"), peri_str_of(values->stamp) };
 }
 
+bool peri_gonka_is_header(struct peri_str name) {
+    return peri_str_eq_nocase(name, PERI_STR("authorization")) ||
+           peri_str_eq_nocase(name, PERI_STR("x-requester-address")) ||
+           peri_str_eq_nocase(name, PERI_STR("x-timestamp"));
+}
+
 bool peri_gonka_check(struct peri_hasher *h, enum peri_gonka_scheme scheme,
                       struct peri_str authorization, struct peri_str body, struct peri_str stamp,
                       struct peri_str node, struct peri_str public_key) {

@@ -60,6 +60,9 @@ PERI_MUST_USE enum peri_err peri_gonka_sign(struct peri_gonka_signed *out, struc
 void peri_gonka_headers(struct peri_header out[PERI_GONKA_HEADERS],
                         const struct peri_gonka_signed *values, const struct peri_gonka_wallet *w);
 
+/* Is it the name of one of those? Compared without case. */
+bool peri_gonka_is_header(struct peri_str name);
+
 /* The node's side: whether a signature is one a node would accept for this body, stamp and account. Simulated
  * networks and tests ask it.
  *

@@ -126,6 +126,8 @@ struct peri_network_ops {
     struct peri_str (*account)(const struct peri_network *n, size_t i);
     /* True for the text of an address of a host of this kind of network. */
     bool (*is_address)(struct peri_str text);
+    /* True for the name of a header that `sign` makes: nobody else sets it. */
+    bool (*is_signature_header)(struct peri_str name);
     /* A worker's thread: sign one attempt with the next wallet that does not rest.
      *   body      the exact bytes that are sent
      *   address   of the host

@@ -8,13 +8,36 @@
 #include "core/runtime.h"
 #include "core/unfold.h"
 #include "core/upstream_error.h"
+#include "net/header.h"
 
 #define OWN_HEADERS_MAX      12
 #define HEADERS_MAX          (OWN_HEADERS_MAX + 2 * PERI_ANSWER_HEADERS_MAX)
 #define UNDISCOVERED_WAIT_MS 2000 /* a source that failed is asked again after as much */
 
+/* What is said of an answer is the router's word: headers of these names would be sent twice, or contradict it. */
+const char *peri_answer_header_fault(struct peri_header header) {
+    static const struct peri_str ours[] = {
+        PERI_STR_INIT("date"),
+        PERI_STR_INIT("content-type"),
+        PERI_STR_INIT("content-encoding"),
+        PERI_STR_INIT("x-request-id"),
+        PERI_STR_INIT("x-perilune-model"),
+        PERI_STR_INIT("x-perilune-route"),
+        PERI_STR_INIT("x-perilune-attempts"),
+        PERI_STR_INIT("x-perilune-provider"),
+        PERI_STR_INIT("x-perilune-overhead-ms"),
+    };
+    const char *fault = peri_header_fault(header);
+    if (fault != NULL) return fault;
+    if (peri_header_is_framing(header.name)) return PERI_HEADER_IS_OURS;
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+        if (peri_str_eq_nocase(header.name, ours[i])) return PERI_HEADER_IS_OURS;
+    return NULL;
+}
+
 enum peri_err peri_request_set_header(struct peri_request *r, struct peri_str name,
                                       struct peri_str value) {
+    if (peri_answer_header_fault((struct peri_header){ name, value }) != NULL) return PERI_EINVAL;
     if (r->extra_header_count >= PERI_ANSWER_HEADERS_MAX) return PERI_ETOOBIG;
     if (!peri_request_has_room(r, name.n + value.n)) return PERI_ETOOBIG;
     return peri_header_put(&r->arena, &r->extra_headers, &r->extra_header_count, name, value);
@@ -29,6 +52,16 @@ struct head {
 static void add(struct head *h, struct peri_str name, struct peri_str value) {
     if (h->n < HEADERS_MAX && value.p != NULL)
         h->headers[h->n++] = (struct peri_header){ name, value };
+}
+
+/* A policy's header stands in place of the router's own of that name, or of another policy's. */
+static void put(struct head *h, struct peri_header header) {
+    for (size_t i = 0; i < h->n; i++) {
+        if (!peri_str_eq_nocase(h->headers[i].name, header.name)) continue;
+        h->headers[i].value = header.value;
+        return;
+    }
+    add(h, header.name, header.value);
 }
 
 static void note_overhead(struct peri_request *r) {
@@ -87,10 +120,8 @@ static void add_own(struct peri_request *r, struct head *h, const struct peri_at
     uint64_t us = r->outcome.overhead_us;
     add(h, PERI_STR("x-perilune-overhead-ms"),
         number(h->overhead, sizeof h->overhead, us / 1000, (int)(us % 1000)));
-    for (size_t i = 0; i < r->extra_header_count; i++)
-        add(h, r->extra_headers[i].name, r->extra_headers[i].value);
-    for (size_t i = 0; a != NULL && i < a->answer_header_count; i++)
-        add(h, a->answer_headers[i].name, a->answer_headers[i].value);
+    for (size_t i = 0; i < r->extra_header_count; i++) put(h, r->extra_headers[i]);
+    for (size_t i = 0; a != NULL && i < a->answer_header_count; i++) put(h, a->answer_headers[i]);
 }
 
 void peri_request_start_answer(struct peri_request *r, const struct peri_attempt *a, int status,
@@ -106,8 +137,8 @@ void peri_request_start_answer(struct peri_request *r, const struct peri_attempt
         add(&h, PERI_STR("cache-control"), PERI_STR("no-cache"));
         add(&h, PERI_STR("x-accel-buffering"), PERI_STR("no"));
     }
-    add_own(r, &h, a);
     for (size_t i = 0; i < more_count; i++) add(&h, more[i].name, more[i].value);
+    add_own(r, &h, a);
     r->sink.ops->start(r->sink.self, status, h.headers, h.n, length);
 }
 

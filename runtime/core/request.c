@@ -431,9 +431,16 @@ struct peri_str peri_request_model(const struct peri_request *r) {
 struct peri_str peri_request_body(const struct peri_request *r) {
     return peri_json_raw(r->body, peri_json_root(r->body));
 }
+/* The header that a client's key came in, and whichever repeats the key, is between the client and the router. */
+static bool carries_key(const struct peri_request *r, struct peri_str name, struct peri_str value) {
+    if (r->key == NULL) return false;
+    struct peri_str secret = { r->key->secret.p, r->key->secret.n };
+    return peri_str_eq_nocase(name, PERI_STR("authorization")) || peri_str_find(value, secret) >= 0;
+}
 struct peri_str peri_request_header(const struct peri_request *r, struct peri_str name) {
-    return r->exchange == NULL ? (struct peri_str){ NULL, 0 }
-                               : peri_exchange_header(r->exchange, name);
+    struct peri_str value = { NULL, 0 };
+    if (r->exchange != NULL) value = peri_exchange_header(r->exchange, name);
+    return value.p == NULL || carries_key(r, name, value) ? (struct peri_str){ NULL, 0 } : value;
 }
 struct peri_str peri_request_key_id(const struct peri_request *r) {
     return r->key == NULL ? PERI_STR("") : r->key->id;

@@ -111,7 +111,12 @@ void peri_request_free(struct peri_request *r);
 
 /* Headers of policies in one answer: of the request, and of the attempt that answers. */
 #define PERI_ANSWER_HEADERS_MAX 12
-/* A header for the answer; the newest of a name wins. Copied. PERI_EINVAL for what may not stand in a header. */
+#define PERI_HEADER_IS_OURS     "the router sets it itself"
+/* Why a policy's header can not stand in an answer: it can not be sent at all (net/header.h), or the router writes the
+ * header of that name itself. NULL: it can. Static text. */
+const char *peri_answer_header_fault(struct peri_header header);
+/* A header for the answer; the newest of a name wins, over the router's own retry-after and its like, too. Copied.
+ *   gives   PERI_OK · PERI_EINVAL peri_answer_header_fault says why · PERI_ETOOBIG too many · PERI_ENOMEM */
 PERI_MUST_USE enum peri_err peri_request_set_header(struct peri_request *r, struct peri_str name,
                                                     struct peri_str value);
 

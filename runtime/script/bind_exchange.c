@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "net/http.h"
 #include "net/server.h"
+#include "script/bind_header.h"
 #include "script/bind_server.h"
 #include "script/task.h"
 #include "script/options.h"
@@ -231,10 +232,7 @@ static void check_header(lua_State *L, struct peri_header *header, int name, int
     if (lua_type(L, name) != LUA_TSTRING ||
         (lua_type(L, value) != LUA_TSTRING && lua_type(L, value) != LUA_TNUMBER))
         luaL_argerror(L, 3, "headers are name = text");
-    header->name.p = lua_tolstring(L, name, &header->name.n);
-    header->value.p = lua_tolstring(L, value, &header->value.n);
-    if (!peri_http_is_token(header->name) || !peri_http_is_value(header->value))
-        luaL_argerror(L, 3, lua_pushfstring(L, "'%s' is no valid header", header->name.p));
+    *header = peri_check_header(L, name, value);
 }
 
 /* Headers of argument 3: { name = value, … }. Their bytes are kept by a table that is left on the stack with the

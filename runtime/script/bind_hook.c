@@ -1,7 +1,9 @@
 #include "script/bind_hook.h"
 
 #include "base/json_edit.h"
+#include "base/json_text.h"
 #include "core/worker.h"
+#include "script/bind_header.h"
 #include "script/bind_json.h"
 #include "script/bind_provider.h"
 #include "script/bind_request.h"
@@ -50,7 +52,6 @@ static int push_document(lua_State *L, struct peri_json *j) {
 static struct peri_attempt *check_attempt(lua_State *L) { return check(L, ATTEMPT, "the attempt"); }
 
 static int header_result(lua_State *L, const struct peri_attempt *a, enum peri_err err) {
-    if (err == PERI_EINVAL) return luaL_error(L, "a header may not hold that character");
     if (err != PERI_OK) return luaL_error(L, "header: %s", peri_err_text(err));
     peri_bind_request_charge(L, a->request->task);
     return 0;
@@ -58,12 +59,16 @@ static int header_result(lua_State *L, const struct peri_attempt *a, enum peri_e
 
 static int attempt_set_header(lua_State *L) {
     struct peri_attempt *a = check_attempt(L);
-    return header_result(L, a, peri_attempt_set_header(a, check_str(L, 2), check_str(L, 3)));
+    struct peri_header h = peri_check_header(L, 2, 3);
+    peri_refuse_header(L, h.name, peri_attempt_header_fault(a, h));
+    return header_result(L, a, peri_attempt_set_header(a, h.name, h.value));
 }
 
 static int attempt_set_answer_header(lua_State *L) {
     struct peri_attempt *a = check_attempt(L);
-    return header_result(L, a, peri_attempt_set_answer_header(a, check_str(L, 2), check_str(L, 3)));
+    struct peri_header h = peri_check_header(L, 2, 3);
+    peri_refuse_header(L, h.name, peri_answer_header_fault(h));
+    return header_result(L, a, peri_attempt_set_answer_header(a, h.name, h.value));
 }
 
 static int attempt_expect_content(lua_State *L) {
@@ -170,16 +175,26 @@ static int attempt_index(lua_State *L) { return index_with(L, attempt_get); }
 
 static struct peri_hook_event *check_event(lua_State *L) { return check(L, EVENT, "the event"); }
 
+/* Clients read each event's data as JSON, but for the last. What a provider sent is not looked at here. */
+static void check_event_text(lua_State *L, int arg, struct peri_str text) {
+    struct peri_fault fault;
+    if (peri_str_find_char(text, '\n') >= 0 || peri_str_find_char(text, '\r') >= 0)
+        luaL_argerror(L, arg, "one line expected: the data of one event");
+    if (peri_str_eq(text, PERI_STR("[DONE]"))) return;
+    if (peri_json_scan(NULL, text, NULL, 0, &fault) != PERI_OK)
+        luaL_argerror(L, arg, lua_pushfstring(L, "not the text of valid JSON: %s", fault.text));
+}
+
 /* A frame of whatever stands at `arg`: text goes as it is, tables and documents as JSON. */
 static void add_frame(lua_State *L, struct peri_buf *out, int arg) {
-    if (lua_type(L, arg) != LUA_TSTRING) {
+    if (lua_type(L, arg) == LUA_TSTRING) {
+        check_event_text(L, arg, check_str(L, arg));
+    } else {
         luaL_checkany(L, arg);
         peri_bind_json_encode(L, arg);
         lua_replace(L, arg);
     }
     struct peri_str text = check_str(L, arg);
-    if (peri_str_find_char(text, '\n') >= 0 || peri_str_find_char(text, '\r') >= 0)
-        luaL_argerror(L, arg, "one line expected: the data of one event");
     peri_buf_add(out, PERI_STR("data: "));
     peri_buf_add(out, text);
     if (peri_buf_add(out, PERI_STR("\n\n")) != PERI_OK)

@@ -10,7 +10,9 @@
 
 #include "base/err.h"
 #include "net/client.h"
+#include "net/header.h"
 #include "net/reach.h"
+#include "script/bind_header.h"
 #include "script/frozen.h"
 #include "script/options.h"
 #include "script/task.h"
@@ -268,7 +270,7 @@ static void check_options(lua_State *L, bool is_trusted) {
 }
 
 /* Numbers become strings that stay on the stack until the call has copied them. */
-static void take_headers(lua_State *L, struct wanted *w) {
+static void take_headers(lua_State *L, struct wanted *w, bool is_trusted) {
     if (lua_getfield(L, 1, "headers") == LUA_TNIL) return;
     int table = lua_gettop(L);
     peri_frozen_open(L, table);
@@ -278,9 +280,11 @@ static void take_headers(lua_State *L, struct wanted *w) {
         if (lua_type(L, -2) != LUA_TSTRING || !lua_isstring(L, -1))
             luaL_error(L, "'headers' must map names to strings");
         if (w->spec.header_count == HEADERS_MAX) luaL_error(L, "more than %d headers", HEADERS_MAX);
-        struct peri_header *h = &w->headers[w->spec.header_count++];
-        h->value.p = lua_tolstring(L, -1, &h->value.n);
-        h->name.p = lua_tolstring(L, -2, &h->name.n);
+        struct peri_header h = peri_check_header(L, -2, -1);
+        bool is_host = peri_str_eq_nocase(h.name, PERI_STR("host"));
+        if (peri_header_is_framing(h.name) && !(is_host && is_trusted))
+            peri_refuse_header(L, h.name, "fetch sets it itself");
+        w->headers[w->spec.header_count++] = h;
         lua_pushvalue(L, -2); /* the value stays below the key that lua_next takes */
     }
 }
@@ -345,7 +349,7 @@ static enum peri_err start(struct fetch *f, struct peri_state *s, struct wanted 
     if (err == PERI_EFULL)
         peri_fault_set(fault, err, "%d fetches are open already", PERI_FETCH_OPEN_MAX);
     else if (err == PERI_EINVAL)
-        peri_fault_set(fault, err, "the method, or the name or value of a header, cannot be sent");
+        peri_fault_set(fault, err, "the method cannot be sent");
     else if (err != PERI_OK && err != PERI_EDENIED)
         peri_fault_set(fault, err, "%s", peri_err_text(err));
     return err;
@@ -371,7 +375,7 @@ static int http_fetch(lua_State *L) {
     lua_getfield(L, 1, "on_chunk");
     f->is_streamed = !lua_isnil(L, 3);
     take_options(L, &w, f, s->options.is_trusted);
-    take_headers(L, &w);
+    take_headers(L, &w, s->options.is_trusted);
     enum peri_err err = start(f, s, &w, &fault);
     if (err != PERI_OK) return peri_push_fault(L, err, fault.text);
     peri_list_insert(&fr->fetches, &f->link);

@@ -2,9 +2,10 @@
 #include "script/bind_request.h"
 
 #include "base/json_text.h"
+#include "base/name.h"
 #include "core/error.h"
 #include "core/worker.h"
-#include "net/http.h"
+#include "script/bind_header.h"
 #include "script/bind_json.h"
 #include "script/bind_provider.h"
 #include "script/policy_lua.h"
@@ -14,8 +15,7 @@
 #define REQUEST "perilune.request"
 #define ANSWER  "perilune.answer"
 
-#define TRY_MAX_MS      86400000
-#define MODEL_MAX_BYTES 256
+#define TRY_MAX_MS 86400000
 
 /* What `req:try` gives on success; only `route`'s return value makes use of it. Its user value is the `req` object, which
  * tells whose it is: addresses are used again, objects that somebody holds are not. */
@@ -65,8 +65,10 @@ static struct peri_str check_str(lua_State *L, int arg) {
 }
 
 static int push_str(lua_State *L, struct peri_str s) {
-    if (s.p == NULL) return 0;
-    lua_pushlstring(L, s.p, s.n);
+    if (s.p == NULL)
+        lua_pushnil(L);
+    else
+        lua_pushlstring(L, s.p, s.n);
     return 1;
 }
 
@@ -165,9 +167,8 @@ static int request_index(lua_State *L) {
 }
 
 static void check_model(lua_State *L, struct peri_str model) {
-    if (model.n == 0 || model.n > MODEL_MAX_BYTES || !peri_http_is_value(model))
-        luaL_error(L, "the name of a model is a text of 1 to %d bytes without control characters",
-                   MODEL_MAX_BYTES);
+    const char *fault = peri_name_fault(model);
+    if (fault != NULL) luaL_error(L, "the name of a model %s", fault);
 }
 
 /* req.model = name */
@@ -360,8 +361,9 @@ static int request_fail(lua_State *L) {
 
 static int request_set_header(lua_State *L) {
     struct peri_lua_request *r = check_request(L);
-    enum peri_err err = peri_request_set_header(r->request, check_str(L, 2), check_str(L, 3));
-    if (err == PERI_EINVAL) return luaL_error(L, "a header may not hold that character");
+    struct peri_header h = peri_check_header(L, 2, 3);
+    peri_refuse_header(L, h.name, peri_answer_header_fault(h));
+    enum peri_err err = peri_request_set_header(r->request, h.name, h.value);
     if (err != PERI_OK) return luaL_error(L, "header: %s", peri_err_text(err));
     peri_bind_request_charge(L, r);
     return 0;

@@ -2,8 +2,8 @@
  * user wrote. The bed's events go to one Lua function, called under whichever method turns the bed; an error it raises
  * is raised again by that method. */
 #include "base/err.h"
-#include "net/http.h"
 #include "net/server.h"
+#include "script/bind_header.h"
 #include "script/open.h"
 #include "script/sandbox.h"
 #include "script/self.h"
@@ -189,10 +189,7 @@ static size_t read_headers(lua_State *L, int at, struct peri_header headers[HEAD
         if (lua_getfield(L, -1, "name") != LUA_TSTRING ||
             lua_getfield(L, -2, "value") != LUA_TSTRING)
             luaL_error(L, "a header has a name and a value, both texts");
-        headers[n].name.p = lua_tolstring(L, -2, &headers[n].name.n);
-        headers[n].value.p = lua_tolstring(L, -1, &headers[n].value.n);
-        if (!peri_http_is_token(headers[n].name) || !peri_http_is_value(headers[n].value))
-            luaL_error(L, "'%s: %s' is no header", headers[n].name.p, headers[n].value.p);
+        headers[n] = peri_check_header(L, -2, -1);
         lua_pop(L, 3);
     }
     return n;

@@ -10,7 +10,8 @@
 ---@field stream boolean the client asked for a stream
 ---@field endpoint "chat"|"completions"|"embeddings"
 ---@field key? string id of the client's key, nil when none is asked for
----@field headers table<string, string> looked up without case: `req.headers["x-team"]`
+---@field headers table<string, string> looked up without case: `req.headers["x-team"]`; without the one that the client's
+---   key came in, or any that repeats the key: `key` names it
 ---@field body table the lossless document: `req.body.max_tokens = 4096`; see perilune.json. Its `model` and `stream` can not
 ---   be changed: set `req.model`; whether the answer is streamed is the client's choice. nil in `done` when what the client
 ---   sent was no JSON.
@@ -59,13 +60,16 @@ function Request:reply(status, json) end
 ---@param param? string
 function Request:fail(status, message, code, param) end
 
---- One header of the request, nil when absent.
+--- One header of the request, nil when absent, and for the one that the client's key came in.
 --- Example: `local team = req:header("x-team")`
 ---@param name string
 ---@return string?
 function Request:header(name) end
 
---- A header for the answer; the newest of a name wins.
+--- A header for the answer; the newest of a name wins, over the router's own `retry-after` and `cache-control`, too. Raises
+--- for what can not stand in a header (RFC 9110: a token; a value without control characters, at most 8192 bytes) and for
+--- names that the router writes itself: those of framing, `content-type`, `content-encoding`, `date`, `x-request-id` and
+--- `x-perilune-…` that tell how the request was answered.
 --- Example: `req:set_header("x-team", "research")`
 ---@param name string
 ---@param value string
@@ -127,13 +131,17 @@ function Provider:model(name) end
 ---@field max_output_tokens? integer
 local Attempt = {}
 
---- A header for the provider.
+--- A header for the provider; it stands in place of a configured one of that name, and of the one with the provider's key.
+--- Raises for what can not stand in a header, and for names that the router sets itself: those of framing
+--- (`content-length`, `transfer-encoding`, `te`, `connection`, `keep-alive`, `upgrade`, `trailer`, `expect`, `host`),
+--- `proxy-…`, `content-type`, `content-encoding`, `accept-encoding`, and those of a network's signature.
 --- Example: `attempt:set_header("x-tenant", "blue")`
 ---@param name string
 ---@param value string
 function Attempt:set_header(name, value) end
 
---- A header for the client, should it get this attempt's answer or be told why this one failed.
+--- A header for the client, should it get this attempt's answer or be told why this one failed. Raises as
+--- `req:set_header` does.
 --- Example: `attempt:set_answer_header("x-shortened", "yes")`
 ---@param name string
 ---@param value string
@@ -165,7 +173,7 @@ function Event:drop() end
 
 --- Send this instead; call again to send more.
 --- Example: `event:replace(event.json) event:replace{ object = "note" }`
----@param json table|string one line of JSON
+---@param json table|string one line of JSON, or "[DONE]"; anything else raises, with the place of the fault
 function Event:replace(json) end
 
 --- The whole answer of a request that is not streamed.
