@@ -89,6 +89,23 @@ describe("peri.spawn", function()
     assert.is_false(went_on)
   end)
 
+  it("cancels a task once, even when its own closer cancels it", function()
+    peri.run(function()
+      local calls, task = 0, nil
+      task = peri.spawn(function()
+        local _ <close> = setmetatable({}, { __close = function()
+          calls = calls + 1
+          task:cancel()
+        end })
+        peri.sleep(1000)
+      end)
+      peri.sleep(1)
+      task:cancel()
+      task:cancel()
+      assert.equal(1, calls)
+    end)
+  end)
+
   it("cancels what still waits when the run ends", function()
     local closed, went_on = 0, false
     peri.run(function()

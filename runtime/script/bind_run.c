@@ -214,16 +214,21 @@ static int task_wait(lua_State *L) {
     return peri_task_wait(L, t, on_wait_canceled, j, wait_done);
 }
 
+/* Over first: closing its coroutine runs the script's closers, and one of those may cancel it again. */
+static void cancel(struct job *j) {
+    struct peri_task *task = j->task;
+    j->is_canceled = true;
+    note_over(j, PERI_OK, NULL);
+    if (task != NULL) peri_task_cancel(task);
+}
+
 static int task_cancel(lua_State *L) {
     struct job *j = peri_check_self(L, TASK_TYPE, "task");
     if (j->is_over) return 0;
     if (runs_now(j)) return luaL_error(L, "a task cannot cancel itself");
-    if (j->task != NULL) { /* otherwise on_start finds it over, and concludes */
-        post(L, j, on_canceled);
-        peri_task_cancel(j->task);
-    }
-    j->is_canceled = true;
-    note_over(j, PERI_OK, NULL);
+    if (j->task != NULL)
+        post(L, j, on_canceled); /* otherwise on_start finds it over, and concludes */
+    cancel(j);
     return 0;
 }
 
@@ -233,10 +238,7 @@ static void cancel_spawned(struct peri_state *s) {
     struct peri_list *at, *spare;
     peri_list_each(at, spare, &s->spawned) {
         struct job *j = peri_list_entry(at, struct job, link);
-        if (j->is_over) continue;
-        if (j->task != NULL) peri_task_cancel(j->task);
-        j->is_canceled = true;
-        note_over(j, PERI_OK, NULL);
+        if (!j->is_over) cancel(j);
     }
 }
 

@@ -40,7 +40,6 @@ static void forget(void *self, struct peri_request *q) {
 
 static void free_set(void *self) {
     struct peri_policy_lua *set = self;
-    if (set->state != NULL) peri_state_cancel_all(set->state);
     peri_state_free(set->state);
     for (size_t i = 0; i < set->count; i++) peri_policy_standing_unref(set->links[i].standing);
     peri_arena_done(&set->arena);

@@ -14,6 +14,7 @@
 #include "base/shared.h"
 #include "script/open.h"
 #include "script/sandbox.h"
+#include "script/task.h"
 
 /* Memory. */
 
@@ -140,8 +141,8 @@ enum peri_err peri_state_new(struct peri_state **out, const struct peri_state_op
     return PERI_OK;
 }
 
-static void free_idle(struct peri_state *s) {
-    if (!peri_list_is_empty(&s->waiting)) peri_bug("no task waits in a state that is freed");
+static void free_tasks(struct peri_state *s) {
+    peri_state_cancel_all(s);
     struct peri_list *at, *spare;
     peri_list_each(at, spare, &s->idle) peri_free(at); /* the link is a task's first member */
     peri_list_init(&s->idle);
@@ -149,7 +150,7 @@ static void free_idle(struct peri_state *s) {
 
 void peri_state_free(struct peri_state *s) {
     if (s == NULL) return;
-    free_idle(s);
+    free_tasks(s);
     lua_close(s->L);
     peri_budget_done(&s->budget);
     peri_free(s->search);
@@ -163,7 +164,7 @@ static const char attached_key;
 static int attached_gc(lua_State *L) {
     struct peri_state *s = lua_touserdata(L, 1);
     peri_open_detach(s);
-    free_idle(s);
+    free_tasks(s);
     peri_loop_free(s->loop);
     peri_shared_free(s->shared);
     s->loop = NULL;

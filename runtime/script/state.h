@@ -73,7 +73,7 @@ struct peri_state {
 /* gives PERI_OK · PERI_ENOMEM (also when the cap is too small for the libraries) */
 PERI_MUST_USE enum peri_err peri_state_new(struct peri_state **out,
                                            const struct peri_state_options *options);
-/* No task may wait in it any more (peri_task_cancel them first). Takes NULL. */
+/* Tasks that wait in it are cancelled. Takes NULL. */
 void peri_state_free(struct peri_state *s);
 
 /* The state of the interpreter that calls; made on the first call, gone with the interpreter. Pushes

@@ -76,7 +76,7 @@ struct peri_state *peri_task_state(const struct peri_task *t);
 void *peri_task_arg(const struct peri_task *t);
 /* Which owner: compare with its own table before trusting peri_task_arg. */
 const struct peri_task_ops *peri_task_ops(const struct peri_task *t);
-/* Cancel every task that waits in the state (before peri_state_free). */
+/* Cancel every task that waits in the state. */
 void peri_state_cancel_all(struct peri_state *s);
 
 #endif

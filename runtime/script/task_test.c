@@ -122,6 +122,17 @@ TEST(a_thousand_tasks_wait_side_by_side) {
     free_state(s, loop);
 }
 
+TEST(a_state_that_goes_takes_what_waits_in_it) {
+    struct peri_loop *loop;
+    struct peri_state *s = new_state(&loop);
+    struct script script;
+    CHECK_EQ(script_run(s, &script, "require('perilune').sleep(3) return 'x'"), PERI_TASK_WAITING);
+    peri_state_free(s);
+    peri_loop_advance(loop, 3);
+    CHECK_EQ(script.done_calls, 0);
+    peri_loop_free(loop);
+}
+
 TEST(no_memory_to_start_is_an_answer_and_nothing_leaks) {
     struct peri_loop *loop;
     CHECK_EQ(peri_loop_new(&loop), PERI_OK);
