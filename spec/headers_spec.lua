@@ -377,6 +377,14 @@ describe("a configuration", function()
     end)
   end
 
+  it("is refused when a variable holds a key that can not be sent", function()
+    for _, environment in ipairs { { OPENAI_API_KEY = "a\1b" }, { PROVIDERS = "https://a/v1", KEYS = "a\127b" } } do
+      local code, _, err = check.perilune("check", environment)
+      assert.equal(78, code)
+      assert.matches("control character", err)
+    end
+  end)
+
   it("is refused when the default model or another name of a model is none", function()
     local code, _, err = check.lua('return {\ndefault_model = "m\\1",\nmodels = { m = "n\\2" },\n' ..
       'providers = { { id = "a", url = "http://127.0.0.1:9/v1" } } }')

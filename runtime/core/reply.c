@@ -350,7 +350,7 @@ static void serve_whole(struct peri_request *r, struct peri_attempt *a) {
 }
 
 void peri_request_serve(struct peri_request *r, struct peri_attempt *a) {
-    if (r->phase != PERI_DECIDING || a->state != PERI_READY) return;
+    if (r->phase != PERI_DECIDING || a->request != r || a->state != PERI_READY) return;
     r->phase = PERI_SERVING;
     r->serving = a;
     r->model = r->outcome.model = peri_attempt_model(a);

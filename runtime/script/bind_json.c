@@ -436,8 +436,10 @@ static int json_table(lua_State *L) {
 
 static int json_kind(lua_State *L) {
     enum peri_json_kind kind;
-    if (!peri_json_kind_of(L, 1, &kind)) return 0;
-    lua_pushstring(L, peri_json_kind_name(kind));
+    if (peri_json_kind_of(L, 1, &kind))
+        lua_pushstring(L, peri_json_kind_name(kind));
+    else
+        lua_pushnil(L);
     return 1;
 }
 

@@ -108,7 +108,10 @@ static int participants(lua_State *L) {
 
 static int epoch(lua_State *L) {
     struct peri_worker *w = worker(L);
-    if (w->fleet->epoch == 0) return 0;
+    if (w->fleet->epoch == 0) {
+        lua_pushnil(L);
+        return 1;
+    }
     lua_pushinteger(L, (lua_Integer)w->fleet->epoch);
     lua_pushstring(L, w->fleet->phase);
     return 2;

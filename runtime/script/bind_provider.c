@@ -32,8 +32,10 @@ static int push_count(lua_State *L, uint64_t n) {
 }
 
 static int push_ms(lua_State *L, uint64_t us) {
-    if (us == 0) return 0; /* nil: never measured */
-    lua_pushnumber(L, (double)us / 1000);
+    if (us == 0)
+        lua_pushnil(L); /* never measured */
+    else
+        lua_pushnumber(L, (double)us / 1000);
     return 1;
 }
 
@@ -110,7 +112,10 @@ static int provider_model(lua_State *L) {
     struct peri_str name;
     name.p = luaL_checklstring(L, 2, &name.n);
     struct peri_candidate c = peri_fleet_candidate(f, p, name);
-    if (c.provider == NULL) return 0;
+    if (c.provider == NULL) {
+        lua_pushnil(L);
+        return 1;
+    }
     static const struct peri_config_model unknown = { .lacks = 0 };
     const struct peri_config_model *m = c.model != NULL ? c.model : &unknown;
     lua_createtable(L, 0, 6);

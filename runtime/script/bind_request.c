@@ -265,7 +265,9 @@ static int try_done(lua_State *L, int status, lua_KContext ctx) {
         return 1;
     }
     lua_pushnil(L);
-    lua_pushfstring(L, "provider %s %s", a->candidate.provider->id.p, a->detail);
+    push_str(L, a->candidate.provider->id);
+    lua_pushfstring(L, "provider %s %s", lua_tostring(L, -1), a->detail);
+    lua_remove(L, -2);
     lua_pushstring(L, peri_err_name(r->tried));
     lua_pushinteger(L, a->status);
     return 4;

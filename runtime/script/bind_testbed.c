@@ -157,8 +157,10 @@ static int bed_advance(lua_State *L) {
 
 static int bed_next_ms(lua_State *L) {
     uint64_t ms = peri_testbed_next_ms(check_bed(L)->bed);
-    if (ms == UINT64_MAX) return 0;
-    lua_pushinteger(L, (lua_Integer)ms);
+    if (ms == UINT64_MAX)
+        lua_pushnil(L);
+    else
+        lua_pushinteger(L, (lua_Integer)ms);
     return 1;
 }
 

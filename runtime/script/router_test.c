@@ -204,6 +204,40 @@ TEST(router_sends_nothing_for_a_request_that_a_hook_has_ended) {
     rig_close(&r);
 }
 
+/* The client names the status, in place of a model. */
+static void reply_as_asked(void *self, struct peri_request *r) {
+    (void)self;
+    peri_request_reply(r, atoi(peri_request_model(r).p), PERI_STR("{}"));
+}
+
+TEST(router_answers_500_for_a_policy_whose_status_is_none) {
+    static const struct peri_policy_ops ops = { .decide = reply_as_asked };
+    static const char *const statuses[] = { "42", "0", "-1", "199", "600", "1000" };
+    for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {
+        char body[64];
+        struct rig r;
+        rig_open(&r, "", "", &ops);
+        snprintf(body, sizeof body, "{\"model\":\"%s\",\"messages\":[]}", statuses[i]);
+        CHECK_EQ(rig_send(&r, body), PERI_OK);
+        CHECK_EQ(r.ends, 1);
+        CHECK_EQ(r.status, 500);
+        CHECK(peri_str_find(peri_buf_str(&r.got), PERI_STR("which is not 200 to 599")) >= 0);
+        rig_step(&r);
+        rig_close(&r);
+    }
+}
+
+TEST(router_refuses_a_model_that_can_not_be_named_without_http_too) {
+    struct rig r;
+    rig_open(&r, "", "", NULL);
+    CHECK_EQ(rig_send(&r, "{\"model\":\"m\\u0001\",\"messages\":[]}"), PERI_OK);
+    CHECK_EQ(r.ends, 1);
+    CHECK_EQ(r.status, 400);
+    CHECK(peri_str_find(peri_buf_str(&r.got), PERI_STR("holds a control character")) >= 0);
+    rig_step(&r);
+    rig_close(&r);
+}
+
 /* ---- Memory ---- */
 
 TEST(router_out_of_memory_ends_the_request_and_keeps_nothing) {
