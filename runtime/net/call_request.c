@@ -7,8 +7,9 @@
 
 /* A host of the caller's own is sent: tests of servers, and simulations, ask for others than the URL's. */
 static bool is_sendable(struct peri_header header) {
-    bool is_host = peri_str_eq_nocase(header.name, PERI_STR("host"));
-    return (is_host || !peri_header_is_framing(header.name)) && peri_header_fault(header) == NULL;
+    if (peri_header_is_framing(header.name) && !peri_str_eq_nocase(header.name, PERI_STR("host")))
+        return false;
+    return peri_header_fault(header) == NULL;
 }
 
 bool peri_call_spec_is_valid(const struct peri_call_spec *spec) {

@@ -11,8 +11,8 @@
 #include "base/err.h"
 #include "net/client.h"
 #include "net/header.h"
+#include "net/http.h"
 #include "net/reach.h"
-#include "script/bind_header.h"
 #include "script/frozen.h"
 #include "script/options.h"
 #include "script/task.h"
@@ -235,6 +235,9 @@ struct wanted {
     struct peri_call_spec spec;
     struct peri_header headers[HEADERS_MAX];
     struct peri_str url;
+    struct peri_header
+        refused; /* one that can not be sent, `why` says; the caller may have it from elsewhere */
+    const char *why;
 };
 
 #define MS(name)                                                                                   \
@@ -280,11 +283,14 @@ static void take_headers(lua_State *L, struct wanted *w, bool is_trusted) {
         if (lua_type(L, -2) != LUA_TSTRING || !lua_isstring(L, -1))
             luaL_error(L, "'headers' must map names to strings");
         if (w->spec.header_count == HEADERS_MAX) luaL_error(L, "more than %d headers", HEADERS_MAX);
-        struct peri_header h = peri_check_header(L, -2, -1);
-        bool is_host = peri_str_eq_nocase(h.name, PERI_STR("host"));
-        if (peri_header_is_framing(h.name) && !(is_host && is_trusted))
-            peri_refuse_header(L, h.name, "fetch sets it itself");
-        w->headers[w->spec.header_count++] = h;
+        struct peri_header *h = &w->headers[w->spec.header_count++];
+        h->value.p = lua_tolstring(L, -1, &h->value.n);
+        h->name.p = lua_tolstring(L, -2, &h->name.n);
+        bool is_host = peri_str_eq_nocase(h->name, PERI_STR("host"));
+        const char *why = peri_header_fault(*h);
+        if (why == NULL && peri_header_is_framing(h->name) && !(is_host && is_trusted))
+            why = "fetch sets it itself";
+        if (why != NULL) w->refused = *h, w->why = why;
         lua_pushvalue(L, -2); /* the value stays below the key that lua_next takes */
     }
 }
@@ -335,6 +341,10 @@ static enum peri_err start(struct fetch *f, struct peri_state *s, struct wanted 
                            struct peri_fault *fault) {
     struct peri_url *url;
     enum peri_fetch_right right = s->options.is_trusted ? PERI_FETCH_ANYWHERE : PERI_FETCH_PUBLIC;
+    if (w->why != NULL)
+        return peri_fault_set(fault, PERI_EINVAL, "header '%.*s': %s",
+                              peri_http_is_token(w->refused.name) ? (int)w->refused.name.n : 0,
+                              w->refused.name.p, w->why);
     enum peri_err err = peri_url_parse(&url, w->url, fault);
     if (err != PERI_OK) return err;
     if (!s->options.is_trusted && s->options.fetch_right != NULL)
