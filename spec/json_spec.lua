@@ -284,6 +284,34 @@ describe("json.decode", function()
     assert.equal('{"a":[1,null,{"b":"\\t"}],"e":[]}', json.encode(t))
   end)
 
+  it("refuses options that it does not know, and values of another kind", function()
+    for _, name in ipairs { "decode", "table" } do
+      local what = name == "decode" and "[1]" or json.document "[1]"
+      for text, options in pairs { ["'null'"] = { null = false }, ["nulls"] = { nulls = 0 }, ["table"] = 5 } do
+        local ok, message = pcall(json[name], what, options)
+        assert.is_false(ok)
+        assert.matches(text, message, 1, true)
+      end
+    end
+  end)
+
+  it("gives the memory of an encoding that fails back at once", function()
+    local function resident()
+      local file = assert(io.open "/proc/self/statm")
+      local pages = file:read "a":match "^%d+ (%d+)"
+      file:close()
+      return tonumber(pages) * 4096
+    end
+    local text = ("x"):rep(3000000)
+    collectgarbage "stop"
+    pcall(json.encode, { text, print })
+    local before = resident()
+    for _ = 1, 30 do pcall(json.encode, { text, print }) end
+    local grown = resident() - before
+    collectgarbage "restart"
+    assert.is_true(grown < 30000000, ("grew by %d bytes"):format(grown))
+  end)
+
   it("leaves nulls out when asked", function()
     assert.same({ a = { 1, 2 } }, json.decode('{"a":[1,null,2],"b":null}', { nulls = false }))
   end)

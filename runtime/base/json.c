@@ -114,6 +114,16 @@ void peri_json_watch(struct peri_json *j, struct peri_json_watch *watch) {
     peri_list_insert(&j->watches, &watch->link);
 }
 
+struct peri_json_watch *peri_json_watcher(const struct peri_json *j, const void *of,
+                                          bool (*is_of)(const struct peri_json_watch *watch,
+                                                        const void *of)) {
+    for (struct peri_list *at = j->watches.next; at != &j->watches; at = at->next) {
+        struct peri_json_watch *w = peri_list_entry(at, struct peri_json_watch, link);
+        if (is_of(w, of)) return w;
+    }
+    return NULL;
+}
+
 bool peri_json_has_odd(const struct peri_json *j) { return (j->flags & PERI_JSON_ODD) != 0; }
 
 size_t peri_json_memory(const struct peri_json *j) {

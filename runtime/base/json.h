@@ -15,6 +15,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/list.h"
+#include "base/sort.h"
 
 struct peri_json;
 
@@ -126,5 +127,15 @@ PERI_MUST_USE enum peri_err peri_json_double(double *out, const struct peri_json
  *   gives   false also when memory ran out */
 PERI_MUST_USE bool peri_json_equal(struct peri_json *a, uint32_t in_a, struct peri_json *b,
                                    uint32_t in_b);
+/* The same, told of while it works (base/sort.h): everything that has to be freed is in the arena.
+ *   gives   false also when the arena is full */
+PERI_MUST_USE bool peri_json_equal_paced(struct peri_json *a, uint32_t in_a, struct peri_json *b,
+                                         uint32_t in_b, struct peri_arena *arena,
+                                         struct peri_pace *pace);
+
+/* The first watch of which `is_of` says so; NULL. */
+struct peri_json_watch *peri_json_watcher(const struct peri_json *j, const void *of,
+                                          bool (*is_of)(const struct peri_json_watch *watch,
+                                                        const void *of));
 
 #endif

@@ -31,7 +31,7 @@ static enum peri_err add_piece(struct peri_json *j, uint32_t *base, struct peri_
     j->pieces = pieces;
     char *twin = peri_json_alloc(j, text->n + 1);
     if (twin == NULL) return peri_json_no_room(j);
-    memcpy(twin, text->p, text->n);
+    if (text->n > 0) memcpy(twin, text->p, text->n);
     twin[text->n] = '\0';
     *base = j->next_base;
     text->p = twin;

@@ -1,10 +1,9 @@
 /* Are two values the same? Members are sorted by name first, so order does not matter and large objects cost n log n. */
 
-#include <stdlib.h>
-
 #include "base/json.h"
 #include "base/json_tape.h"
 #include "base/json_text.h"
+#include "base/sort.h"
 
 struct member {
     struct peri_str name;
@@ -13,7 +12,8 @@ struct member {
 
 struct pair {
     struct peri_json *a, *b;
-    struct peri_arena arena; /* sorted members, decoded names */
+    struct peri_arena *arena; /* sorted members, decoded names */
+    struct peri_pace *pace;
 };
 
 static int by_name(const void *left, const void *right) {
@@ -26,19 +26,21 @@ static int by_name(const void *left, const void *right) {
 }
 
 /* Members by name, the last of each name only. NULL when memory ran out. */
-static struct member *members_of(struct peri_json *j, uint32_t object, struct peri_arena *arena,
+static struct member *members_of(const struct pair *p, struct peri_json *j, uint32_t object,
                                  size_t *count) {
     size_t n = 0, room = peri_json_count(j, object);
-    struct member *all = peri_arena_alloc(arena, (room + 1) * sizeof *all);
-    if (all == NULL) return NULL;
+    struct member *all = peri_arena_alloc(p->arena, (room + 1) * sizeof *all);
+    struct member *spare = peri_arena_alloc(p->arena, (room + 1) * sizeof *all);
+    if (all == NULL || spare == NULL) return NULL;
     struct peri_json_iter it = peri_json_iter(j, object);
     while (n < room && peri_json_next(j, &it)) {
-        struct peri_str name = peri_json_string(j, it.name, arena);
+        struct peri_str name = peri_json_string(j, it.name, p->arena);
         if (name.p == NULL) return NULL;
         all[n] = (struct member){ name, it.value, (uint32_t)n };
         n++;
+        peri_pace_add(p->pace, 1 + name.n / 32);
     }
-    qsort(all, n, sizeof *all, by_name);
+    peri_sort(all, spare, n, sizeof *all, by_name, p->pace);
     *count = 0;
     for (size_t i = 0; i < n; i++) {
         if (i + 1 < n && peri_str_eq(all[i].name, all[i + 1].name)) continue;
@@ -51,8 +53,8 @@ static bool is_same(struct pair *p, uint32_t a, uint32_t b);
 
 static bool are_same_objects(struct pair *p, uint32_t a, uint32_t b) {
     size_t n_a, n_b;
-    struct member *in_a = members_of(p->a, a, &p->arena, &n_a);
-    struct member *in_b = members_of(p->b, b, &p->arena, &n_b);
+    struct member *in_a = members_of(p, p->a, a, &n_a);
+    struct member *in_b = members_of(p, p->b, b, &n_b);
     if (in_a == NULL || in_b == NULL || n_a != n_b) return false;
     for (size_t i = 0; i < n_a; i++)
         if (!peri_str_eq(in_a[i].name, in_b[i].name) || !is_same(p, in_a[i].value, in_b[i].value))
@@ -69,7 +71,8 @@ static bool are_same_arrays(struct pair *p, uint32_t a, uint32_t b) {
 }
 
 static bool are_same_strings(struct pair *p, uint32_t a, uint32_t b) {
-    struct peri_str in_a = peri_json_string(p->a, a, &p->arena);
+    struct peri_str in_a = peri_json_string(p->a, a, p->arena);
+    peri_pace_add(p->pace, in_a.n / 32);
     return in_a.p != NULL && peri_json_string_is(p->b, b, in_a);
 }
 
@@ -87,6 +90,7 @@ static bool are_same_numbers(struct peri_str a, struct peri_str b) {
 static bool is_same(struct pair *p, uint32_t a, uint32_t b) {
     enum peri_json_kind kind = peri_json_kind(p->a, a);
     if (kind != peri_json_kind(p->b, b)) return false;
+    peri_pace_add(p->pace, 1);
     switch (kind) {
     case PERI_JSON_NULL: return true;
     case PERI_JSON_BOOL: return peri_json_is_true(p->a, a) == peri_json_is_true(p->b, b);
@@ -98,12 +102,17 @@ static bool is_same(struct pair *p, uint32_t a, uint32_t b) {
     return false;
 }
 
-bool peri_json_equal(struct peri_json *a, uint32_t in_a, struct peri_json *b, uint32_t in_b) {
-    struct pair p = { .a = a, .b = b };
+bool peri_json_equal_paced(struct peri_json *a, uint32_t in_a, struct peri_json *b, uint32_t in_b,
+                           struct peri_arena *arena, struct peri_pace *pace) {
+    struct pair p = { .a = a, .b = b, .arena = arena, .pace = pace };
     if (!peri_json_is_live(a, in_a) || !peri_json_is_live(b, in_b)) return false;
-    if (a == b && in_a == in_b) return true;
-    peri_arena_init(&p.arena, 0);
-    bool same = is_same(&p, in_a, in_b);
-    peri_arena_done(&p.arena);
+    return (a == b && in_a == in_b) || is_same(&p, in_a, in_b);
+}
+
+bool peri_json_equal(struct peri_json *a, uint32_t in_a, struct peri_json *b, uint32_t in_b) {
+    struct peri_arena arena;
+    peri_arena_init(&arena, 0);
+    bool same = peri_json_equal_paced(a, in_a, b, in_b, &arena, NULL);
+    peri_arena_done(&arena);
     return same;
 }

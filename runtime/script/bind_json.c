@@ -4,6 +4,7 @@
 #include "script/frozen.h"
 #include "script/json_box.h"
 #include "script/json_value.h"
+#include "script/options.h"
 
 /* A proxy. The box is its user value, so the pointer is good as long as the proxy. */
 struct node {
@@ -162,6 +163,13 @@ static void check_guards(lua_State *L, struct peri_json *j, const struct node *n
     }
 }
 
+/* What is written takes the memory of its text and some bytes a value. */
+static void check_room(lua_State *L, struct written *w) {
+    if (peri_json_may_grow(L, w->json.n)) return;
+    peri_buf_done(&w->buf);
+    peri_json_refuse_room(L);
+}
+
 static void set_member(lua_State *L, struct peri_json *j, struct node *n) {
     if (lua_type(L, 2) != LUA_TSTRING)
         luaL_error(L, "the name of a member must be a string, got a %s", luaL_typename(L, 2));
@@ -173,6 +181,7 @@ static void set_member(lua_State *L, struct peri_json *j, struct node *n) {
         err = peri_json_unset(j, n->at, name);
     } else {
         write_value(L, 3, &w);
+        check_room(L, &w);
         err = peri_json_set(j, n->at, name, w.json, NULL);
     }
     finish(L, n, &w, err);
@@ -194,6 +203,7 @@ static void set_element(lua_State *L, struct peri_json *j, struct node *n) {
         if (i == count) err = peri_json_remove(j, at);
     } else {
         write_value(L, 3, &w);
+        check_room(L, &w);
         err = at == PERI_JSON_NONE ? peri_json_insert(j, n->at, SIZE_MAX, w.json, NULL)
                                    : peri_json_replace(j, at, w.json, NULL);
     }
@@ -226,7 +236,7 @@ static int json_text(lua_State *L) {
     if (b->err != PERI_OK) return luaL_error(L, "%s", peri_err_text(b->err));
     peri_json_charge(L, text.n);
     lua_pushlstring(L, text.p, text.n);
-    peri_buf_done(b);
+    lua_closeslot(L, -2);
     return 1;
 }
 
@@ -308,16 +318,16 @@ static int node_pairs(lua_State *L) {
 /* ---- the functions of peri.json ---- */
 
 static int json_members(lua_State *L) {
-    enum { STEPS_A_MEMBER = 32 }; /* bytes of work charged for each: many are one call */
     struct peri_json *j;
     struct node *n = check_kind(L, 1, &j, PERI_JSON_OBJECT);
+    struct peri_json_pace pace = peri_json_pace(L);
     size_t count = peri_json_count(j, n->at);
-    peri_json_charge(L, count * STEPS_A_MEMBER);
     lua_settop(L, 1);
     lua_createtable(L, 0, count < 64 ? (int)count : 64);
     bool has_null = false;
     struct peri_json_iter it = peri_json_iter(j, n->at);
     while (peri_json_next(j, &it)) {
+        peri_pace_add(&pace.pace, 1);
         has_null |= peri_json_kind(j, it.value) == PERI_JSON_NULL;
         peri_json_push_string(L, peri_json_raw(j, it.name));
         push_child(L, 1, j, it.value);
@@ -389,18 +399,17 @@ enum peri_err peri_bind_json_decode(lua_State *L, struct peri_str text, struct p
 }
 
 /* { nulls = false } */
-static bool check_drops_null(lua_State *L, int arg) {
-    if (lua_isnoneornil(L, arg)) return false;
-    luaL_checktype(L, arg, LUA_TTABLE);
-    bool drops = lua_getfield(L, arg, "nulls") == LUA_TBOOLEAN && !lua_toboolean(L, -1);
-    lua_pop(L, 1);
-    return drops;
+static bool check_drops_null(lua_State *L, int arg, const char *function) {
+    static const struct peri_option options[] = { { "nulls", PERI_OPTION_FLAG, 0, 0 } };
+    lua_settop(L, arg);
+    peri_options_take(L, arg, function, options, 1);
+    return !peri_options_flag(L, arg, "nulls", true);
 }
 
 static int json_decode(lua_State *L) {
     struct peri_fault fault;
     struct peri_str text = check_str(L, 1);
-    enum peri_err err = decode(L, text, check_drops_null(L, 2), &fault);
+    enum peri_err err = decode(L, text, check_drops_null(L, 2, "json.decode"), &fault);
     return err == PERI_OK ? 1 : push_failure(L, err, &fault);
 }
 
@@ -410,7 +419,7 @@ void peri_bind_json_encode(lua_State *L, int index) {
     peri_json_add_value(L, index, b);
     peri_json_charge(L, b->n);
     lua_pushlstring(L, b->p, b->n);
-    peri_buf_done(b);
+    lua_closeslot(L, -2);
     lua_remove(L, -2);
 }
 
@@ -430,7 +439,7 @@ static int json_table(lua_State *L) {
     struct peri_json *j;
     struct node *n = check_node(L, 1, &j);
     peri_json_charge(L, length(j, n->at));
-    peri_json_push_plain(L, j, n->at, check_drops_null(L, 2));
+    peri_json_push_plain(L, j, n->at, check_drops_null(L, 2, "json.table"));
     return 1;
 }
 
@@ -497,7 +506,8 @@ static int json_len(lua_State *L) {
     if (lua_type(L, 1) != LUA_TTABLE) return node_len(L);
     lua_Integer n = 0;
     peri_frozen_open(L, 1);
-    for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1)) n++;
+    struct peri_json_pace pace = peri_json_pace(L);
+    for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1), n++) peri_pace_add(&pace.pace, 1);
     lua_pushinteger(L, n);
     return 1;
 }
@@ -507,6 +517,7 @@ static int insert(lua_State *L, lua_Integer place, int value) {
     struct node *n = check_kind(L, 1, &j, PERI_JSON_ARRAY);
     struct written w = { .json = { NULL, 0 } };
     write_value(L, value, &w);
+    check_room(L, &w);
     finish(L, n, &w, peri_json_insert(j, n->at, (size_t)place - 1, w.json, NULL));
     return 0;
 }
@@ -555,8 +566,9 @@ static int json_same(lua_State *L) {
     struct peri_json *a, *b;
     lua_settop(L, 2);
     uint32_t in_a = as_node(L, 1, &a), in_b = as_node(L, 2, &b);
-    peri_json_charge(L, length(a, in_a) + length(b, in_b));
-    lua_pushboolean(L, peri_json_equal(a, in_a, b, in_b));
+    struct peri_arena *arena = peri_json_push_arena(L);
+    struct peri_json_pace pace = peri_json_pace(L);
+    lua_pushboolean(L, peri_json_equal_paced(a, in_a, b, in_b, arena, &pace.pace));
     return 1;
 }
 

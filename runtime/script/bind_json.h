@@ -13,7 +13,8 @@
 #include "script/state.h"
 
 /* Push the table `peri.json`. Once per state, before anything else here. Functions that read or write whole
- * texts charge the state's budget a step for 32 bytes; with `s` NULL nothing is charged. */
+ * texts charge the state's budget a step for 32 bytes and a step for each value, while they work; with `s` NULL nothing is
+ * charged. */
 PERI_RAISES void peri_bind_json_open(lua_State *L, struct peri_state *s);
 
 /* Push the proxy of a document's root, or of any node. The document stays the caller's: it may end, or be

@@ -50,7 +50,8 @@ function json.array(t) end
 ---@return T
 function json.object(t) end
 
---- Plain tables for a text; arrays are marked. `nulls = false` leaves members and elements that are null out.
+--- Plain tables for a text; arrays are marked. `nulls = false` leaves members and elements that are null out;
+--- any other option raises.
 ---
 ---     local t, why = json.decode '{"a":[1,null]}'
 ---@param text string
