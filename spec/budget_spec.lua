@@ -64,3 +64,76 @@ describe("a policy file that does not end loading", function()
     assert.matches("p.lua:2: stopped: it used up its budget of", check:stdout() .. check:stderr())
   end))
 end)
+
+-- Uses so many milliseconds of the router's CPU time.
+local function burn(ms) return ("local t = os.clock() while os.clock() - t < %.3f do end\n"):format(ms / 1000) end
+
+describe("a policy that uses much in small pieces", function()
+  teardown(process.stop_all)
+
+  local function events(count)
+    local tokens = {}
+    for i = 1, count do tokens[i] = "t" .. i end
+    return provider.tokens(tokens)
+  end
+
+  it("is left out, and the others of its chain and of its worker go on", router.test(function(start)
+    local r = start({
+      providers = { router.provider("a", provider.start(events(400))) },
+      policies = { "slow.lua", "marks.lua" },
+    }, {
+      ["slow.lua"] = "return { name = 'slow', event = function(req, event)\n" .. burn(40) .. "end }\n",
+      ["marks.lua"] = "return { name = 'marks', event = function(req, event)\n" ..
+        "if event.json then event.json.marked = true end end }\n",
+    })
+    local answer, marked = nil, 0
+    loop.spawn(function() answer = r:stream() end)
+    local answered = 0
+    while not answer do
+      assert.equal(200, r:ask("GET", "/health").status)
+      answered = answered + 1
+    end
+    for _, event in ipairs(answer.stream.events) do
+      if event.marked then marked = marked + 1 end
+    end
+    local out = {}
+    for _, line in ipairs(r:log "policy failed") do
+      assert.equal("slow", line.policy)
+      assert.equal("event", line.hook)
+      assert.equal("EBUDGET", line.error)
+      assert.matches("slow.lua:%d", line.at)
+      out[#out + 1] = line.detail
+    end
+    assert.matches("left out for the rest of the second: it used %d+ ms of it", out[1])
+    -- 16 s of hooks would be 400 of them; what ran is a second's share or two and the request's
+    assert.is_true(#out <= 8, table.concat(out, "\n"))
+    assert.is_true(r:await_requests(1)[1].policy_error)
+    assert.is_true(marked >= 400, marked .. " of 400 events were seen by the policy behind it")
+    assert.is_true(answered >= 3, answered .. " answers meanwhile")
+  end))
+
+  it("has a budget for all entries of a request, also when it waits between them", router.test(function(start)
+    local r = start({
+      providers = { router.provider("a", provider.start()) },
+      policies = { "slow.lua" },
+      policy = { request_budget = "200ms", second_budget = "1s" },
+    }, { ["slow.lua"] = "local peri = require 'perilune'\nreturn { name = 'slow', route = function(req)\n" ..
+      "while true do " .. burn(20) .. " peri.sleep(1) end end }\n" })
+    assert.equal(200, r:chat().status)
+    assert.matches("slow.lua:3: stopped: it used up its budget of %d+ ms, what was left for one request",
+      r:log "policy failed"[1].detail)
+  end))
+
+  it("may use more when a body is large", router.test(function(start)
+    local r = start({
+      providers = { router.provider("a", provider.start()) },
+      policies = { "walks.lua" },
+      policy = { budget = "20ms" },
+    }, { ["walks.lua"] = "return { name = 'walks', request = function(req)\n" .. burn(60) ..
+      "req:set_header('x-walked', 'yes') end }\n" })
+    assert.is_nil(r:chat().headers["x-walked"])
+    assert.matches("its budget of 20 ms", r:log "policy failed"[1].detail)
+    local large = r:chat { messages = { { role = "user", content = ("x"):rep(8 << 20) } } }
+    assert.equal("yes", large.headers["x-walked"])
+  end))
+end)

@@ -181,6 +181,9 @@ struct peri_config {
     const struct peri_config_policy *policies;
     size_t policy_count;
     uint64_t policy_budget_ms;    /* CPU time of one entry into a policy, 50 */
+    uint64_t policy_mib_ms;       /* added to it for each MiB of bodies, 25 */
+    uint64_t policy_request_ms;   /* of all entries into one policy for a request, 500 */
+    uint64_t policy_second_ms;    /* of those in a second of a worker, 250 */
     uint64_t policy_instructions; /* of one entry, 10000000 */
     size_t policy_memory_bytes;   /* of one worker's policies, 67108864 */
     uint32_t policy_failures;     /* in a row, after which one is left out; 0: it never is, 5 */

@@ -41,10 +41,17 @@ struct peri_lua_request {
     struct peri_attempt *answered; /* a try of the hook that runs went well; NULL: none did */
     struct peri_attempt *trying;   /* and how that try ended: */
     enum peri_err tried;
-    size_t charged;    /* bytes of the request's arena that are the policies' */
-    uint64_t asked;    /* bits of the policies that saw an attempt, an event or an answer */
-    uint64_t failed;   /* and of those that failed */
-    unsigned renewals; /* of the budget of a route, after `attempt` hooks had used it up */
+    size_t charged;       /* bytes of the request's arena that are the policies' */
+    uint64_t asked;       /* bits of the policies that saw an attempt, an event or an answer */
+    uint64_t failed;      /* and of those that failed */
+    unsigned renewals;    /* of the budget of a route, after `attempt` hooks had used it up */
+    uint64_t out;         /* bits of those that used up this request's budget */
+    size_t body_bytes;    /* of the request as it came */
+    uint64_t *spent;      /* CPU time in nanoseconds, by policy; NULL: none yet */
+    uint64_t spent_alone; /* the only policy's */
+    uint64_t settled_ns;  /* of this entry, that is in `spent` already */
+    size_t link;          /* whose hook of the coroutine runs or waits */
+    unsigned events;      /* that hooks were asked about */
 };
 
 /* Create the metatables; once a state. */

@@ -60,6 +60,12 @@ static uint64_t spent_ns(struct peri_budget *b, uint64_t now) {
     return cpu - get(b->base_ns);
 }
 
+uint64_t peri_budget_spent_ns(struct peri_budget *b) {
+    if (get(b->running) == NULL) return 0;
+    uint64_t now = now_ns(), wall = now - get(b->began_ns);
+    return wall < slice_ns(b) ? wall : spent_ns(b, now);
+}
+
 /* The end of a budget. */
 
 static void on_count(lua_State *L, lua_Debug *ar);

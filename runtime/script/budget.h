@@ -83,6 +83,9 @@ void peri_budget_done(struct peri_budget *b);
 /* Around every entry into Lua from outside: L is the thread of Lua that is to run. */
 void peri_budget_enter(struct peri_budget *b, lua_State *L);
 void peri_budget_leave(struct peri_budget *b);
+/* CPU time that the entry has used so far. Within the first slice it is what the monotonic clock says: at least as
+ * much. */
+uint64_t peri_budget_spent_ns(struct peri_budget *b);
 /* Another thread of Lua runs from now on (a coroutine is resumed or has come back). Who does that for a script charges
  * PERI_BUDGET_SWITCH_STEPS, as a coroutine that is short has hardly an instruction to be counted.
  *   gives   the one that ran before: switch back to it afterwards */

@@ -66,10 +66,13 @@ static bool conclude_hook(lua_State *L, struct peri_lua_request *r, size_t step,
         peri_policy_rollback(r, &r->before);
         r->answered = NULL;
         bool may_go_on = peri_policy_failed(set, link, hook, r->request, &fault);
-        peri_policy_renew_budget(set, L, r);
+        may_go_on &= peri_policy_spend_entry(r, hook);
+        if (peri_policy_renew_budget(set, L, r)) r->settled_ns = 0;
         return may_go_on;
     }
     peri_policy_worked(set, link, hook);
+    /* Of an only policy the end of the entry is early enough. */
+    if (set->count > 1 && !peri_policy_spend_entry(r, hook)) return false;
     if (r->decision != PERI_UNDECIDED)
         r->routed_by = link;
     else if (r->answered != NULL)
@@ -88,10 +91,13 @@ static int run_chain(lua_State *L, int status, lua_KContext context) {
         const struct peri_link *link = &set->links[step % set->count];
         int hook = link->hooks[is_route(set, step) ? PERI_ON_ROUTE : PERI_ON_REQUEST];
         if (hook == LUA_NOREF) continue;
-        if (link->is_closed) {
+        bool is_out = peri_policy_is_out(set, step % set->count, r);
+        if (link->is_closed || (is_out && link->is_guard)) {
             peri_policy_refuse(link, r->request);
             return 0;
         }
+        if (is_out) continue;
+        r->link = step % set->count;
         r->before = peri_policy_mark(r);
         set->state->share = link->share;
         lua_settop(L, 1); /* stack: req */
@@ -154,6 +160,7 @@ void peri_policy_decide(void *self, struct peri_request *q) {
     }
     r->set = self;
     r->request = q;
+    if (q->body != NULL) r->body_bytes = peri_json_raw(q->body, peri_json_root(q->body)).n;
     q->task = r;
     peri_policy_settle(r->set);
     if (r->set->closed != NULL) {

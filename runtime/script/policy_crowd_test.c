@@ -89,7 +89,7 @@ static void on_crowd_end(void *arg, enum peri_err err) {
 static const struct peri_answer_ops crowd_ops = { .end = on_crowd_end };
 
 static void crowd_open(struct crowd *c) {
-    char settings[300];
+    char settings[400];
     *c = (struct crowd){ .path = "/tmp/perilune-crowd-XXXXXX" };
     FILE *f = fdopen(mkstemp(c->path), "w");
     if (f == NULL) abort();
@@ -97,7 +97,8 @@ static void crowd_open(struct crowd *c) {
     fclose(f);
     snprintf(settings, sizeof settings,
              ",\"policies\":[\"%s\"],\"route\":{\"failure_cooldown\":0},"
-             "\"policy\":{\"instructions\":20000,\"memory\":\"4MiB\",\"failures\":0}",
+             "\"policy\":{\"instructions\":20000,\"memory\":\"4MiB\",\"failures\":0,"
+             "\"request_budget\":\"60s\",\"second_budget\":\"60s\"}",
              c->path);
     rig_open(&c->rig, settings, "", NULL);
     c->set = c->rig.worker->policy->self;

@@ -171,12 +171,13 @@ bool peri_policy_failed_all(struct peri_policy_lua *set, enum peri_hook hook,
     return true;
 }
 
-void peri_policy_renew_budget(struct peri_policy_lua *set, lua_State *L,
+bool peri_policy_renew_budget(struct peri_policy_lua *set, lua_State *L,
                               struct peri_lua_request *known) {
     struct peri_budget *budget = &set->state->budget;
-    if (peri_budget_end(budget) == PERI_BUDGET_LEFT) return;
-    if (set->hooking != NULL && known != NULL && known->renewals++ >= RENEWALS_MAX) return;
+    if (peri_budget_end(budget) == PERI_BUDGET_LEFT) return false;
+    if (set->hooking != NULL && known != NULL && known->renewals++ >= RENEWALS_MAX) return false;
     peri_budget_leave(budget);
     peri_budget_enter(budget, L);
     set->state->is_over_cap = false;
+    return true;
 }

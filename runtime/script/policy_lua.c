@@ -200,6 +200,10 @@ static enum peri_err open_set(struct peri_policy_home *home, struct peri_policy 
     if (set == NULL) return peri_fault_set(fault, PERI_ENOMEM, "out of memory");
     peri_arena_init(&set->arena, 0);
     set->home = home;
+    set->spending =
+        (struct peri_policy_limits){ home->config->policy_budget_ms, home->config->policy_mib_ms,
+                                     home->config->policy_request_ms,
+                                     home->config->policy_second_ms };
     set->policy.generation = generation;
     const char *search[] = { home->lua_dir, NULL }; /* each policy's own folder comes before it */
     const struct peri_config *c = home->config;
@@ -209,6 +213,8 @@ static enum peri_err open_set(struct peri_policy_home *home, struct peri_policy 
         .heap_max = c->policy_memory_bytes,
         .entry = limits,
         .load = limits,
+        .allow = w == NULL ? NULL : peri_policy_allow,
+        .settle = w == NULL ? NULL : peri_policy_settle_entry,
         .shared = home->shared,
         .host = set,
         .search = search,

@@ -49,11 +49,18 @@ struct peri_link {
     enum peri_policy_state state; /* of the standing, when this was loaded */
     uint64_t generation;          /* of the text that runs */
     struct peri_policy_said said[PERI_HOOK_COUNT];
-    bool has_told[PERI_ON_ROUTE + 1]; /* that its hook threw an answer away */
+    bool has_told[PERI_ON_ROUTE + 1];    /* that its hook threw an answer away */
+    uint64_t second_ns, second_spent_ns; /* CPU time in the second that began then */
+    uint64_t out_until_ns;               /* it used up that second's budget; 0: never */
 };
 
 /* All links after the 63rd share one bit: they are asked once too often rather than not at all. */
 static inline uint64_t peri_link_bit(size_t link) { return UINT64_C(1) << (link < 63 ? link : 63); }
+
+/* What entries may use altogether, from the configuration. */
+struct peri_policy_limits {
+    uint64_t entry_ms, mib_ms, request_ms, second_ms;
+};
 
 struct peri_policy_lua {
     struct peri_policy policy;  /* ops, counting */
@@ -66,8 +73,9 @@ struct peri_policy_lua {
     struct peri_policy_home *home;
     unsigned falls_seen;            /* of home->falls, when the links were looked at last */
     const struct peri_link *closed; /* a guard that is out and asks for every request; NULL: none */
-    int on_error;                   /* registry reference of the message handler */
-    char place[256];                /* "file:line" of the newest error that it saw; "": none */
+    struct peri_policy_limits spending;
+    int on_error;    /* registry reference of the message handler */
+    char place[256]; /* "file:line" of the newest error that it saw; "": none */
     lua_State *
         hooking; /* where `attempt` hooks run when a `req:try` starts the attempt; NULL otherwise */
 };

@@ -26,6 +26,23 @@ enum peri_verdict peri_policy_on_answer(void *self, struct peri_request *r, stru
 void peri_policy_on_done(void *self, struct peri_request *r, const struct peri_outcome *outcome);
 void peri_policy_on_epoch(void *self, const struct peri_epoch_change *change);
 
+/* policy_spending.c: CPU time of one policy over many entries. */
+/* What an entry may use beside options.load for the request's body and so many bytes more. */
+uint32_t peri_policy_more_ms(const struct peri_policy_lua *set, const struct peri_lua_request *r,
+                             size_t bytes);
+/* It has used up the budget of this request or of this second. */
+bool peri_policy_is_out(const struct peri_policy_lua *set, size_t link,
+                        const struct peri_lua_request *r);
+/* A hook has run for so long. What is too much is said once, and counts as a failure.
+ *   gives   false when the request may not go on without that policy */
+bool peri_policy_spend(struct peri_policy_lua *set, size_t link, enum peri_hook hook,
+                       struct peri_lua_request *r, uint64_t spent_ns);
+/* The same for a hook of the chain's coroutine, by what this entry has used since the last call. */
+bool peri_policy_spend_entry(struct peri_lua_request *r, enum peri_hook hook);
+/* For struct peri_state_options. */
+struct peri_allowance peri_policy_allow(void *host, void *arg);
+void peri_policy_settle_entry(void *host, void *arg, uint64_t spent_ns);
+
 /* policy_failures.c: what a hook that failed means. */
 extern const char *const peri_hook_names[PERI_HOOK_COUNT];
 
@@ -58,8 +75,9 @@ bool peri_policy_failed_all(struct peri_policy_lua *set, enum peri_hook hook,
                             struct peri_request *q, const struct peri_fault *fault);
 /* After a hook that failed: when it used the budget up, the rest of this entry has one of its own. A route whose tries run
  * into such `attempt` hooks gets that some times a request only: it would not end otherwise.
- *   known   whose hook it was; NULL: no request's */
-void peri_policy_renew_budget(struct peri_policy_lua *set, lua_State *L,
+ *   known   whose hook it was; NULL: no request's
+ *   gives   whether it has */
+bool peri_policy_renew_budget(struct peri_policy_lua *set, lua_State *L,
                               struct peri_lua_request *known);
 
 #endif

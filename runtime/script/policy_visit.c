@@ -14,11 +14,13 @@ struct visit {
     const struct peri_provider
         *provider;   /* whose attempt, event or answer it is; NULL: it is over */
     bool is_refused; /* a policy has failed that the request may not do without */
+    size_t bytes;    /* of the event or answer */
 };
 
 /* Does a policy want to see this? One for certain networks hears of the end only of requests it has met. */
 static bool asks_for(const struct visit *v, const struct peri_link *link, size_t i) {
     if (link->hooks[v->hook] == LUA_NOREF) return false;
+    if (!link->is_guard && peri_policy_is_out(v->set, i, v->request->task)) return false;
     if (link->network_count == 0) return true;
     if (v->provider == NULL) {
         const struct peri_lua_request *known = v->request->task;
@@ -123,13 +125,20 @@ static int call_hooks(lua_State *L) {
     void **box = is_shared ? push_object(L, v) : NULL;
     lua_rawgeti(L, LUA_REGISTRYINDEX, set->on_error); /* stack: visit req [object] on_error */
     int on_error = lua_gettop(L);
+    struct peri_budget *budget = &set->state->budget;
+    uint64_t before = 0, spent;
+    if (set->hooking != NULL && !peri_policy_spend_entry(known, PERI_ON_ROUTE))
+        v->is_refused = true;
+    if (set->hooking != NULL) before = known->settled_ns;
+    if (v->hook == PERI_ON_EVENT) known->events++;
     for (size_t i = 0; i < set->count && !v->is_refused; i++) {
         const struct peri_link *link = &set->links[i];
         struct mark mark;
         if (!asks_for(v, link, i)) continue;
         if (v->provider != NULL) known->asked |= peri_link_bit(i);
-        if (link->is_closed && v->hook == PERI_ON_DONE) continue;
-        if (link->is_closed) {
+        bool is_closed = link->is_closed || peri_policy_is_out(set, i, known);
+        if (is_closed && v->hook == PERI_ON_DONE) continue;
+        if (is_closed) {
             v->is_refused = true;
             peri_policy_refuse(link, v->request);
             break;
@@ -143,18 +152,23 @@ static int call_hooks(lua_State *L) {
         else
             push_object(L, v);
         int status = lua_pcall(L, 2, 0, on_error);
+        struct peri_fault fault;
         if (status == LUA_OK) {
             peri_policy_worked(set, i, v->hook);
-            continue;
+        } else {
+            peri_state_explain(set->state, L, status, &fault);
+            lua_settop(L, on_error);
+            roll_back(v, &mark);
+            v->is_refused = !peri_policy_failed(set, i, v->hook, v->request, &fault);
         }
-        struct peri_fault fault;
-        peri_state_explain(set->state, L, status, &fault);
-        lua_settop(L, on_error);
-        roll_back(v, &mark);
-        v->is_refused = !peri_policy_failed(set, i, v->hook, v->request, &fault);
-        peri_policy_renew_budget(set, L, known);
-        if (peri_budget_end(&set->state->budget) != PERI_BUDGET_LEFT) break; /* the route ends */
+        spent = peri_budget_spent_ns(budget);
+        if (!peri_policy_spend(set, i, v->hook, known, spent - before)) v->is_refused = true;
+        before = spent;
+        if (status == LUA_OK) continue;
+        if (peri_policy_renew_budget(set, L, known)) before = 0;
+        if (peri_budget_end(budget) != PERI_BUDGET_LEFT) break; /* the route ends */
     }
+    if (set->hooking != NULL) known->settled_ns = before; /* not the one's that waits */
     if (box != NULL) *box = NULL;
     return 0;
 }
@@ -166,6 +180,7 @@ static bool make_known(struct peri_policy_lua *set, struct peri_request *q) {
     if (r == NULL) return false;
     r->set = set;
     r->request = q;
+    if (q->body != NULL) r->body_bytes = peri_json_raw(q->body, peri_json_root(q->body)).n;
     q->task = r;
     q->is_known = true;
     return true;
@@ -194,15 +209,17 @@ static bool visit(struct visit *v) {
         peri_fault_set(&fault, err, "out of memory");
     else if (set->hooking != NULL)
         err = call_inside(set->hooking, v, &fault);
-    else
+    else {
+        set->state->more_ms = peri_policy_more_ms(set, v->request->task, v->bytes);
         err = peri_state_call(set->state, call_hooks, v, &fault);
+    }
     set->state->share = share;
     if (err != PERI_OK) v->is_refused |= !peri_policy_failed_all(set, v->hook, v->request, &fault);
     return !v->is_refused;
 }
 
 enum peri_err peri_policy_on_attempt(void *self, struct peri_request *r, struct peri_attempt *a) {
-    struct visit v = { self, r, PERI_ON_ATTEMPT, a, a->candidate.provider, false };
+    struct visit v = { self, r, PERI_ON_ATTEMPT, a, a->candidate.provider, false, 0 };
     if (!is_asked_for(&v)) return PERI_OK;
     if (!visit(&v)) return PERI_EPOLICY;
     bool is_spent = peri_budget_end(&v.set->state->budget) != PERI_BUDGET_LEFT;
@@ -225,7 +242,9 @@ enum peri_verdict peri_policy_on_event(void *self, struct peri_request *r,
                                        const struct peri_event *event, struct peri_buf *out) {
     struct peri_hook_event e = { .event = event, .out = out };
     enum peri_verdict verdict = PERI_KEEP;
-    struct visit v = { self, r, PERI_ON_EVENT, &e, event->attempt->candidate.provider, false };
+    struct visit v = {
+        self, r, PERI_ON_EVENT, &e, event->attempt->candidate.provider, false, event->data.n
+    };
     if (!is_asked_for(&v)) return PERI_KEEP;
     if (!visit(&v))
         verdict = PERI_REFUSE;
@@ -242,7 +261,7 @@ enum peri_verdict peri_policy_on_event(void *self, struct peri_request *r,
 enum peri_verdict peri_policy_on_answer(void *self, struct peri_request *r, struct peri_str json,
                                         struct peri_buf *out) {
     struct peri_hook_answer a = { .status = 200 };
-    struct visit v = { self, r, PERI_ON_ANSWER, &a, r->serving->candidate.provider, false };
+    struct visit v = { self, r, PERI_ON_ANSWER, &a, r->serving->candidate.provider, false, json.n };
     if (!is_asked_for(&v)) return PERI_KEEP;
     if (peri_json_parse(&a.json, json, NULL, NULL) != PERI_OK) return PERI_KEEP;
     enum peri_verdict verdict = PERI_KEEP;
@@ -256,7 +275,7 @@ enum peri_verdict peri_policy_on_answer(void *self, struct peri_request *r, stru
 
 void peri_policy_on_done(void *self, struct peri_request *r, const struct peri_outcome *outcome) {
     struct peri_outcome copy = *outcome;
-    struct visit v = { self, r, PERI_ON_DONE, &copy, NULL, false };
+    struct visit v = { self, r, PERI_ON_DONE, &copy, NULL, false, 0 };
     if (is_asked_for(&v)) visit(&v); /* a failure is reported; there is nothing to fall back to */
 }
 

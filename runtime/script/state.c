@@ -249,8 +249,9 @@ static enum peri_err explain_end(struct peri_state *s, lua_State *co, struct per
                               "%s%sstopped: it used up its budget of %llu steps", where, colon,
                               (unsigned long long)limits->steps);
     case PERI_BUDGET_CPU:
-        return peri_fault_set(fault, PERI_EBUDGET, "%s%sstopped: it used up its budget of %u ms",
-                              where, colon, (unsigned)limits->cpu_ms);
+        return peri_fault_set(fault, PERI_EBUDGET, "%s%sstopped: it used up its budget of %u ms%s",
+                              where, colon, (unsigned)limits->cpu_ms,
+                              s->is_last_entry ? ", what was left for one request" : "");
     case PERI_BUDGET_MEMORY:
     case PERI_BUDGET_LEFT: break;
     }
@@ -282,6 +283,13 @@ enum peri_err peri_state_explain(struct peri_state *s, lua_State *co, int status
     return PERI_EPOLICY;
 }
 
+struct peri_budget_limits peri_state_limits(struct peri_budget_limits limits, uint32_t more_ms) {
+    if (limits.cpu_ms == 0 || more_ms == 0) return limits;
+    limits.steps += limits.steps / limits.cpu_ms * more_ms;
+    limits.cpu_ms += more_ms;
+    return limits;
+}
+
 enum peri_err peri_state_call(struct peri_state *s, lua_CFunction run, void *arg,
                               struct peri_fault *fault) {
     lua_State *L = s->L;
@@ -292,7 +300,9 @@ enum peri_err peri_state_call(struct peri_state *s, lua_CFunction run, void *arg
     s->is_over_cap = false;
     lua_pushcfunction(L, run);
     lua_pushlightuserdata(L, arg);
-    s->budget.limits = s->options.load;
+    s->budget.limits = peri_state_limits(s->options.load, s->more_ms);
+    s->more_ms = 0;
+    s->is_last_entry = false;
     peri_budget_enter(&s->budget, L);
     int status = lua_pcall(L, 1, 0, 0);
     if (status != LUA_OK || peri_budget_end(&s->budget) != PERI_BUDGET_LEFT)

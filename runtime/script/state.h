@@ -28,14 +28,24 @@ struct peri_meter;
 
 enum peri_fetch_right { PERI_FETCH_PUBLIC, PERI_FETCH_NOWHERE, PERI_FETCH_ANYWHERE };
 
+/* What the owner of a state gives one entry by a task. */
+struct peri_allowance {
+    uint32_t more_ms; /* beside options.entry: for what it has to look at */
+    uint32_t
+        left_ms; /* of what all entries together may use; they end there although the entry has more */
+};
+
 struct peri_state_options {
     bool is_trusted;                 /* all of Lua and of ours, no budget unless one is given */
     size_t heap_max;                 /* bytes Lua may hold; 0: no cap */
     struct peri_budget_limits entry; /* for each entry by a task */
     struct peri_budget_limits load;  /* for each peri_state_call and peri_state_load */
-    struct peri_loop *loop;          /* all borrowed for the life of the state; any may be NULL, */
-    struct peri_log *log;            /*   and what needs it then raises */
-    const struct peri_clock *clock;  /* NULL: peri_clock_real */
+    /* Before and after each entry by a task, with the task's argument; NULL: options.entry for each. */
+    struct peri_allowance (*allow)(void *host, void *arg);
+    void (*settle)(void *host, void *arg, uint64_t spent_ns);
+    struct peri_loop *loop;         /* all borrowed for the life of the state; any may be NULL, */
+    struct peri_log *log;           /*   and what needs it then raises */
+    const struct peri_clock *clock; /* NULL: peri_clock_real */
     struct peri_shared *shared;
     void *host;                /* anything of the owner's, for its own bindings */
     const char *const *search; /* directories `require` looks in, ended by NULL; may be NULL */
@@ -64,6 +74,9 @@ struct peri_state {
     size_t heap_used, heap_peak;
     size_t
         native_used; /* bytes outside Lua's heap that requests hold for its scripts: bind_request.c */
+    uint32_t more_ms; /* for the next peri_state_call, beside options.load; then 0 again */
+    bool
+        is_last_entry; /* this one had less than an entry has, as little was left for all of them */
     bool is_tending;
     bool is_over_cap; /* an allocation of this entry was refused by the cap, not by the machine */
     bool is_attached, is_running; /* is_running: peri.run turns the loop */
@@ -127,6 +140,9 @@ PERI_RAISES void peri_push_chunk(lua_State *L, const char *path, struct peri_str
 /* Inside Lua: the same from a file.
  *   gives   PERI_OK, pushed · PERI_ENOTFOUND, PERI_EIO, PERI_ETOOBIG: nothing pushed */
 PERI_RAISES enum peri_err peri_push_file(lua_State *L, const char *path);
+
+/* What an entry may use with `more_ms` beside its limits: its steps grow alike. */
+struct peri_budget_limits peri_state_limits(struct peri_budget_limits limits, uint32_t more_ms);
 
 /* For task.c: what stopped the entry on `co`, with the error value on its top; status is Lua's. */
 enum peri_err peri_state_explain(struct peri_state *s, lua_State *co, int status,

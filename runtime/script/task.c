@@ -157,13 +157,23 @@ static enum peri_err conclude(struct peri_task *t, int status, struct peri_fault
     return err;
 }
 
+static void allow_entry(struct peri_state *s, void *arg) {
+    s->budget.limits = s->options.entry;
+    s->is_last_entry = false;
+    if (s->options.allow == NULL) return;
+    struct peri_allowance a = s->options.allow(s->host, arg);
+    s->budget.limits = peri_state_limits(s->options.entry, a.more_ms);
+    s->is_last_entry = a.left_ms < s->budget.limits.cpu_ms;
+    if (s->is_last_entry) s->budget.limits.cpu_ms = a.left_ms > 0 ? a.left_ms : 1;
+}
+
 static enum peri_task_status run(struct peri_task *t, int count, struct peri_fault *fault) {
     struct peri_state *s = t->state;
     int results = 0;
     s->task = t;
     s->share = t->share;
     s->is_over_cap = false;
-    s->budget.limits = s->options.entry;
+    allow_entry(s, t->arg);
     peri_budget_enter(&s->budget, t->co);
     if (s->options.meter != NULL) peri_meter_enter(s->options.meter);
     int status = lua_resume(t->co, s->L, count, &results);
@@ -172,9 +182,11 @@ static enum peri_task_status run(struct peri_task *t, int count, struct peri_fau
     bool is_waiting =
         status == LUA_YIELD && t->is_waiting && peri_budget_end(&s->budget) == PERI_BUDGET_LEFT;
     if (!is_waiting) err = conclude(t, status, fault);
+    uint64_t spent = s->options.settle != NULL ? peri_budget_spent_ns(&s->budget) : 0;
     peri_budget_leave(&s->budget);
     s->task = NULL;
     s->share = 0;
+    if (s->options.settle != NULL) s->options.settle(s->host, t->arg, spent);
     if (is_waiting) return PERI_TASK_WAITING;
     release(t, err == PERI_OK);
     return err == PERI_OK ? PERI_TASK_DONE : PERI_TASK_FAILED;
