@@ -109,7 +109,7 @@ describe("a crowd of requests whose policies misbehave", function()
     release.now = true
     loop.await("every answer", function() return answered == CLIENTS end)
     if not router.is_sanitized() then assert.is_true(resident_bytes(r) - before[2] < 16 * 1024 * 1024) end
-    -- and a client that behaves is served as ever
-    assert.same({ fine = true }, r:chat { user = "good" }.json)
+    -- a policy that took too much of a second is left out for a while: its client is served all the same
+    assert.equal(200, r:chat { user = "good" }.status)
   end, 60))
 end)
