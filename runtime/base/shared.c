@@ -1,6 +1,7 @@
 /* Parts of chained buckets. What has expired goes when it is met, when a write passes its bucket (each write
- * looks at two more buckets), or when its owner's share is full: then all parts are swept, but not more often than
- * every SWEEP_MS, as who writes into a full share may write all the time. */
+ * looks at two more buckets), or when a write finds its owner's share full: then its part is swept, and if that is not
+ * enough all parts are, but not more often than every SWEEP_MS, as who writes into a full share may write all the
+ * time. */
 #include "base/shared.h"
 
 #include <pthread.h>
@@ -144,7 +145,10 @@ static enum peri_err insert(struct peri_shared *shared, struct part *part, unsig
                             uint64_t now) {
     size_t text_n = text_bytes(value), bytes = sizeof(struct entry) + key.n + text_n;
     sweep(shared, part, SWEEP, now);
-    if (!take_room(shared, share, bytes)) return PERI_EFULL;
+    if (!take_room(shared, share, bytes)) {
+        sweep(shared, part, part->bucket_count, now);
+        if (!take_room(shared, share, bytes)) return PERI_EFULL;
+    }
     enum peri_err err = grow(part);
     struct entry *e = err == PERI_OK ? peri_malloc(bytes) : NULL;
     if (e == NULL) {
