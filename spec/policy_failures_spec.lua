@@ -2,6 +2,10 @@
 --- says what the failure means for the request.
 local answers = require "perilune.testing.answers"
 local check = require "spec.support.check"
+local loop = require "spec.support.loop"
+local network = require "spec.support.network"
+local process = require "spec.support.process"
+local programs = require "spec.support.router"
 local router = require "perilune.testing.router"
 
 --- The program's files live in a folder of their own for each spec.
@@ -221,6 +225,30 @@ describe("a policy of a chain that fails", function()
     r:chat()
     assert.equal(1, #said(r:close(), "p"))
   end)
+end)
+
+describe("an `epoch` hook that fails", function()
+  teardown(process.stop_all)
+
+  it("does not keep the others from hearing of the epoch", programs.test(function(start)
+    local net = network.start { hosts = 2 }
+    local hears = [[return { epoch = function(change)
+      require "perilune".log.info("heard", { new = change.new, added = #change.added })
+      change.added = nil
+      %s
+    end }]]
+    local r = start({ providers = { net:provider() }, policies = { "a.lua", "bad.lua", "c.lua" }, workers = 1 },
+      { ["a.lua"] = hears:format "", ["bad.lua"] = hears:format "error 'on purpose'", ["c.lua"] = hears:format "" })
+    net:epoch { "h1" }
+    local heard = loop.await("all three to hear", function()
+      local lines = r:log "heard"
+      return #lines % 3 == 0 and lines[3] and lines
+    end, 20)
+    for i = 1, 3 do assert.same({ heard[1].new, heard[1].added }, { heard[i].new, heard[i].added }) end
+    local failed = r:log "policy failed"
+    assert.equal("epoch", failed[1].hook)
+    assert.matches("bad%.lua:4$", failed[1].at)
+  end))
 end)
 
 describe("policy.on_failure = \"refuse\"", function()

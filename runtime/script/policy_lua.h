@@ -10,6 +10,10 @@
  * `on_failure = "refuse"` ends the request instead: 500 `policy_failed`, or an error frame behind the commit point. Only
  * what hooks did outside of the request (peri.shared, log lines, requests of their own) is done.
  *
+ * The line is "policy failed": policy, hook, at (file:line), error (EPOLICY, EBUDGET, ENOMEM), detail, generation of the
+ * text that failed, request_id, and held_back when lines of this hook were left out since the last. Without a policy the
+ * hooks could not be called at all. The request's own line has policy_error, but not for `done`, which it is written before.
+ *
  * A policy that fails five times in a row (script/policy_standing.h) goes back to its last text that worked; without one
  * it is left out, or, with "refuse", nothing goes on until its file changes. Every worker loads that text into its state
  * before the next hook it calls from the loop. Modules that it requires are those of the set.
