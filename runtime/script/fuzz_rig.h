@@ -5,6 +5,7 @@
 #ifndef PERI_SCRIPT_FUZZ_RIG_H
 #define PERI_SCRIPT_FUZZ_RIG_H
 
+#include <sanitizer/lsan_interface.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -482,6 +483,12 @@ static inline void rig_close(struct rig *r) {
         peri_buf_done(&r->lines[i].seen);
     }
     r->bed = NULL;
+}
+
+/* The same, and none of its memory is left. */
+static inline void rig_close_checked(struct rig *r) {
+    rig_close(r);
+    demand(__lsan_do_recoverable_leak_check() == 0);
 }
 
 static inline void rig_check_base(struct rig *r) {

@@ -155,6 +155,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     while (load_written(&f, &written)) continue;
     if (!is_left) rig_rest(r);
     if (f.is_shown) rig_show(r);
-    if (is_left || ++f.served % LIFE == 0) rig_close(r);
+    if (++f.served % LIFE == 0)
+        rig_close_checked(r);
+    else if (is_left)
+        rig_close(r);
     return 0;
 }

@@ -48,6 +48,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     while (!feed_is_over(&feed)) rig_act(r);
     rig_rest(r);
     if (getenv("PERI_FUZZ_SHOW") != NULL) rig_show(r);
-    if (++served[which] % LIFE == 0) rig_close(r);
+    if (++served[which] % LIFE == 0) rig_close_checked(r);
     return 0;
 }
