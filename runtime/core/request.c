@@ -449,12 +449,16 @@ bool peri_request_is_stream(const struct peri_request *r) { return r->is_stream;
 unsigned peri_request_attempts(const struct peri_request *r) { return r->attempt_count; }
 
 struct peri_request_mark peri_request_mark(const struct peri_request *r) {
-    return (struct peri_request_mark){ peri_json_mark(r->body), r->extra_headers,
-                                       r->extra_header_count, r->candidates };
+    struct peri_request_mark mark = { .extra_headers = r->extra_headers,
+                                      .extra_header_count = r->extra_header_count,
+                                      .candidates = r->candidates };
+    /* A request whose body is no JSON has none, and its `done` hooks run all the same. */
+    if (r->body != NULL) mark.body = peri_json_mark(r->body);
+    return mark;
 }
 
 void peri_request_rollback(struct peri_request *r, const struct peri_request_mark *mark) {
-    peri_json_rollback(r->body, mark->body);
+    if (r->body != NULL) peri_json_rollback(r->body, mark->body);
     r->extra_headers = mark->extra_headers;
     r->extra_header_count = mark->extra_header_count;
     r->candidates = mark->candidates;
