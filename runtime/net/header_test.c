@@ -28,6 +28,25 @@ TEST(header_every_byte_of_a_name) {
     CHECK(!is_sent("", PERI_STR("b")));
 }
 
+/* Long texts are looked at in pieces: each byte at each place of pieces whole and overlapping. */
+TEST(header_every_byte_at_every_place) {
+    static const char others[] = "!#$%&'*+-.^_`|~";
+    char text[] = "Access-Control-Allow-Very-Long-Indeed";
+    for (size_t n = 1; n < sizeof text; n++)
+        for (size_t at = 0; at < n; at++) {
+            char kept = text[at];
+            for (int c = 0; c < 256; c++) {
+                bool is_token = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
+                                (c >= 'A' && c <= 'Z') || (c != 0 && strchr(others, c) != NULL);
+                text[at] = (char)c;
+                CHECK_EQ(peri_http_is_token((struct peri_str){ text, n }), is_token);
+                CHECK_EQ(peri_http_is_value((struct peri_str){ text, n }),
+                         (c >= 0x20 || c == '\t') && c != 0x7f);
+            }
+            text[at] = kept;
+        }
+}
+
 TEST(header_lengths) {
     static char many[PERI_HEADER_VALUE_MAX + 1];
     memset(many, 'a', sizeof many);
