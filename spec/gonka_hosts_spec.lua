@@ -29,12 +29,14 @@ describe("a simulated Gonka host", function()
 
   local CHAT = '{"model":"m","messages":[{"role":"user","content":"hi"}]}'
 
-  -- One request, signed rightly but for what `change` does to it.
+  -- One request, signed rightly but for what `change` does to it; its `sent` and `headers` go out in the end.
   local function ask(net, change)
     local request = { key = "file:" .. net.wallets[1], body = CHAT, node = net.addresses.h1,
       timestamp = peri.clock.wall_ns() }
     change = change or {}
-    for name, value in pairs(change) do request[name] = value end
+    for name, value in pairs(change) do
+      if name ~= "sent" and name ~= "headers" then request[name] = value end
+    end
     local headers = assert(peri.gonka.sign(request))
     for name, value in pairs(change.headers or {}) do headers[name] = value ~= "" and value or nil end
     local answer = router.at(net.ports.h1):ask("POST", "/v1/chat/completions", change.sent or request.body, headers)
