@@ -198,6 +198,7 @@ PERI_API void peri_request_default(struct peri_request *r);
 /* Views are good until the request ends. */
 PERI_API struct peri_str peri_request_id(const struct peri_request *r);
 PERI_API struct peri_str peri_request_model(const struct peri_request *r);
+/* p NULL when what the client sent was no JSON, which only `done` hooks hear of. */
 PERI_API struct peri_str peri_request_body(const struct peri_request *r);
 /* p NULL: the client sent none, or it is the one that the client's key came in (peri_request_key_id names the key). */
 PERI_API struct peri_str peri_request_header(const struct peri_request *r, struct peri_str name);

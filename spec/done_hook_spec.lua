@@ -48,7 +48,7 @@ describe("the hook `done`", function()
     assert.same({}, r:log "policy failed")
   end))
 
-  it("finds no body where what the client sent was no JSON", router.test(function(start)
+  it("finds what was sent instead of an object, and nothing where it was no JSON", router.test(function(start)
     local r = start({ providers = { router.provider("a", provider.start()) }, policies = { "./look.lua" } },
       { ["look.lua"] = [[
         local peri = require "perilune"
@@ -56,9 +56,13 @@ describe("the hook `done`", function()
           peri.log.info("seen", { body = type(req.body), model = type(req.model), err = outcome.err })
         end }
       ]] })
-    assert.equal(400, r:ask("POST", "/v1/chat/completions", "{").status)
-    r:await_requests(1)
-    assert.same({ "nil", "EINVAL" }, { r:log("seen")[1].body, r:log("seen")[1].err })
+    local bodies =
+      { { "{", "nil" }, { "1", "number" }, { '"x"', "string" }, { "null", "userdata" }, { "[]", "userdata" } }
+    for i, body in ipairs(bodies) do
+      assert.equal(400, r:ask("POST", "/v1/chat/completions", body[1]).status)
+      r:await_requests(i)
+      assert.same({ body[2], "EINVAL" }, { r:log("seen")[i].body, r:log("seen")[i].err })
+    end
     assert.equal(200, r:chat().status)
   end))
 end)

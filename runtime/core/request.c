@@ -429,6 +429,7 @@ struct peri_str peri_request_model(const struct peri_request *r) {
     return r->model;
 }
 struct peri_str peri_request_body(const struct peri_request *r) {
+    if (r->body == NULL) return (struct peri_str){ NULL, 0 };
     return peri_json_raw(r->body, peri_json_root(r->body));
 }
 /* The header that a client's key came in, and whichever repeats the key, is between the client and the router. */
@@ -467,6 +468,7 @@ void peri_request_rollback(struct peri_request *r, const struct peri_request_mar
 }
 
 struct peri_candidates peri_request_sift(struct peri_request *r) {
+    if (r->body == NULL) return r->candidates; /* it was no JSON */
     if (r->has_fit && !peri_json_is_edited(r->body)) return r->fit;
     struct peri_need need;
     r->fit = peri_fit_sift(&need, r->candidates, r->body, r->endpoint, &r->arena);

@@ -146,6 +146,7 @@ static void finish(lua_State *L, const struct node *n, struct written *w, enum p
 }
 
 void peri_bind_json_guard(lua_State *L, int index, const struct peri_json_guard *guards) {
+    if (!peri_json_is_kept_type(L, index, PERI_JSON_KEY_NODE)) return; /* a text, a number … */
     ((struct node *)lua_touserdata(L, index))->box->guards = guards;
 }
 
