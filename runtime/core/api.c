@@ -11,7 +11,7 @@
 static void answer(struct peri_worker *w, struct peri_exchange *x, int status, const char *allow,
                    struct peri_buf *body) {
     char id[PERI_REQUEST_ID_BYTES];
-    peri_request_make_id(id, &w->rand);
+    peri_request_make_id(id, &w->env.rand);
     struct peri_header headers[] = {
         { PERI_STR("content-type"), PERI_STR("application/json") },
         { PERI_STR("x-request-id"), { id, sizeof id } },
@@ -34,7 +34,7 @@ static void refuse(struct peri_worker *w, struct peri_exchange *x, int status, s
 /* gives false when it answered 401 itself */
 static bool admit(struct peri_worker *w, struct peri_exchange *x,
                   const struct peri_config_key **key) {
-    const struct peri_config *c = w->config;
+    const struct peri_config *c = w->env.config;
     *key = NULL;
     if (c->key_count == 0) return true;
     struct peri_str given;
@@ -92,14 +92,15 @@ static void list_models(struct peri_worker *w, struct peri_exchange *x) {
     peri_json_put_string(&b, PERI_STR("list"));
     peri_json_put_name(&b, "data");
     peri_json_put_open(&b, '[');
-    for (size_t i = 0; i < w->fleet->model_count; i++) put_model(&b, w->fleet, w->fleet->models[i]);
+    for (size_t i = 0; i < w->env.fleet->model_count; i++)
+        put_model(&b, w->env.fleet, w->env.fleet->models[i]);
     peri_json_put_close(&b, ']');
     peri_json_put_close(&b, '}');
     answer(w, x, 200, NULL, &b);
 }
 
 static void show_model(struct peri_worker *w, struct peri_exchange *x, struct peri_str id) {
-    struct peri_candidates c = peri_fleet_find(w->fleet, id);
+    struct peri_candidates c = peri_fleet_find(w->env.fleet, id);
     if (c.model.n == 0) {
         char text[300];
         int n = snprintf(text, sizeof text, "the model '%.*s' does not exist here",
@@ -110,7 +111,7 @@ static void show_model(struct peri_worker *w, struct peri_exchange *x, struct pe
     }
     struct peri_buf b;
     peri_buf_init(&b, 0);
-    put_model(&b, w->fleet, c.model);
+    put_model(&b, w->env.fleet, c.model);
     answer(w, x, 200, NULL, &b);
 }
 
@@ -124,25 +125,25 @@ static void say(struct peri_worker *w, struct peri_exchange *x, int status, cons
 }
 
 static void health(struct peri_worker *w, struct peri_exchange *x) {
-    uint64_t now = peri_loop_now_ms(w->loop);
+    uint64_t now = peri_loop_now_ms(w->env.loop);
     size_t open = 0;
-    for (size_t i = 0; i < w->fleet->provider_count; i++)
-        open += peri_provider_admits(&w->fleet->providers[i], now);
+    for (size_t i = 0; i < w->env.fleet->provider_count; i++)
+        open += peri_provider_admits(&w->env.fleet->providers[i], now);
     struct peri_buf b;
     peri_buf_init(&b, 512);
     peri_buf_addf(
         &b,
         "{\"status\":\"ok\",\"models\":%zu,\"api_keys\":%zu,\"providers\":%zu,\"available\":%zu}",
-        w->fleet->model_count, w->config->key_count, w->fleet->provider_count, open);
+        w->env.fleet->model_count, w->env.config->key_count, w->env.fleet->provider_count, open);
     answer(w, x, 200, NULL, &b);
 }
 
 static void live(struct peri_worker *w, struct peri_exchange *x) { say(w, x, 200, "ok"); }
 
 static void ready(struct peri_worker *w, struct peri_exchange *x) {
-    if (w->is_draining)
+    if (w->env.is_draining)
         say(w, x, 503, "stopping");
-    else if (w->fleet->provider_count == 0)
+    else if (w->env.fleet->provider_count == 0)
         say(w, x, 503, "no providers");
     else
         say(w, x, 200, "ok");
@@ -187,7 +188,7 @@ void peri_api_request(struct peri_worker *w, struct peri_exchange *x) {
         if (!peri_str_eq(paths[i].path, path)) continue;
         if (paths[i].needs_key && !admit(w, x, &key)) return;
         if (paths[i].endpoint >= 0 && is_post)
-            peri_request_begin(w, x, (enum peri_endpoint)paths[i].endpoint, key);
+            peri_request_begin(&w->env, x, (enum peri_endpoint)paths[i].endpoint, key);
         else if (paths[i].get != NULL && is_get)
             paths[i].get(w, x);
         else

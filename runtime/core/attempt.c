@@ -8,7 +8,6 @@
 #include "core/health.h"
 #include "core/network.h"
 #include "core/retry_after.h"
-#include "core/runtime.h"
 #include "core/slots.h"
 #include "core/upstream_error.h"
 #include "net/header.h"
@@ -157,13 +156,13 @@ static void release_slot(struct peri_attempt *a) {
     if (!a->has_slot) return;
     a->has_slot = false;
     peri_slots_release(&a->candidate);
-    peri_runtime_slot_freed(a->request->worker->runtime);
+    a->request->env->ops->slot_freed(a->request->env);
 }
 
 static void over(struct peri_attempt *a, enum peri_err err) {
     a->state = PERI_OVER;
     a->err = err;
-    peri_list_insert(&a->request->worker->over, &a->over_link);
+    peri_list_insert(&a->request->env->over, &a->over_link);
     peri_timer_stop(&a->patience);
     release_slot(a);
 }
@@ -173,18 +172,18 @@ static void become_last(struct peri_attempt *a) {
     struct peri_request *r = a->request;
     if (r->last != NULL && r->last != a) {
         peri_list_remove(&r->last->over_link);
-        peri_list_insert(&r->worker->over, &r->last->over_link);
+        peri_list_insert(&r->env->over, &r->last->over_link);
     }
     r->last = a;
 }
 
 static uint64_t now_ns(const struct peri_attempt *a) {
-    return peri_loop_clock_ns(a->request->worker->loop);
+    return peri_loop_clock_ns(a->request->env->loop);
 }
 
 /* What was spent on nothing, an operator wants to see; other failures are told by the request's own line. */
 static void note_failure(const struct peri_attempt *a) {
-    struct peri_log *log = &a->request->worker->logs.of[PERI_COMPONENT_ATTEMPT];
+    struct peri_log *log = &a->request->env->logs.of[PERI_COMPONENT_ATTEMPT];
     const struct peri_usage *usage = &a->stream.usage;
     if (!peri_log_begin(log, usage->is_known ? PERI_LOG_INFO : PERI_LOG_DEBUG, "attempt failed"))
         return;
@@ -208,14 +207,14 @@ void peri_attempt_fail(struct peri_attempt *a, enum peri_err err, const char *fo
     va_end(args);
     const struct peri_provider *p = a->candidate.provider;
     if (p->is_adaptive && !a->is_excused && peri_health_is_overload(err, a->status))
-        peri_slots_overloaded(p, peri_loop_now_ms(r->worker->loop));
+        peri_slots_overloaded(p, peri_loop_now_ms(r->env->loop));
     /* While a network computes proofs its hosts fail more than they are to blame for. */
     if (a->is_excused || (a->candidate.is_reduced && err != PERI_EAUTH)) {
         atomic_fetch_add(&p->vitals->failed, 1);
         atomic_fetch_add(&p->vitals->failures, 1);
         if (a->is_probe) peri_vitals_unknown(p->vitals);
     } else {
-        peri_health_failed(p, r->config, err, peri_loop_now_ms(r->worker->loop), a->hint_ms,
+        peri_health_failed(p, r->config, err, peri_loop_now_ms(r->env->loop), a->hint_ms,
                            a->is_probe);
     }
     struct peri_call *call = a->call;
@@ -295,8 +294,8 @@ static void read_head(struct peri_attempt *a, const struct peri_header *headers,
         }
     }
     if (a->status < 400) return;
-    uint64_t hint = peri_retry_after(
-        headers, count, peri_clock_wall_ns(a->request->worker->runtime->clock), HINT_MAX_MS);
+    uint64_t hint =
+        peri_retry_after(headers, count, peri_clock_wall_ns(a->request->env->clock), HINT_MAX_MS);
     if (hint != PERI_RETRY_UNKNOWN) a->hint_ms = hint > 0 ? hint : 1;
 }
 
@@ -324,10 +323,10 @@ static bool is_refusal(const struct peri_attempt *a) {
 
 /* What we know of a network is not what its hosts go by: it is looked at anew, once for a storm of such answers. */
 static void look_again(struct peri_attempt *a) {
-    struct peri_worker *w = a->request->worker;
+    struct peri_request_env *env = a->request->env;
     struct peri_network *n = a->candidate.provider->found_by;
-    if (n == NULL || !n->ops->may_refresh(n, peri_loop_now_ms(w->loop))) return;
-    enum peri_err err = peri_runtime_refresh_networks(w->runtime);
+    if (n == NULL || !n->ops->may_refresh(n, peri_loop_now_ms(env->loop))) return;
+    enum peri_err err = env->ops->refresh_networks(env);
     (void)err; /* out of memory, or stopping: the interval brings the next look */
 }
 
@@ -336,7 +335,7 @@ static void drop_model(struct peri_attempt *a) {
     const struct peri_request *r = a->request;
     uint64_t ms = a->status >= 500 ? r->config->failure_cooldown_ms : r->config->quarantine_ms;
     peri_vitals_lack(a->candidate.provider->vitals, peri_attempt_model(a),
-                     peri_loop_now_ms(r->worker->loop), ms);
+                     peri_loop_now_ms(r->env->loop), ms);
     look_again(a);
 }
 
@@ -344,12 +343,12 @@ static void drop_model(struct peri_attempt *a) {
  * provider's judge reads them. gives the kind of failure; the sentence with the remedy goes to the log, and to the
  * client when nobody else answers. */
 static enum peri_err judge_refusal(struct peri_attempt *a) {
-    struct peri_worker *w = a->request->worker;
+    struct peri_request_env *env = a->request->env;
     const struct peri_provider *p = a->candidate.provider;
     enum peri_err err = peri_health_of_status(a->status);
     if (p->judge == NULL) return err;
     struct peri_judgement j =
-        p->judge(p, a->wallet, a->status, peri_buf_str(&a->in), peri_loop_now_ms(w->loop));
+        p->judge(p, a->wallet, a->status, peri_buf_str(&a->in), peri_loop_now_ms(env->loop));
     switch (j.refusal) {
     case PERI_REFUSAL_OF_STATUS: break;
     case PERI_REFUSAL_OF_REQUEST: return PERI_EREJECTED;
@@ -374,7 +373,7 @@ static enum peri_err judge_refusal(struct peri_attempt *a) {
     if (j.is_outdated) look_again(a);
     if (j.event == NULL) return err;
     a->remedy = j.sentence;
-    struct peri_log *log = &w->logs.of[PERI_COMPONENT_GONKA];
+    struct peri_log *log = &env->logs.of[PERI_COMPONENT_GONKA];
     if (peri_log_begin(log, PERI_LOG_WARN, j.event)) {
         peri_log_str(log, "provider", p->id);
         peri_log_int(log, "status", a->status);
@@ -527,8 +526,8 @@ static enum peri_err send_call(struct peri_attempt *a) {
     if (p->found_by != NULL) { /* last, over the very bytes that are sent */
         struct peri_network_signed *signature = peri_arena_alloc(&r->arena, sizeof *signature);
         if (signature == NULL) return PERI_ENOMEM;
-        err = p->found_by->ops->sign(signature, p->found_by, &r->worker->signers, body, p->address,
-                                     peri_loop_now_ms(r->worker->loop));
+        err = p->found_by->ops->sign(signature, p->found_by, &r->env->signers, body, p->address,
+                                     peri_loop_now_ms(r->env->loop));
         if (err != PERI_OK) return err;
         a->wallet = signature->wallet;
         for (size_t i = 0; i < signature->header_count; i++) headers[n++] = signature->headers[i];
@@ -548,7 +547,7 @@ static enum peri_err send_call(struct peri_attempt *a) {
         .is_restricted = p->is_public_only,
         .ca_file = p->ca_file,
     };
-    return peri_call_start(&a->call, r->worker->client, &spec, &call_ops, a);
+    return peri_call_start(&a->call, r->env->client, &spec, &call_ops, a);
 }
 
 enum peri_err peri_attempt_start(struct peri_attempt **out, struct peri_request *r,
@@ -556,7 +555,7 @@ enum peri_err peri_attempt_start(struct peri_attempt **out, struct peri_request 
                                  const struct peri_try_options *options, peri_tried tried,
                                  void *arg) {
     const struct peri_provider *p = candidate.provider;
-    uint64_t now_ms = peri_loop_now_ms(r->worker->loop);
+    uint64_t now_ms = peri_loop_now_ms(r->env->loop);
     if (r->phase != PERI_DECIDING) return PERI_EINVAL;
     if (!peri_request_has_room(r, sizeof(struct peri_attempt))) return PERI_ETOOBIG;
     struct peri_attempt *a = peri_arena_zalloc(&r->arena, sizeof *a);
@@ -573,7 +572,7 @@ enum peri_err peri_attempt_start(struct peri_attempt **out, struct peri_request 
     peri_buf_init(&a->held, HELD_MAX);
     peri_buf_init(&a->scratch, PERI_SSE_MAX);
     peri_sse_init(&a->sse, 0, &a->scratch);
-    peri_timer_init(&a->patience, r->worker->loop, on_first_token_late, a);
+    peri_timer_init(&a->patience, r->env->loop, on_first_token_late, a);
 
     if (peri_vitals_lacks_ms(p->vitals, peri_attempt_model(a), now_ms) > 0) return PERI_ENOPROVIDER;
     if (!peri_vitals_enter(p->vitals, now_ms, &a->is_probe)) return PERI_ENOPROVIDER;

@@ -12,7 +12,6 @@
 #include <stdio.h>
 
 #include "core/error.h"
-#include "core/runtime.h"
 #include "core/unfold.h"
 #include "core/upstream_error.h"
 
@@ -109,7 +108,7 @@ static void expect_end(struct peri_attempt *a) {
     if (a->is_ending) return;
     a->is_ending = true;
     peri_timer_stop(&a->patience);
-    peri_timer_init(&a->patience, a->request->worker->loop, on_end_overdue, a);
+    peri_timer_init(&a->patience, a->request->env->loop, on_end_overdue, a);
     peri_timer_start(&a->patience, AFTER_DONE_MS);
 }
 
@@ -373,7 +372,7 @@ static void finish(struct peri_attempt *a) {
     a->call = NULL;
     if (call != NULL) peri_call_cancel(call);
     peri_vitals_saw_total(a->candidate.provider->vitals,
-                          (peri_loop_clock_ns(r->worker->loop) - a->started_ns) / 1000);
+                          (peri_loop_clock_ns(r->env->loop) - a->started_ns) / 1000);
     peri_request_complete(r, PERI_OK);
 }
 
@@ -410,7 +409,7 @@ void peri_relay_start(struct peri_attempt *a) {
                               PERI_LENGTH_UNKNOWN, NULL, 0);
     put(a, peri_buf_str(&a->held));
     peri_buf_done(&a->held);
-    peri_timer_init(&a->patience, r->worker->loop, on_no_event, a);
+    peri_timer_init(&a->patience, r->env->loop, on_no_event, a);
     if (a->stream.saw_done)
         expect_end(a);
     else

@@ -5,7 +5,6 @@
 #include "core/attempt.h"
 #include "core/error.h"
 #include "core/fit.h"
-#include "core/runtime.h"
 #include "core/unfold.h"
 #include "core/upstream_error.h"
 #include "net/header.h"
@@ -67,7 +66,7 @@ static void put(struct head *h, struct peri_header header) {
 static void note_overhead(struct peri_request *r) {
     if (r->outcome.overhead_us != 0) return;
     peri_request_wait_ends(r);
-    uint64_t ns = peri_loop_clock_ns(r->worker->loop) - r->began_ns;
+    uint64_t ns = peri_loop_clock_ns(r->env->loop) - r->began_ns;
     r->outcome.overhead_us = ns > r->waited_ns ? (ns - r->waited_ns) / 1000 + 1 : 1;
 }
 
@@ -296,8 +295,8 @@ void peri_request_give_up(struct peri_request *r, const struct peri_route_report
     if (a == NULL) {
         struct peri_route_report now;
         if (report == NULL)
-            peri_route_pick(peri_request_fit(r), r->tried, true, peri_loop_now_ms(r->worker->loop),
-                            &r->worker->rand, &now);
+            peri_route_pick(peri_request_fit(r), r->tried, true, peri_loop_now_ms(r->env->loop),
+                            &r->env->rand, &now);
         fail_unasked(r, report != NULL ? report : &now);
         return;
     }
@@ -311,8 +310,8 @@ void peri_request_give_up(struct peri_request *r, const struct peri_route_report
     struct peri_error_shape shape = peri_error_shape(a->err, PERI_SIDE_UPSTREAM);
     if (a->err == PERI_ERATELIMIT) {
         struct peri_route_report now;
-        peri_route_pick(peri_request_fit(r), NULL, true, peri_loop_now_ms(r->worker->loop),
-                        &r->worker->rand, &now);
+        peri_route_pick(peri_request_fit(r), NULL, true, peri_loop_now_ms(r->env->loop),
+                        &r->env->rand, &now);
         fail_with_wait(r, a->err, 429, now.wait_ms, "rate_limit_error", "rate_limit_exceeded",
                        text);
         return;

@@ -9,7 +9,6 @@
 #include "base/name.h"
 #include "core/attempt.h"
 #include "core/fit.h"
-#include "core/runtime.h"
 #include "core/slots.h"
 
 /* Members whose second occurrence would let us route one request and forward another. */
@@ -24,7 +23,7 @@ static const struct peri_str routed[] = {
  * The largest error is 64 KiB (reply.c). */
 #define ANSWER_ROOM (1u << 20)
 
-static uint64_t now_ns(const struct peri_request *r) { return peri_loop_clock_ns(r->worker->loop); }
+static uint64_t now_ns(const struct peri_request *r) { return peri_loop_clock_ns(r->env->loop); }
 
 void peri_request_wait_begins(struct peri_request *r) {
     if (r->waiting_since_ns == 0) r->waiting_since_ns = now_ns(r);
@@ -65,25 +64,25 @@ static void on_quiet(void *arg) {
 
 static void on_queue_overdue(void *arg);
 
-static struct peri_request *new_request(struct peri_worker *w, enum peri_endpoint endpoint,
+static struct peri_request *new_request(struct peri_request_env *env, enum peri_endpoint endpoint,
                                         struct peri_sink sink) {
     /* A worker that slept has not looked since: what was published meanwhile holds for this request. */
-    peri_worker_refresh(w);
-    struct peri_request *r = peri_worker_request(w);
+    env->ops->refresh(env);
+    struct peri_request *r = peri_request_new(env);
     if (r == NULL) return NULL;
     r->sink = sink;
     r->endpoint = endpoint;
     r->phase = PERI_DECIDING;
-    r->fleet = peri_fleet_ref(w->fleet);
-    r->config = peri_config_ref(w->config);
+    r->fleet = peri_fleet_ref(env->fleet);
+    r->config = peri_config_ref(env->config);
     r->arena.max = r->config->request_memory + ANSWER_ROOM;
-    r->policy = w->policy == NULL ? NULL : peri_policy_ref(w->policy);
+    r->policy = env->policy == NULL ? NULL : peri_policy_ref(env->policy);
     peri_list_init(&r->attempts);
     peri_list_init(&r->queue_link);
-    peri_timer_init(&r->deadline, w->loop, on_deadline, r);
-    peri_timer_init(&r->keepalive, w->loop, on_quiet, r);
-    peri_timer_init(&r->queue_timer, w->loop, on_queue_overdue, r);
-    peri_request_make_id(r->id, &r->worker->rand);
+    peri_timer_init(&r->deadline, env->loop, on_deadline, r);
+    peri_timer_init(&r->keepalive, env->loop, on_quiet, r);
+    peri_timer_init(&r->queue_timer, env->loop, on_queue_overdue, r);
+    peri_request_make_id(r->id, &r->env->rand);
     return r;
 }
 
@@ -115,7 +114,7 @@ static void start_timers(struct peri_request *r) {
 
 /* Nobody has the model, and a network may: wait for it as long as that is reasonable. */
 static void await_discovery(struct peri_request *r) {
-    uint64_t now_ms = peri_loop_now_ms(r->worker->loop), until_ms = r->fleet->pending_until_ms;
+    uint64_t now_ms = peri_loop_now_ms(r->env->loop), until_ms = r->fleet->pending_until_ms;
     if (r->is_undiscovered && until_ms > now_ms) return; /* it waits on, in its place */
     if (until_ms <= now_ms || !peri_route_has_room(r)) {
         peri_request_give_up_undiscovered(r);
@@ -133,7 +132,7 @@ static void await_discovery(struct peri_request *r) {
     peri_route_enqueue(r, until_ms - now_ms);
     /* A fleet that was published after we looked, and before we were counted as waiting, woke nobody. The count and the version
      * of the fleet have one order for all threads: who misses the count has published what is looked at here. */
-    peri_worker_refresh(r->worker);
+    r->env->ops->refresh(r->env);
     peri_request_discover(r);
 }
 
@@ -242,10 +241,10 @@ static void run(struct peri_request *r) {
 }
 
 void peri_request_discover(struct peri_request *r) {
-    struct peri_worker *w = r->worker;
-    if (r->fleet == w->fleet) return;
+    struct peri_request_env *env = r->env;
+    if (r->fleet == env->fleet) return;
     peri_fleet_unref(r->fleet);
-    r->fleet = peri_fleet_ref(w->fleet); /* the configuration stays: its key is in there */
+    r->fleet = peri_fleet_ref(env->fleet); /* the configuration stays: its key is in there */
     if (!resolve_model(r)) return;
     r->is_undiscovered = false;
     peri_route_unqueue(r);
@@ -253,9 +252,9 @@ void peri_request_discover(struct peri_request *r) {
     run(r);
 }
 
-void peri_request_begin(struct peri_worker *w, struct peri_exchange *x, enum peri_endpoint endpoint,
-                        const struct peri_config_key *key) {
-    struct peri_request *r = new_request(w, endpoint, peri_sink_of_exchange(x));
+void peri_request_begin(struct peri_request_env *env, struct peri_exchange *x,
+                        enum peri_endpoint endpoint, const struct peri_config_key *key) {
+    struct peri_request *r = new_request(env, endpoint, peri_sink_of_exchange(x));
     if (r == NULL) {
         peri_exchange_abort(x);
         return;
@@ -267,11 +266,11 @@ void peri_request_begin(struct peri_worker *w, struct peri_exchange *x, enum per
     if (parse_body(r, peri_exchange_body(x), true) && resolve_model(r)) run(r);
 }
 
-void peri_request_begin_direct(struct peri_request **out, struct peri_worker *w,
+void peri_request_begin_direct(struct peri_request **out, struct peri_request_env *env,
                                enum peri_endpoint endpoint, struct peri_str body,
                                struct peri_sink sink, void (*release)(void *self)) {
     *out = NULL;
-    struct peri_request *r = new_request(w, endpoint, sink);
+    struct peri_request *r = new_request(env, endpoint, sink);
     if (r == NULL) {
         sink.ops->abort(sink.self);
         release(sink.self);
@@ -286,7 +285,7 @@ void peri_request_begin_direct(struct peri_request **out, struct peri_worker *w,
 /* ---- The end ---- */
 
 static void write_log(struct peri_request *r) {
-    struct peri_log *log = &r->worker->logs.of[PERI_COMPONENT_REQUEST];
+    struct peri_log *log = &r->env->logs.of[PERI_COMPONENT_REQUEST];
     const struct peri_outcome *o = &r->outcome;
     if (!peri_log_begin(log, PERI_LOG_INFO, "request")) return;
     peri_log_str(log, "request_id", (struct peri_str){ r->id, PERI_REQUEST_ID_BYTES });
@@ -369,7 +368,7 @@ static void leave(struct peri_request *r, enum peri_err err) {
         if (ops->done != NULL) ops->done(r->policy->self, r, &r->outcome);
         if (r->is_known && ops->forget != NULL) ops->forget(r->policy->self, r);
     }
-    peri_worker_forget(r->worker, r);
+    peri_request_over(r);
 }
 
 void peri_request_free(struct peri_request *r) {
@@ -488,7 +487,7 @@ bool peri_provider_admits(const struct peri_provider *p, uint64_t now_ms) {
 
 bool peri_request_admits(const struct peri_request *r, struct peri_str provider_id) {
     const struct peri_provider *p = peri_fleet_provider(r->fleet, provider_id);
-    uint64_t now_ms = peri_loop_now_ms(r->worker->loop);
+    uint64_t now_ms = peri_loop_now_ms(r->env->loop);
     if (p == NULL || !peri_provider_admits(p, now_ms)) return false;
     struct peri_candidate c = peri_fleet_candidate(r->fleet, p, r->model);
     return (c.provider == NULL || peri_slots_are_free(&c)) &&
@@ -510,6 +509,6 @@ static void on_queue_overdue(void *arg) {
         return;
     }
     peri_route_pick(peri_request_fit(r), r->tried, r->config->overflow,
-                    peri_loop_now_ms(r->worker->loop), &r->worker->rand, &report);
+                    peri_loop_now_ms(r->env->loop), &r->env->rand, &report);
     peri_request_give_up(r, &report);
 }

@@ -14,20 +14,19 @@
 #include "base/json_edit.h"
 #include "base/list.h"
 #include "core/fleet.h"
-#include "core/policy.h"
+#include "core/env.h"
 #include "core/route.h"
 #include "core/sink.h"
 
 struct peri_attempt;
-struct peri_worker;
 
 enum peri_phase { PERI_DECIDING, PERI_SERVING, PERI_ENDED };
 
 #define PERI_REQUEST_ID_BYTES 28 /* "req_" and 24 hexadecimal digits */
 
 struct peri_request {
-    struct peri_list link; /* in worker->requests, ->ended or ->spare_requests */
-    struct peri_worker *worker;
+    struct peri_list link; /* in env->requests, ->ended or ->spare_requests */
+    struct peri_request_env *env;
     struct peri_arena arena;
     struct peri_sink sink;
     struct peri_exchange *exchange; /* NULL when the request was made from C */
@@ -62,7 +61,7 @@ struct peri_request {
     uint64_t waiting_since_ns; /* 0: not waiting */
 
     struct peri_timer deadline, keepalive, queue_timer;
-    struct peri_list queue_link; /* in worker->queue */
+    struct peri_list queue_link; /* in env->queue */
     bool is_undiscovered;        /* it waits in the queue for its model, not for a slot */
     bool is_timed;               /* its deadline runs */
     bool is_queued, has_head, is_draining;
@@ -75,12 +74,12 @@ struct peri_request {
 
 /* Take a request over from a client. Answers violations itself (bad JSON, no model, unknown model …).
  * The exchange is the request's from here on. */
-void peri_request_begin(struct peri_worker *w, struct peri_exchange *x, enum peri_endpoint endpoint,
-                        const struct peri_config_key *key);
+void peri_request_begin(struct peri_request_env *env, struct peri_exchange *x,
+                        enum peri_endpoint endpoint, const struct peri_config_key *key);
 /* The same for a request made from C: `sink` gets the answer.
  *   out      the request, unless it ended at once (then NULL)
  *   body     must stay valid until `release(sink.self)` is called, which is the last thing that happens */
-void peri_request_begin_direct(struct peri_request **out, struct peri_worker *w,
+void peri_request_begin_direct(struct peri_request **out, struct peri_request_env *env,
                                enum peri_endpoint endpoint, struct peri_str body,
                                struct peri_sink sink, void (*release)(void *self));
 
@@ -179,6 +178,6 @@ void peri_route_enqueue(struct peri_request *r, uint64_t ms);
 /* It waits no longer. Nothing happens to one that did not wait. */
 void peri_route_unqueue(struct peri_request *r);
 /* A slot became free somewhere, or another fleet is there: try those who wait on this worker. */
-void peri_route_wake(struct peri_worker *w);
+void peri_route_wake(struct peri_request_env *env);
 
 #endif

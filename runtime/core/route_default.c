@@ -6,7 +6,6 @@
  */
 #include "core/attempt.h"
 #include "core/health.h"
-#include "core/runtime.h"
 
 static void step(struct peri_request *r);
 
@@ -20,11 +19,11 @@ static void on_tried(void *arg, struct peri_attempt *a, enum peri_err err) {
 
 /* gives false when nobody could be asked and the request is not over: it may wait. */
 static bool try_one(struct peri_request *r, struct peri_route_report *report) {
-    struct peri_worker *w = r->worker;
+    struct peri_request_env *env = r->env;
     for (;;) {
         struct peri_candidate pick =
             peri_route_pick(peri_request_fit(r), r->tried, r->config->overflow,
-                            peri_loop_now_ms(w->loop), &w->rand, report);
+                            peri_loop_now_ms(env->loop), &env->rand, report);
         if (pick.provider == NULL) return false;
         struct peri_attempt *a;
         enum peri_err err = peri_attempt_start(&a, r, pick, NULL, on_tried, r);
@@ -51,7 +50,7 @@ static bool try_one(struct peri_request *r, struct peri_route_report *report) {
 }
 
 bool peri_route_has_room(const struct peri_request *r) {
-    return r->worker->queued < r->config->queue_max && !r->worker->is_draining;
+    return r->env->queued < r->config->queue_max && !r->env->is_draining;
 }
 
 /* gives false when it is not over for r: only slots are missing, and there is room to wait for one. */
@@ -64,11 +63,11 @@ static bool settle(struct peri_request *r) {
 }
 
 void peri_route_enqueue(struct peri_request *r, uint64_t ms) {
-    struct peri_worker *w = r->worker;
+    struct peri_request_env *env = r->env;
     r->is_queued = true;
-    peri_list_insert(&w->queue, &r->queue_link);
-    w->queued++;
-    atomic_fetch_add(&w->runtime->waiting, 1);
+    peri_list_insert(&env->queue, &r->queue_link);
+    env->queued++;
+    atomic_fetch_add(env->waiting, 1);
     peri_timer_start(&r->queue_timer, ms);
 }
 
@@ -76,8 +75,8 @@ void peri_route_unqueue(struct peri_request *r) {
     if (!r->is_queued) return;
     r->is_queued = false;
     peri_list_remove(&r->queue_link);
-    r->worker->queued--;
-    atomic_fetch_sub(&r->worker->runtime->waiting, 1);
+    r->env->queued--;
+    atomic_fetch_sub(r->env->waiting, 1);
     peri_timer_stop(&r->queue_timer);
 }
 
@@ -100,9 +99,9 @@ void peri_route_default(struct peri_request *r) {
 }
 
 /* Whoever still finds no slot keeps its place and its deadline. */
-void peri_route_wake(struct peri_worker *w) {
+void peri_route_wake(struct peri_request_env *env) {
     struct peri_list *at, *spare;
-    peri_list_each(at, spare, &w->queue) {
+    peri_list_each(at, spare, &env->queue) {
         struct peri_request *r = peri_list_entry(at, struct peri_request, queue_link);
         if (r->is_undiscovered)
             peri_request_discover(r);

@@ -13,7 +13,7 @@
 static void wake(void *arg) {
     struct peri_worker *w = arg;
     peri_worker_refresh(w);
-    peri_route_wake(w);
+    peri_route_wake(&w->env);
 }
 
 /* After what they wait for has come, for everybody: see peri_route_enqueue. */
@@ -22,7 +22,7 @@ static void wake_waiting(struct peri_runtime *rt) {
     /* Whoever it was that waits longest can not be told across workers without a lock: all are woken, each keeps
      * its own order. A message that could not be sent is made up for by the queue's own deadline. */
     for (unsigned i = 0; i < rt->worker_count; i++) {
-        enum peri_err err = peri_loop_post(rt->workers[i]->loop, wake, rt->workers[i]);
+        enum peri_err err = peri_loop_post(rt->workers[i]->env.loop, wake, rt->workers[i]);
         (void)err;
     }
 }
@@ -87,7 +87,8 @@ static bool hand_over(struct order_for *job) {
     bool is_posted = false;
     pthread_mutex_lock(&rt->lock);
     bool has_ended = w->has_ended;
-    if (w->has_thread && !has_ended) is_posted = peri_loop_post(w->loop, run_order, job) == PERI_OK;
+    if (w->has_thread && !has_ended)
+        is_posted = peri_loop_post(w->env.loop, run_order, job) == PERI_OK;
     pthread_mutex_unlock(&rt->lock);
     if (has_ended) return false;
     if (!is_posted) run_order(job); /* before the threads run, or on the caller's own */
@@ -146,8 +147,8 @@ static void swap(struct order *o, struct peri_worker *w) {
     struct peri_policy_source *source = &o->runtime->policies;
     struct peri_policy *mine = o->made[w->index];
     if (mine != NULL && source->adopt != NULL) source->adopt(mine, w);
-    peri_policy_unref(w->policy);
-    w->policy = mine;
+    peri_policy_unref(w->env.policy);
+    w->env.policy = mine;
 }
 
 enum peri_err peri_runtime_reload_policies(struct peri_runtime *rt, uint64_t *generation,
@@ -275,11 +276,11 @@ void peri_runtime_free(struct peri_runtime *rt) {
 
 static void *run_worker(void *arg) {
     struct peri_worker *w = arg;
-    peri_loop_run(w->loop);
+    peri_loop_run(w->env.loop);
     pthread_mutex_lock(&w->runtime->lock);
     w->has_ended = true;
     pthread_mutex_unlock(&w->runtime->lock);
-    peri_loop_step(w->loop,
+    peri_loop_step(w->env.loop,
                    false); /* what was posted before that: somebody may be waiting for it */
     atomic_fetch_sub(&w->runtime->running, 1);
     return NULL;
@@ -350,7 +351,7 @@ struct epoch_news {
 
 static void tell(void *arg) {
     struct epoch_news *news = arg;
-    struct peri_policy *policy = news->worker->policy;
+    struct peri_policy *policy = news->worker->env.policy;
     if (policy != NULL && policy->ops->epoch != NULL)
         policy->ops->epoch(policy->self, &news->change);
     peri_arena_done(&news->arena);
@@ -381,7 +382,7 @@ void peri_runtime_tell_epoch(struct peri_runtime *rt, const struct peri_epoch_ch
     c->added_count = copy_list(&news->arena, &c->added, change->added, change->added_count);
     c->removed_count = copy_list(&news->arena, &c->removed, change->removed, change->removed_count);
     c->changed_count = copy_list(&news->arena, &c->changed, change->changed, change->changed_count);
-    if (peri_loop_post(news->worker->loop, tell, news) == PERI_OK) return;
+    if (peri_loop_post(news->worker->env.loop, tell, news) == PERI_OK) return;
     peri_arena_done(&news->arena);
     peri_free(news);
 }
@@ -391,7 +392,7 @@ static void drain(void *arg) { peri_worker_drain(arg); }
 void peri_runtime_stop(struct peri_runtime *rt) {
     if (atomic_exchange(&rt->is_stopping, true)) return;
     for (unsigned i = 0; i < rt->worker_count; i++) {
-        enum peri_err err = peri_loop_post(rt->workers[i]->loop, drain, rt->workers[i]);
+        enum peri_err err = peri_loop_post(rt->workers[i]->env.loop, drain, rt->workers[i]);
         (void)err; /* out of memory while stopping: the process is about to go anyway */
     }
 }

@@ -12,54 +12,7 @@
 #include "core/runtime.h"
 #include "net/reach.h"
 
-#define SPARE_MAX (PERI_KEEPS_MEMORY * 256) /* blank requests kept, with their first arena block */
-#define FLUSH_MS  1000 /* after the drain time, for clients to take the error they are told */
-
-/* ---- Requests ---- */
-
-struct peri_request *peri_worker_request(struct peri_worker *w) {
-    struct peri_request *r;
-    struct peri_arena arena;
-    if (peri_list_is_empty(&w->spare_requests)) {
-        r = peri_malloc(sizeof *r);
-        if (r == NULL) return NULL;
-        peri_arena_init(&arena, 0); /* its cap is set with the request's configuration */
-    } else {
-        r = peri_list_entry(w->spare_requests.next, struct peri_request, link);
-        peri_list_remove(&r->link);
-        w->spare_count--;
-        arena = r->arena;
-    }
-    memset(r, 0, sizeof *r);
-    r->arena = arena;
-    r->worker = w;
-    peri_list_insert(&w->requests, &r->link);
-    w->request_count++;
-    return r;
-}
-
-void peri_worker_forget(struct peri_worker *w, struct peri_request *r) {
-    peri_list_remove(&r->link);
-    peri_list_insert(&w->ended, &r->link);
-    w->request_count--;
-}
-
-static void free_ended(struct peri_worker *w) {
-    struct peri_list *at, *spare;
-    peri_list_each(at, spare, &w->ended) {
-        struct peri_request *r = peri_list_entry(at, struct peri_request, link);
-        peri_list_remove(&r->link);
-        peri_request_free(r);
-        if (w->spare_count + 1 <= SPARE_MAX) { /* none under the address sanitizer */
-            peri_arena_reset(&r->arena);
-            peri_list_insert(w->spare_requests.next, &r->link); /* warmest first */
-            w->spare_count++;
-        } else {
-            peri_arena_done(&r->arena);
-            peri_free(r);
-        }
-    }
-}
+#define FLUSH_MS 1000 /* after the drain time, for clients to take the error they are told */
 
 /* ---- The loop's turn ---- */
 
@@ -67,30 +20,43 @@ void peri_worker_refresh(struct peri_worker *w) {
     uint64_t version = atomic_load(&w->runtime->fleet_version);
     if (version == w->fleet_seen) return;
     struct peri_fleet *fleet = peri_runtime_fleet(w->runtime);
-    peri_fleet_unref(w->fleet);
-    peri_config_unref(w->config);
-    w->fleet = fleet;
-    w->config = peri_config_ref(fleet->config);
+    peri_fleet_unref(w->env.fleet);
+    peri_config_unref(w->env.config);
+    w->env.fleet = fleet;
+    w->env.config = peri_config_ref(fleet->config);
     w->fleet_seen = version;
 }
 
 /* Connections, not exchanges: an answer is over for us before its last byte has left. */
+static struct peri_worker *worker_of(struct peri_request_env *env) {
+    return peri_list_entry(env, struct peri_worker, env);
+}
+static void on_refresh(struct peri_request_env *env) { peri_worker_refresh(worker_of(env)); }
+static void on_slot_freed(struct peri_request_env *env) {
+    peri_runtime_slot_freed(worker_of(env)->runtime);
+}
+static enum peri_err on_refresh_networks(struct peri_request_env *env) {
+    return peri_runtime_refresh_networks(worker_of(env)->runtime);
+}
+static const struct peri_request_env_ops env_ops = { on_refresh, on_slot_freed,
+                                                     on_refresh_networks };
+
 static void end_when_idle(struct peri_worker *w) {
-    if (!w->is_draining || w->request_count > 0) return;
+    if (!w->env.is_draining || w->env.request_count > 0) return;
     for (size_t i = 0; i < w->server_count; i++)
         if (!w->is_overdue && peri_server_connections(w->servers[i]) > 0) return;
     w->is_done = true;
-    peri_loop_stop(w->loop);
+    peri_loop_stop(w->env.loop);
 }
 
 static void on_turn(void *arg) {
     struct peri_worker *w = arg;
-    if (!peri_list_is_empty(&w->ended)) free_ended(w);
-    while (!peri_list_is_empty(&w->over))
-        peri_attempt_trim(peri_list_entry(w->over.next, struct peri_attempt, over_link));
+    if (!peri_list_is_empty(&w->env.ended)) peri_request_env_sweep(&w->env);
+    while (!peri_list_is_empty(&w->env.over))
+        peri_attempt_trim(peri_list_entry(w->env.over.next, struct peri_attempt, over_link));
     peri_worker_refresh(w);
     end_when_idle(w);
-    peri_log_flush(&w->logs.whole);
+    peri_log_flush(&w->env.logs.whole);
 }
 
 static void on_flush_over(void *arg) {
@@ -101,19 +67,19 @@ static void on_flush_over(void *arg) {
 static void on_drain_over(void *arg) {
     struct peri_worker *w = arg;
     struct peri_list *at, *spare;
-    peri_timer_init(&w->drain, w->loop, on_flush_over, w);
+    peri_timer_init(&w->drain, w->env.loop, on_flush_over, w);
     peri_timer_start(&w->drain, FLUSH_MS);
-    peri_list_each(at, spare, &w->requests)
+    peri_list_each(at, spare, &w->env.requests)
         peri_request_fail(peri_list_entry(at, struct peri_request, link), PERI_ESTOPPING, 503, NULL,
                           "the router is stopping");
 }
 
 void peri_worker_drain(struct peri_worker *w) {
-    if (w->is_draining) return;
-    w->is_draining = true;
+    if (w->env.is_draining) return;
+    w->env.is_draining = true;
     for (size_t i = 0; i < w->server_count; i++) peri_server_drain(w->servers[i]);
     if (w->adopted != NULL) peri_server_drain(w->adopted);
-    peri_timer_start(&w->drain, w->config->drain_ms);
+    peri_timer_start(&w->drain, w->env.config->drain_ms);
 }
 
 /* ---- Life ---- */
@@ -135,7 +101,7 @@ static void on_drain(void *arg, struct peri_exchange *x) {
 static void on_misuse(void *arg, struct peri_exchange *x, const char *what, struct peri_str name) {
     struct peri_worker *w = arg;
     const struct peri_request *r = peri_exchange_user(x);
-    struct peri_log *log = &w->logs.of[PERI_COMPONENT_REQUEST];
+    struct peri_log *log = &w->env.logs.of[PERI_COMPONENT_REQUEST];
     if (!peri_log_begin(log, PERI_LOG_ERROR, what)) return;
     if (r != NULL) peri_log_str(log, "request_id", peri_request_id(r));
     if (name.n > 0) peri_log_str(log, "header", name);
@@ -145,13 +111,13 @@ static void on_misuse(void *arg, struct peri_exchange *x, const char *what, stru
 static const struct peri_server_ops server_ops = { on_request, on_gone, on_drain, on_misuse };
 
 enum peri_err peri_worker_listen(struct peri_worker *w, struct peri_fault *fault) {
-    for (size_t i = 0; i < w->config->listen_count; i++) {
+    for (size_t i = 0; i < w->env.config->listen_count; i++) {
         if (w->server_count == PERI_LISTEN_MAX)
             return peri_fault_set(fault, PERI_ECONFIG, "more than %d addresses to listen on",
                                   PERI_LISTEN_MAX);
-        enum peri_err err = peri_server_open(&w->servers[w->server_count], w->loop,
-                                             w->config->listen[i], w->runtime->worker_count > 1,
-                                             &w->config->limits, &server_ops, w, fault);
+        enum peri_err err = peri_server_open(&w->servers[w->server_count], w->env.loop,
+                                             w->env.config->listen[i], w->runtime->worker_count > 1,
+                                             &w->env.config->limits, &server_ops, w, fault);
         if (err != PERI_OK) return err;
         w->server_count++;
     }
@@ -161,7 +127,7 @@ enum peri_err peri_worker_listen(struct peri_worker *w, struct peri_fault *fault
 enum peri_err peri_worker_adopt(struct peri_worker *w, int fd, const struct peri_addr *peer) {
     enum peri_err err = PERI_OK;
     if (w->adopted == NULL)
-        err = peri_server_new(&w->adopted, w->loop, &w->config->limits, &server_ops, w);
+        err = peri_server_new(&w->adopted, w->env.loop, &w->env.config->limits, &server_ops, w);
     if (err == PERI_OK) return peri_server_adopt(w->adopted, fd, peer);
     close(fd);
     return err;
@@ -173,19 +139,18 @@ enum peri_err peri_worker_new(struct peri_worker **out, struct peri_runtime *rt,
     if (w == NULL) return peri_fault_set(fault, PERI_ENOMEM, "out of memory");
     w->runtime = rt;
     w->index = index;
-    peri_list_init(&w->requests);
-    peri_list_init(&w->ended);
-    peri_list_init(&w->over);
-    peri_list_init(&w->spare_requests);
-    peri_list_init(&w->queue);
-    peri_logs_init(&w->logs, rt->log_fd, rt->config, rt->clock);
+    peri_request_env_init(&w->env);
+    w->env.ops = &env_ops;
+    w->env.clock = rt->clock;
+    w->env.waiting = &rt->waiting;
+    peri_logs_init(&w->env.logs, rt->log_fd, rt->config, rt->clock);
     if (rt->config->seed != 0)
-        peri_rand_seed(&w->rand, rt->config->seed + index);
+        peri_rand_seed(&w->env.rand, rt->config->seed + index);
     else
-        peri_rand_seed_os(&w->rand);
-    enum peri_err err = peri_loop_new(&w->loop);
+        peri_rand_seed_os(&w->env.rand);
+    enum peri_err err = peri_loop_new(&w->env.loop);
     if (err == PERI_OK)
-        err = peri_client_new(&w->client, w->loop,
+        err = peri_client_new(&w->env.client, w->env.loop,
                               &(struct peri_client_options){ .may_connect = peri_reach_may_connect,
                                                              .dial = rt->world.dial,
                                                              .arg = rt->world.arg });
@@ -193,8 +158,8 @@ enum peri_err peri_worker_new(struct peri_worker **out, struct peri_runtime *rt,
         peri_worker_free(w);
         return peri_fault_set(fault, err, "a worker could not start: %s", peri_err_text(err));
     }
-    peri_loop_on_turn(w->loop, &w->turn, on_turn, w);
-    peri_timer_init(&w->drain, w->loop, on_drain_over, w);
+    peri_loop_on_turn(w->env.loop, &w->turn, on_turn, w);
+    peri_timer_init(&w->drain, w->env.loop, on_drain_over, w);
     peri_worker_refresh(w);
     *out = w;
     return PERI_OK;
@@ -202,25 +167,13 @@ enum peri_err peri_worker_new(struct peri_worker **out, struct peri_runtime *rt,
 
 void peri_worker_free(struct peri_worker *w) {
     if (w == NULL) return;
-    if (w->loop != NULL) peri_loop_drain(w->loop); /* news that came after its last turn */
-    struct peri_list *at, *spare;
+    if (w->env.loop != NULL) peri_loop_drain(w->env.loop); /* news that came after its last turn */
     for (size_t i = 0; i < w->server_count; i++) peri_server_close(w->servers[i]);
     peri_server_close(w->adopted);
-    peri_list_each(at, spare, &w->requests)
-        peri_request_abandon(peri_list_entry(at, struct peri_request, link), PERI_ESTOPPING);
-    free_ended(w);
-    peri_policy_unref(w->policy);
-    peri_client_free(w->client);
-    peri_signers_done(&w->signers);
+    peri_request_env_done(&w->env);
+    peri_client_free(w->env.client);
     peri_network_board_done(&w->board);
-    peri_list_each(at, spare, &w->spare_requests) {
-        struct peri_request *r = peri_list_entry(at, struct peri_request, link);
-        peri_arena_done(&r->arena);
-        peri_free(r);
-    }
-    peri_fleet_unref(w->fleet);
-    peri_config_unref(w->config);
-    peri_loop_free(w->loop);
-    peri_logs_done(&w->logs);
+    peri_loop_free(w->env.loop);
+    peri_logs_done(&w->env.logs);
     peri_free(w);
 }

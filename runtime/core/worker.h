@@ -7,9 +7,7 @@
 #include <pthread.h>
 
 #include "core/network_board.h"
-#include "core/logs.h"
 #include "core/request.h"
-#include "crypto/signers.h"
 
 struct peri_runtime;
 
@@ -17,32 +15,17 @@ struct peri_runtime;
 
 struct peri_worker {
     struct peri_runtime *runtime;
+    struct peri_request_env env; /* what its requests stand on */
     unsigned index;
     pthread_t thread;
     bool has_thread;
     bool has_ended; /* under the runtime's lock: what is posted from now on does not run any more */
-    struct peri_loop *loop;
-    struct peri_client *client;
     struct peri_server *servers[PERI_LISTEN_MAX];
     size_t server_count;
     struct peri_server *adopted; /* connections that came from nowhere; NULL: none did */
-    struct peri_logs logs;
-    struct peri_rand rand;
-    struct peri_turn turn;      /* end of a loop turn: flush the log, pick up a fleet */
-    struct peri_fleet *fleet;   /* this worker's reference to the current snapshot */
-    struct peri_config *config; /* and to the configuration it was made of */
-    uint64_t fleet_seen;        /* version picked up last */
-    struct peri_policy *policy; /* current generation; NULL: none */
-    struct peri_list requests;  /* alive */
-    struct peri_list ended; /* over, but their memory may still be in use further down the stack */
-    struct peri_list over;  /* attempts, for the same reason: of requests that live on */
-    struct peri_list spare_requests;
-    size_t request_count, spare_count;
-    struct peri_list queue; /* requests waiting for a slot, first come first served */
-    size_t queued;
-    struct peri_signers signers; /* made when the first attempt is signed */
+    struct peri_turn turn;       /* end of a loop turn: flush the log, pick up a fleet */
+    uint64_t fleet_seen;         /* version picked up last */
     struct peri_network_board_box board;
-    bool is_draining;
     bool is_overdue;         /* nobody is waited for any more */
     bool is_done;            /* drained: the loop has been told to stop */
     struct peri_timer drain; /* the drain time, then what is left for flushing */
@@ -63,9 +46,5 @@ PERI_MUST_USE enum peri_err peri_worker_adopt(struct peri_worker *w, int fd,
 void peri_worker_drain(struct peri_worker *w);
 /* Pick up a newer fleet and configuration now. */
 void peri_worker_refresh(struct peri_worker *w);
-/* A blank request, from the spare ones when there are any. NULL: memory ran out. */
-struct peri_request *peri_worker_request(struct peri_worker *w);
-/* It ended: its memory goes at the end of the turn. */
-void peri_worker_forget(struct peri_worker *w, struct peri_request *r);
 
 #endif

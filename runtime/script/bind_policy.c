@@ -55,7 +55,7 @@ static struct peri_need wanted_need(lua_State *L, int filter) {
 /* peri.providers{ model =, takes =, context_tokens =, healthy =, network =, tier = } */
 static int providers(lua_State *L) {
     struct peri_worker *w = worker(L);
-    struct peri_fleet *f = w->fleet;
+    struct peri_fleet *f = w->env.fleet;
     static const struct peri_option options[] = {
         { "model", PERI_OPTION_TEXT, 0, 0 },
         { "takes", PERI_OPTION_ANY, 0, 0 },
@@ -77,7 +77,7 @@ static int providers(lua_State *L) {
                           "'takes' and 'context_tokens' are limits of a model: give 'model', too");
     lua_newtable(L);
     lua_Integer n = 0;
-    uint64_t now = peri_loop_now_ms(w->loop);
+    uint64_t now = peri_loop_now_ms(w->env.loop);
     for (size_t i = 0; i < f->provider_count; i++) {
         const struct peri_provider *p = &f->providers[i];
         if (model.p != NULL) {
@@ -97,10 +97,10 @@ static int participants(lua_State *L) {
     struct peri_worker *w = worker(L);
     lua_newtable(L);
     lua_Integer n = 0;
-    for (size_t i = 0; i < w->fleet->provider_count; i++) {
-        const struct peri_provider *p = &w->fleet->providers[i];
+    for (size_t i = 0; i < w->env.fleet->provider_count; i++) {
+        const struct peri_provider *p = &w->env.fleet->providers[i];
         if (p->found_by == NULL) continue;
-        peri_bind_provider_push(L, w->fleet, p);
+        peri_bind_provider_push(L, w->env.fleet, p);
         lua_rawseti(L, -2, ++n);
     }
     return 1;
@@ -108,12 +108,12 @@ static int participants(lua_State *L) {
 
 static int epoch(lua_State *L) {
     struct peri_worker *w = worker(L);
-    if (w->fleet->epoch == 0) {
+    if (w->env.fleet->epoch == 0) {
         lua_pushnil(L);
         return 1;
     }
-    lua_pushinteger(L, (lua_Integer)w->fleet->epoch);
-    lua_pushstring(L, w->fleet->phase);
+    lua_pushinteger(L, (lua_Integer)w->env.fleet->epoch);
+    lua_pushstring(L, w->env.fleet->phase);
     return 2;
 }
 
@@ -139,7 +139,7 @@ static int status(lua_State *L) {
     if (s == NULL)
         return peri_push_fault(L, PERI_ENOTFOUND,
                                id == NULL ? "no network is configured" : "no network has that id");
-    uint64_t now_ms = peri_loop_now_ms(w->loop);
+    uint64_t now_ms = peri_loop_now_ms(w->env.loop);
     lua_createtable(L, 0, 13);
     set_text(L, "id", s->id);
     set_int(L, "epoch", (lua_Integer)s->epoch);
@@ -169,8 +169,8 @@ static int refresh(lua_State *L) {
 
 /* The network that a configured provider is: keys go by its id. NULL when none of its hosts is known. */
 static struct peri_network *network_named(struct peri_worker *w, struct peri_str id) {
-    for (size_t i = 0; i < w->fleet->provider_count; i++) {
-        struct peri_network *n = w->fleet->providers[i].found_by;
+    for (size_t i = 0; i < w->env.fleet->provider_count; i++) {
+        struct peri_network *n = w->env.fleet->providers[i].found_by;
         if (n != NULL && peri_str_eq(n->provider->id, id)) return n;
     }
     return NULL;
@@ -210,7 +210,7 @@ static int sign(lua_State *L) {
     luaL_argcheck(L, n->ops->is_address(node), 3, "the address of a host of that network");
     struct peri_network_signed signature;
     enum peri_err err =
-        n->ops->sign(&signature, n, &w->signers, body, node, peri_loop_now_ms(w->loop));
+        n->ops->sign(&signature, n, &w->env.signers, body, node, peri_loop_now_ms(w->env.loop));
     if (err != PERI_OK) return peri_push_failure(L, err);
     lua_createtable(L, 0, (int)signature.header_count);
     for (size_t i = 0; i < signature.header_count; i++) {

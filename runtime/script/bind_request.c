@@ -96,8 +96,8 @@ FIELD(attempts) {
 }
 
 FIELD(elapsed_ms) {
-    lua_pushnumber(
-        L, (double)(peri_loop_clock_ns(r->request->worker->loop) - r->request->began_ns) / 1e6);
+    lua_pushnumber(L, (double)(peri_loop_clock_ns(r->request->env->loop) - r->request->began_ns) /
+                          1e6);
     return 1;
 }
 
@@ -228,8 +228,8 @@ static int request_pick(lua_State *L) {
     }
     struct peri_route_report report;
     struct peri_candidate pick =
-        peri_route_pick(peri_request_fit(q), q->tried, overflow, peri_loop_now_ms(q->worker->loop),
-                        &q->worker->rand, &report);
+        peri_route_pick(peri_request_fit(q), q->tried, overflow, peri_loop_now_ms(q->env->loop),
+                        &q->env->rand, &report);
     if (report.candidates == 0) return peri_push_failure(L, PERI_EUNFIT);
     if (pick.provider == NULL)
         return peri_push_failure(L, report.full > 0 ? PERI_EFULL : PERI_ENOPROVIDER);

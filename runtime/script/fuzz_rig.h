@@ -493,13 +493,13 @@ static inline void rig_close_checked(struct rig *r) {
 
 static inline void rig_check_base(struct rig *r) {
     struct peri_worker *w = rig_worker(r);
-    demand(w->request_count == 0);
-    demand(w->queued == 0);
+    demand(w->env.request_count == 0);
+    demand(w->env.queued == 0);
     demand(atomic_load(&w->runtime->waiting) == 0);
-    for (size_t i = 0; i < w->fleet->provider_count; i++)
-        demand(atomic_load(&w->fleet->providers[i].vitals->in_flight) == 0);
-    if (w->policy != NULL) {
-        const struct peri_policy_lua *set = w->policy->self;
+    for (size_t i = 0; i < w->env.fleet->provider_count; i++)
+        demand(atomic_load(&w->env.fleet->providers[i].vitals->in_flight) == 0);
+    if (w->env.policy != NULL) {
+        const struct peri_policy_lua *set = w->env.policy->self;
         demand(set->state->waiting_count == 0);
         demand(set->state->task == NULL);
     }

@@ -28,7 +28,7 @@ static enum peri_err take_route(lua_State *L, struct peri_lua_request *r, size_t
  * wrong hook. The provider is let go; the author is told, once. */
 static void drop_answer(lua_State *L, struct peri_lua_request *r, size_t at, enum peri_hook hook) {
     struct peri_link *link = &r->set->links[at];
-    struct peri_log *log = &r->set->worker->logs.of[PERI_COMPONENT_POLICY];
+    struct peri_log *log = &r->set->worker->env.logs.of[PERI_COMPONENT_POLICY];
     if (!peri_bind_request_drop_answer(r) || link->has_told[hook]) return;
     link->has_told[hook] = true;
     lua_Debug where;

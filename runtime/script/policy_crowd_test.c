@@ -101,13 +101,13 @@ static void crowd_open(struct crowd *c) {
              "\"request_budget\":\"60s\",\"second_budget\":\"60s\"}",
              c->path);
     rig_open(&c->rig, settings, "", NULL);
-    c->set = c->rig.worker->policy->self;
+    c->set = c->rig.worker->env.policy->self;
 }
 
 /* Clients of requests that wait without end leave. */
 static void hang_up(struct crowd *c) {
     struct peri_list *at, *spare;
-    peri_list_each(at, spare, &c->rig.worker->requests) {
+    peri_list_each(at, spare, &c->rig.worker->env.requests) {
         struct peri_request *r = peri_list_entry(at, struct peri_request, link);
         peri_request_abandon(r, PERI_ECANCELED);
     }
@@ -128,7 +128,7 @@ static void crowd_run(struct crowd *c, int until) {
         alarm(120);
         for (int turn = 0; turn < 60; turn++) {
             rig_step(&c->rig);
-            if (turn % 4 == 0) peri_loop_advance(c->rig.worker->loop, 1);
+            if (turn % 4 == 0) peri_loop_advance(c->rig.worker->env.loop, 1);
         }
         hang_up(c);
         rig_step(&c->rig);
@@ -171,8 +171,8 @@ static struct levels crowd_levels(struct crowd *c) {
         .native = s->native_used,
         .waiting = s->waiting_count,
         .tasks = s->idle_count,
-        .requests = w->request_count,
-        .calls = peri_client_open_calls(w->client),
+        .requests = w->env.request_count,
+        .calls = peri_client_open_calls(w->env.client),
         .slots = in_flight(&c->rig, "a") + in_flight(&c->rig, "b"),
         .descriptors = count_descriptors(),
         .resident = resident_bytes(),

@@ -96,8 +96,8 @@ static void put_failure(struct peri_log *log, const struct peri_policy_lua *set,
 static void write_line(struct peri_policy_lua *set, struct peri_policy_said *said,
                        const struct peri_link *link, enum peri_hook hook,
                        const struct peri_request *q, const struct peri_fault *f) {
-    struct peri_log *log = &set->worker->logs.of[PERI_COMPONENT_POLICY];
-    if (said != NULL && !may_say(said, peri_loop_now_ms(set->worker->loop), f->text)) return;
+    struct peri_log *log = &set->worker->env.logs.of[PERI_COMPONENT_POLICY];
+    if (said != NULL && !may_say(said, peri_loop_now_ms(set->worker->env.loop), f->text)) return;
     if (!peri_log_begin(log, PERI_LOG_ERROR, "policy failed")) return;
     put_failure(log, set, link, hook, f);
     if (q != NULL) peri_log_str(log, "request_id", peri_request_id(q));
@@ -108,14 +108,15 @@ static void write_line(struct peri_policy_lua *set, struct peri_policy_said *sai
 
 void peri_policy_say_fall(struct peri_policy_lua *set, const struct peri_link *link,
                           enum peri_hook hook, const struct peri_fault *f) {
-    struct peri_log *log = &set->worker->logs.of[PERI_COMPONENT_POLICY];
+    struct peri_log *log = &set->worker->env.logs.of[PERI_COMPONENT_POLICY];
     bool has_earlier = peri_policy_state_of(link->standing) == PERI_POLICY_FELL_BACK;
     const char *what = has_earlier      ? "policy went back to its last generation that worked"
                        : link->is_guard ? "policy refuses every request until its file changes"
                                         : "policy is left out until its file changes";
     if (!peri_log_begin(log, PERI_LOG_ERROR, what)) return;
     put_failure(log, set, link, hook, f);
-    if (hook < PERI_HOOK_COUNT) peri_log_int(log, "failures", set->worker->config->policy_failures);
+    if (hook < PERI_HOOK_COUNT)
+        peri_log_int(log, "failures", set->worker->env.config->policy_failures);
     if (has_earlier) peri_log_int(log, "back_to", (int64_t)link->standing->earlier->generation);
     peri_log_end(log);
 }
@@ -145,7 +146,7 @@ bool peri_policy_failed(struct peri_policy_lua *set, size_t link, enum peri_hook
     struct peri_link *l = &set->links[link];
     take_place(set, l, hook);
     write_line(set, &l->said[hook], l, hook, q, fault);
-    unsigned max = set->worker->config->policy_failures;
+    unsigned max = set->worker->env.config->policy_failures;
     if (counts(q, link, fault) && peri_policy_standing_failed(l->standing, hook, l->state, max)) {
         atomic_fetch_add(&set->home->falls, 1);
         peri_policy_say_fall(set, l, hook, fault);

@@ -118,7 +118,8 @@ static void change_link(struct peri_policy_lua *set, struct peri_link *link) {
         enum peri_policy_state state = peri_policy_state_of(link->standing);
         if (state == PERI_POLICY_OUT) {
             leave_out(set, link);
-        } else if (load_link(set, link, link->standing, set->worker->config, &fault) == PERI_OK) {
+        } else if (load_link(set, link, link->standing, set->worker->env.config, &fault) ==
+                   PERI_OK) {
             enum peri_err err = peri_state_tend(set->state, drop_hooks, &old);
             (void)err;
         } else if (peri_policy_standing_fall(link->standing, state)) {
@@ -189,8 +190,8 @@ static enum peri_err load_program(struct peri_policy_lua *set,
 static void adopt_set(struct peri_policy *p, struct peri_worker *w) {
     struct peri_policy_lua *set = p->self;
     set->worker = w;
-    set->state->loop = w->loop;
-    set->state->log = &w->logs.of[PERI_COMPONENT_POLICY];
+    set->state->loop = w->env.loop;
+    set->state->log = &w->env.logs.of[PERI_COMPONENT_POLICY];
 }
 
 static enum peri_err open_set(struct peri_policy_home *home, struct peri_policy **out,

@@ -96,7 +96,7 @@ static void bed_open(struct bed *b, const char *lua, const char *answer) {
              b->path);
     rig_open(&b->rig, settings, "", NULL);
     b->rig.a.script = b->rig.b.script = answer;
-    b->state = ((struct peri_policy_lua *)b->rig.worker->policy->self)->state;
+    b->state = ((struct peri_policy_lua *)b->rig.worker->env.policy->self)->state;
     b->state->options.fetch_right = fetch_anywhere;
 }
 
@@ -113,17 +113,17 @@ static int collect(lua_State *L) { /* protected */
 /* One request, to its end; the last turn frees it. */
 static void bed_ask(struct bed *b, const char *body) {
     struct rig *r = &b->rig;
-    peri_vitals_reset(peri_fleet_provider(r->worker->fleet, PERI_STR("a"))->vitals);
-    peri_vitals_reset(peri_fleet_provider(r->worker->fleet, PERI_STR("b"))->vitals);
+    peri_vitals_reset(peri_fleet_provider(r->worker->env.fleet, PERI_STR("a"))->vitals);
+    peri_vitals_reset(peri_fleet_provider(r->worker->env.fleet, PERI_STR("b"))->vitals);
     enum peri_err err = rig_send(r, body);
     for (int turns = 0; err == PERI_OK && r->ends == 0; turns++) {
         rig_step(r);
-        peri_loop_advance(r->worker->loop, turns > 200 ? 1000 : 1);
+        peri_loop_advance(r->worker->env.loop, turns > 200 ? 1000 : 1);
     }
     if (err == PERI_OK) CHECK_EQ(r->ends, 1);
     rig_step(r);
     CHECK_EQ(in_flight(r, "a") + in_flight(r, "b"), 0);
-    CHECK_EQ(r->worker->request_count, 0);
+    CHECK_EQ(r->worker->env.request_count, 0);
     CHECK_EQ(b->state->waiting_count, 0);
     CHECK(b->state->task == NULL);
 }

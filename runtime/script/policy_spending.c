@@ -29,7 +29,7 @@ bool peri_policy_is_out(const struct peri_policy_lua *set, size_t link,
                         const struct peri_lua_request *r) {
     if (r != NULL && (r->out & peri_link_bit(link)) != 0) return true;
     uint64_t until = set->links[link].out_until_ns;
-    return until != 0 && peri_loop_now_ns(set->worker->loop) < until;
+    return until != 0 && peri_loop_now_ns(set->worker->env.loop) < until;
 }
 
 static bool leave_out(struct peri_policy_lua *set, size_t link, enum peri_hook hook,
@@ -45,7 +45,7 @@ static bool leave_out(struct peri_policy_lua *set, size_t link, enum peri_hook h
 static bool spend_second(struct peri_policy_lua *set, size_t link, enum peri_hook hook,
                          struct peri_lua_request *r, uint64_t spent) {
     struct peri_link *l = &set->links[link];
-    uint64_t now = peri_loop_now_ns(set->worker->loop);
+    uint64_t now = peri_loop_now_ns(set->worker->env.loop);
     uint64_t free_ns = (uint64_t)peri_policy_more_ms(set, r, 0) * MS_NS;
     if (now - l->second_ns >= SECOND_NS || l->second_ns == 0) {
         l->second_ns = now;

@@ -78,7 +78,7 @@ __attribute__((unused)) static void rig_open(struct rig *r, const char *settings
         abort();
     }
     r->worker = r->router->runtime->workers[0];
-    peri_loop_use_fake_time(r->worker->loop);
+    peri_loop_use_fake_time(r->worker->env.loop);
 }
 
 __attribute__((unused)) static void rig_step(struct rig *r) {
@@ -102,15 +102,16 @@ __attribute__((unused)) static enum peri_err rig_send(struct rig *r, const char 
 }
 
 __attribute__((unused)) static unsigned in_flight(struct rig *r, const char *id) {
-    return atomic_load(&peri_fleet_provider(r->worker->fleet, peri_str_of(id))->vitals->in_flight);
+    return atomic_load(
+        &peri_fleet_provider(r->worker->env.fleet, peri_str_of(id))->vitals->in_flight);
 }
 
 __attribute__((unused)) static void rig_close(struct rig *r) {
     CHECK_EQ(in_flight(r, "a"), 0);
     CHECK_EQ(in_flight(r, "b"), 0);
-    CHECK_EQ(r->worker->request_count, 0);
-    CHECK_EQ(r->worker->queued, 0);
-    CHECK_EQ(peri_client_open_calls(r->worker->client), 0);
+    CHECK_EQ(r->worker->env.request_count, 0);
+    CHECK_EQ(r->worker->env.queued, 0);
+    CHECK_EQ(peri_client_open_calls(r->worker->env.client), 0);
     peri_router_free(r->router);
     upstream_close(&r->a);
     upstream_close(&r->b);

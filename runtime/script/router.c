@@ -150,15 +150,15 @@ enum peri_err peri_router_open(struct peri_router *r, struct peri_fault *fault) 
 }
 
 int peri_router_fd(const struct peri_router *r) {
-    return peri_loop_fd(r->runtime->workers[0]->loop);
+    return peri_loop_fd(r->runtime->workers[0]->env.loop);
 }
 int peri_router_wait_ms(struct peri_router *r) {
-    return peri_loop_wait_ms(r->runtime->workers[0]->loop);
+    return peri_loop_wait_ms(r->runtime->workers[0]->env.loop);
 }
 
 bool peri_router_step(struct peri_router *r, bool may_wait) {
     struct peri_worker *w = r->runtime->workers[0];
-    peri_loop_step(w->loop, may_wait);
+    peri_loop_step(w->env.loop, may_wait);
     return !w->is_done;
 }
 
@@ -255,7 +255,7 @@ static const struct peri_sink_ops send_ops = { send_head, send_bytes, send_flush
 static void send_now(void *arg) {
     struct sending *s = arg;
     struct peri_worker *w = s->router->runtime->workers[0];
-    peri_request_begin_direct(&s->request, w, s->endpoint, (struct peri_str){ s->body, s->n },
+    peri_request_begin_direct(&s->request, &w->env, s->endpoint, (struct peri_str){ s->body, s->n },
                               (struct peri_sink){ &send_ops, s }, peri_free);
 }
 
@@ -275,7 +275,7 @@ enum peri_err peri_router_send(struct peri_router *r, const char *path, struct p
         send_now(s);
         return PERI_OK;
     }
-    enum peri_err err = peri_loop_post(w->loop, send_now, s);
+    enum peri_err err = peri_loop_post(w->env.loop, send_now, s);
     if (err != PERI_OK) peri_free(s);
     return err;
 }

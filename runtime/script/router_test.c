@@ -56,9 +56,9 @@ TEST(router_ends_a_request_at_its_deadline) {
     r.a.answer = say_and_stay;
     CHECK_EQ(rig_send(&r, STREAM), PERI_OK);
     RIG_UNTIL(&r, r.a.requests > 0);
-    peri_loop_advance(r.worker->loop, 4999);
+    peri_loop_advance(r.worker->env.loop, 4999);
     CHECK_EQ(r.ends, 0);
-    peri_loop_advance(r.worker->loop, 1);
+    peri_loop_advance(r.worker->env.loop, 1);
     CHECK_EQ(r.ends, 1);
     CHECK_EQ(r.status, 504);
     RIG_UNTIL(&r, r.a.gone > 0);
@@ -99,7 +99,7 @@ TEST(router_lets_who_waits_have_the_slot_that_becomes_free) {
     CHECK_EQ(
         peri_router_send(r.router, "/v1/chat/completions", PERI_STR(STREAM), &answer_ops, &waiting),
         PERI_OK);
-    CHECK_EQ(r.worker->queued, 1);
+    CHECK_EQ(r.worker->env.queued, 1);
     CHECK_EQ(atomic_load(&r.router->runtime->waiting), 1);
     r.a.answer = say_script;
     line_send(r.a.last, STOP DONE);
@@ -127,17 +127,17 @@ TEST(router_does_not_keep_waiting_past_the_queues_time) {
         peri_router_send(r.router, "/v1/chat/completions", PERI_STR(STREAM), &answer_ops, &waiting),
         PERI_OK);
     for (int i = 0; i < 6; i++) {
-        peri_loop_advance(r.worker->loop, 100);
-        peri_route_wake(r.worker); /* woken in vain: its time goes on */
+        peri_loop_advance(r.worker->env.loop, 100);
+        peri_route_wake(&r.worker->env); /* woken in vain: its time goes on */
     }
     CHECK_EQ(waiting.ends, 0);
-    peri_loop_advance(r.worker->loop, 100);
+    peri_loop_advance(r.worker->env.loop, 100);
     CHECK_EQ(waiting.ends, 1);
     CHECK_EQ(waiting.status, 503);
     peri_buf_done(&waiting.got);
     line_send(r.a.last, STOP DONE);
     RIG_UNTIL(&r, peri_buf_str(&r.got).n == strlen(ROLE WORD STOP DONE));
-    peri_loop_advance(r.worker->loop, 1000);
+    peri_loop_advance(r.worker->env.loop, 1000);
     RIG_UNTIL(&r, r.ends > 0);
     rig_step(&r);
     rig_close(&r);
@@ -156,8 +156,8 @@ TEST(router_answered_by_a_policy_leaves_no_probe_behind) {
     static const struct peri_policy_ops ops = { .decide = reply_with_a_probe_under_way };
     struct rig r;
     rig_open(&r, "", "", &ops);
-    struct peri_vitals *v = peri_fleet_provider(r.worker->fleet, PERI_STR("a"))->vitals;
-    uint64_t now = peri_loop_now_ms(r.worker->loop);
+    struct peri_vitals *v = peri_fleet_provider(r.worker->env.fleet, PERI_STR("a"))->vitals;
+    uint64_t now = peri_loop_now_ms(r.worker->env.loop);
     peri_vitals_cool(v, PERI_EUPSTREAM, now - 1, 1);
     CHECK_EQ(rig_send(&r, STREAM), PERI_OK);
     CHECK_EQ(r.ends, 1);
@@ -249,18 +249,18 @@ TEST(router_out_of_memory_ends_the_request_and_keeps_nothing) {
         rig_step(&r);
     }
     TEST_EACH_FAILING_ALLOCATION {
-        peri_vitals_reset(peri_fleet_provider(r.worker->fleet, PERI_STR("a"))->vitals);
-        peri_vitals_reset(peri_fleet_provider(r.worker->fleet, PERI_STR("b"))->vitals);
+        peri_vitals_reset(peri_fleet_provider(r.worker->env.fleet, PERI_STR("a"))->vitals);
+        peri_vitals_reset(peri_fleet_provider(r.worker->env.fleet, PERI_STR("b"))->vitals);
         enum peri_err err = rig_send(&r, STREAM);
         int turns = 0;
         while (err == PERI_OK && r.ends == 0 && turns++ < 2000) {
             rig_step(&r);
-            if (turns % 100 == 0) peri_loop_advance(r.worker->loop, 1000);
+            if (turns % 100 == 0) peri_loop_advance(r.worker->env.loop, 1000);
         }
         if (err == PERI_OK) CHECK_EQ(r.ends, 1);
         rig_step(&r);
         CHECK_EQ(in_flight(&r, "a") + in_flight(&r, "b"), 0);
-        CHECK_EQ(r.worker->request_count, 0);
+        CHECK_EQ(r.worker->env.request_count, 0);
     }
     CHECK_EQ(r.err, PERI_OK);
     rig_close(&r);

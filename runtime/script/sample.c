@@ -143,7 +143,7 @@ static enum peri_err ask(struct sample *s, struct peri_str model, bool is_stream
 
 static void change_epoch(struct sample *s, const struct peri_config *config) {
     static const struct peri_str hosts[] = { PERI_STR_INIT("gonka1sample") };
-    const struct peri_policy *p = peri_testbed_router(s->bed)->runtime->workers[0]->policy;
+    const struct peri_policy *p = peri_testbed_router(s->bed)->runtime->workers[0]->env.policy;
     struct peri_epoch_change change = { .network = config->providers[0].id,
                                         .old_epoch = 1,
                                         .new_epoch = 2,

@@ -94,15 +94,17 @@ static uint64_t passed_ns(void *arg) {
 static uint64_t wall_ns(void *arg) { return EPOCH_NS + passed_ns(arg); }
 
 uint64_t peri_testbed_now_ms(const struct peri_testbed *b) {
-    return peri_loop_now_ms(b->worker->loop) - b->began_ms;
+    return peri_loop_now_ms(b->worker->env.loop) - b->began_ms;
 }
 
-void peri_testbed_settle(struct peri_testbed *b) { peri_loop_settle(b->worker->loop); }
+void peri_testbed_settle(struct peri_testbed *b) { peri_loop_settle(b->worker->env.loop); }
 
-uint64_t peri_testbed_next_ms(struct peri_testbed *b) { return peri_loop_next_ms(b->worker->loop); }
+uint64_t peri_testbed_next_ms(struct peri_testbed *b) {
+    return peri_loop_next_ms(b->worker->env.loop);
+}
 
 void peri_testbed_advance(struct peri_testbed *b, uint64_t ms) {
-    struct peri_loop *loop = b->worker->loop;
+    struct peri_loop *loop = b->worker->env.loop;
     uint64_t until = peri_loop_now_ms(loop) + ms;
     peri_loop_settle(loop);
     for (;;) {
@@ -124,7 +126,7 @@ static void on_due(void *arg) {
 enum peri_err peri_testbed_after(struct peri_testbed *b, uint64_t *id, uint64_t ms) {
     struct item *i = new_item(b, TIMER, 0);
     if (i == NULL) return PERI_ENOMEM;
-    peri_timer_init(&i->timer, b->worker->loop, on_due, i);
+    peri_timer_init(&i->timer, b->worker->env.loop, on_due, i);
     *id = i->id;
     enum peri_err err = peri_timer_start(&i->timer, ms);
     if (err != PERI_OK) drop(i);
@@ -326,7 +328,7 @@ struct peri_router *peri_testbed_router(struct peri_testbed *b) {
 enum peri_err peri_testbed_log(struct peri_testbed *b, struct peri_buf *out) {
     char bytes[4096];
     ssize_t n;
-    peri_log_flush(&b->worker->logs.whole);
+    peri_log_flush(&b->worker->env.logs.whole);
     peri_log_flush(&b->router->runtime->logs.whole);
     for (off_t at = 0; (n = pread(b->log_fd, bytes, sizeof bytes, at)) > 0; at += n) {
         enum peri_err err = peri_buf_add(out, (struct peri_str){ bytes, (size_t)n });
@@ -355,7 +357,7 @@ enum peri_err peri_testbed_new(struct peri_testbed **out, const char *config_jso
         err = peri_fault_set(fault, PERI_EIO, "no local socket to listen on");
     if (err == PERI_OK) err = peri_router_new_in(&b->router, &options, &world, fault);
     if (err != PERI_OK) goto fail;
-    struct peri_loop *loop = b->router->runtime->workers[0]->loop;
+    struct peri_loop *loop = b->router->runtime->workers[0]->env.loop;
     peri_loop_use_fake_time(loop);
     b->began_ms = peri_loop_now_ms(loop);
     b->worker = b->router->runtime->workers[0];
