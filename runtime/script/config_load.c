@@ -5,7 +5,7 @@
 
 #include "core/config_env.h"
 #include "core/config_json.h"
-#include "script/config_lua.h"
+#include "core/language.h"
 
 #define TREE_BYTES_MAX (256u << 20)
 #define JSON_BYTES_MAX (1u << 20)
@@ -106,7 +106,7 @@ static enum peri_err read_file(struct peri_node **root, struct peri_arena *a,
     struct peri_str path = peri_arena_dup(a, source->file);
     if (path.p == NULL) return PERI_ENOMEM;
     if (peri_str_has_suffix(path, PERI_STR(".json"))) return read_json(root, a, path, faults);
-    return peri_config_lua_read(root, a, path, folder_of(path), source->box, faults);
+    return peri_language_lua.read_config(root, a, path, folder_of(path), source->box, faults);
 }
 
 static enum peri_err load(struct peri_config **out, struct peri_arena *a,

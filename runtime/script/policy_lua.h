@@ -25,6 +25,7 @@
 #ifndef PERI_SCRIPT_POLICY_LUA_H
 #define PERI_SCRIPT_POLICY_LUA_H
 
+#include "core/language.h"
 #include "core/policy.h"
 #include "core/runtime.h"
 #include "script/policy_program.h"
@@ -82,15 +83,6 @@ struct peri_policy_lua {
     char place[256]; /* "file:line" of the newest error that it saw; "": none */
     lua_State *
         hooking; /* where `attempt` hooks run when a `req:try` starts the attempt; NULL otherwise */
-};
-
-/* What a set of policies is made with; must outlive the runtime. */
-struct peri_policy_home {
-    struct peri_config *config;
-    struct peri_shared *shared; /* what policies remember */
-    const char *lua_dir;        /* where `require "perilune.…"` looks */
-    struct peri_meter *meter;   /* of sample runs, else NULL */
-    atomic_uint falls; /* counts changes of standings: workers compare it before they call a hook */
 };
 
 /* The source that a runtime loads its policies from. */

@@ -49,7 +49,7 @@ static enum peri_err make(struct peri_router **out, struct peri_config *config,
         return peri_fault_set(fault, err, "out of memory");
     }
     r->home.shared = r->shared;
-    struct peri_policy_source source = peri_policy_lua_source(&r->home);
+    struct peri_policy_source source = peri_language_lua.policies(&r->home);
     if (options->policy != NULL) {
         r->c_policy = (struct peri_policy){ .ops = options->policy,
                                             .self = options->policy_self,

@@ -2,8 +2,8 @@
 #ifndef PERI_SCRIPT_ROUTER_H
 #define PERI_SCRIPT_ROUTER_H
 
+#include "core/language.h"
 #include "core/runtime.h"
-#include "script/policy_lua.h"
 
 struct peri_router {
     struct peri_runtime *runtime;
