@@ -1,4 +1,4 @@
-/* The life of a request; see request.h for its states. Its answers are made in reply.c. */
+/* The life of a request; see request.h for its states. Its answers are made in answer.c, its errors in refusal.c. */
 #include "core/request.h"
 
 #include <stdio.h>
@@ -9,6 +9,7 @@
 #include "base/name.h"
 #include "core/attempt.h"
 #include "core/fit.h"
+#include "core/queue.h"
 #include "core/slots.h"
 
 /* Members whose second occurrence would let us route one request and forward another. */
@@ -62,8 +63,6 @@ static void on_quiet(void *arg) {
     peri_timer_start(&r->keepalive, r->config->keepalive_ms);
 }
 
-static void on_queue_overdue(void *arg);
-
 static struct peri_request *new_request(struct peri_request_env *env, enum peri_endpoint endpoint,
                                         struct peri_sink sink) {
     /* A worker that slept has not looked since: what was published meanwhile holds for this request. */
@@ -78,10 +77,9 @@ static struct peri_request *new_request(struct peri_request_env *env, enum peri_
     r->arena.max = r->config->request_memory + ANSWER_ROOM;
     r->policy = env->policy == NULL ? NULL : peri_policy_ref(env->policy);
     peri_list_init(&r->attempts);
-    peri_list_init(&r->queue_link);
     peri_timer_init(&r->deadline, env->loop, on_deadline, r);
     peri_timer_init(&r->keepalive, env->loop, on_quiet, r);
-    peri_timer_init(&r->queue_timer, env->loop, on_queue_overdue, r);
+    peri_queue_init(r);
     peri_request_make_id(r->id, &r->env->rand);
     return r;
 }
@@ -116,7 +114,7 @@ static void start_timers(struct peri_request *r) {
 static void await_discovery(struct peri_request *r) {
     uint64_t now_ms = peri_loop_now_ms(r->env->loop), until_ms = r->fleet->pending_until_ms;
     if (r->is_undiscovered && until_ms > now_ms) return; /* it waits on, in its place */
-    if (until_ms <= now_ms || !peri_route_has_room(r)) {
+    if (until_ms <= now_ms || !peri_queue_has_room(r)) {
         peri_request_give_up_undiscovered(r);
         return;
     }
@@ -129,7 +127,7 @@ static void await_discovery(struct peri_request *r) {
     r->is_undiscovered = true;
     start_timers(r);
     peri_request_wait_begins(r);
-    peri_route_enqueue(r, until_ms - now_ms);
+    peri_queue_add(r, until_ms - now_ms);
     /* A fleet that was published after we looked, and before we were counted as waiting, woke nobody. The count and the version
      * of the fleet have one order for all threads: who misses the count has published what is looked at here. */
     r->env->ops->refresh(r->env);
@@ -247,7 +245,7 @@ void peri_request_discover(struct peri_request *r) {
     r->fleet = peri_fleet_ref(env->fleet); /* the configuration stays: its key is in there */
     if (!resolve_model(r)) return;
     r->is_undiscovered = false;
-    peri_route_unqueue(r);
+    peri_queue_remove(r);
     peri_request_wait_ends(r);
     run(r);
 }
@@ -356,7 +354,7 @@ static void leave(struct peri_request *r, enum peri_err err) {
     r->phase = PERI_ENDED;
     peri_timer_stop(&r->deadline);
     peri_timer_stop(&r->keepalive);
-    peri_route_unqueue(r);
+    peri_queue_remove(r);
     struct peri_list *at, *spare;
     peri_list_each(at, spare, &r->attempts)
         peri_attempt_cancel(peri_list_entry(at, struct peri_attempt, link),
@@ -498,17 +496,3 @@ struct peri_str peri_attempt_provider(const struct peri_attempt *a) {
     return a->candidate.provider->id;
 }
 int peri_attempt_status(const struct peri_attempt *a) { return a->status; }
-
-/* ---- Queue ---- */
-
-static void on_queue_overdue(void *arg) {
-    struct peri_request *r = arg;
-    struct peri_route_report report;
-    if (r->is_undiscovered) {
-        peri_request_give_up_undiscovered(r);
-        return;
-    }
-    peri_route_pick(peri_request_fit(r), r->tried, r->config->overflow,
-                    peri_loop_now_ms(r->env->loop), &r->env->rand, &report);
-    peri_request_give_up(r, &report);
-}

@@ -92,6 +92,11 @@ void peri_request_drained(struct peri_request *r);
  * `code` NULL: the error's own. r is gone afterwards. */
 void peri_request_fail(struct peri_request *r, enum peri_err err, int status, const char *code,
                        const char *format, ...) PERI_PRINTF(5, 6);
+/* The same with every member of the error said; `code` and `param` NULL write null. `headers` go with a whole answer. */
+void peri_request_send_error(struct peri_request *r, enum peri_err err, int status,
+                             const char *type, const char *code, const char *param,
+                             struct peri_str message, const struct peri_header *headers,
+                             size_t count);
 /* It waits for a network's first discovery: look whether its model is known now, and go on if so. */
 void peri_request_discover(struct peri_request *r);
 /* Nobody serves its model, but there is a network whose hosts are not known. */
@@ -171,13 +176,8 @@ PERI_MUST_USE enum peri_err peri_header_put(struct peri_arena *arena, struct per
 
 /* The built-in route (core/route_default.c): weighted choice, tiers, fail-over, queue. */
 void peri_route_default(struct peri_request *r);
-/* Whether there is room to wait on that worker. */
-bool peri_route_has_room(const struct peri_request *r);
-/* Wait at the end of the line, at most so long. */
-void peri_route_enqueue(struct peri_request *r, uint64_t ms);
-/* It waits no longer. Nothing happens to one that did not wait. */
-void peri_route_unqueue(struct peri_request *r);
-/* A slot became free somewhere, or another fleet is there: try those who wait on this worker. */
-void peri_route_wake(struct peri_request_env *env);
+/* Try the providers that are left.
+ *   gives   false: only slots are missing, and there is room to wait for one */
+bool peri_route_retry(struct peri_request *r);
 
 #endif

@@ -6,6 +6,7 @@
  */
 #include "core/attempt.h"
 #include "core/health.h"
+#include "core/queue.h"
 
 static void step(struct peri_request *r);
 
@@ -49,35 +50,12 @@ static bool try_one(struct peri_request *r, struct peri_route_report *report) {
     }
 }
 
-bool peri_route_has_room(const struct peri_request *r) {
-    return r->env->queued < r->config->queue_max && !r->env->is_draining;
-}
-
-/* gives false when it is not over for r: only slots are missing, and there is room to wait for one. */
-static bool settle(struct peri_request *r) {
+bool peri_route_retry(struct peri_request *r) {
     struct peri_route_report report = { 0 };
     if (try_one(r, &report)) return true;
-    if (report.full > 0 && (r->is_queued || peri_route_has_room(r))) return false;
+    if (report.full > 0 && (r->is_queued || peri_queue_has_room(r))) return false;
     peri_request_give_up(r, &report);
     return true;
-}
-
-void peri_route_enqueue(struct peri_request *r, uint64_t ms) {
-    struct peri_request_env *env = r->env;
-    r->is_queued = true;
-    peri_list_insert(&env->queue, &r->queue_link);
-    env->queued++;
-    atomic_fetch_add(env->waiting, 1);
-    peri_timer_start(&r->queue_timer, ms);
-}
-
-void peri_route_unqueue(struct peri_request *r) {
-    if (!r->is_queued) return;
-    r->is_queued = false;
-    peri_list_remove(&r->queue_link);
-    r->env->queued--;
-    atomic_fetch_sub(r->env->waiting, 1);
-    peri_timer_stop(&r->queue_timer);
 }
 
 static void step(struct peri_request *r) {
@@ -87,25 +65,13 @@ static void step(struct peri_request *r) {
         peri_request_give_up(r, NULL);
         return;
     }
-    if (settle(r)) return;
-    peri_route_enqueue(r, r->config->queue_ms);
+    if (peri_route_retry(r)) return;
+    peri_queue_add(r, r->config->queue_ms);
     /* A slot that another worker released after we looked, and before we were counted as waiting, woke nobody. */
-    if (settle(r)) peri_route_unqueue(r);
+    if (peri_route_retry(r)) peri_queue_remove(r);
 }
 
 void peri_route_default(struct peri_request *r) {
     if (r->phase != PERI_DECIDING) return;
     step(r);
-}
-
-/* Whoever still finds no slot keeps its place and its deadline. */
-void peri_route_wake(struct peri_request_env *env) {
-    struct peri_list *at, *spare;
-    peri_list_each(at, spare, &env->queue) {
-        struct peri_request *r = peri_list_entry(at, struct peri_request, queue_link);
-        if (r->is_undiscovered)
-            peri_request_discover(r);
-        else if (settle(r))
-            peri_route_unqueue(r);
-    }
 }

@@ -7,16 +7,17 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "core/queue.h"
 
 /* ---- Who waits ---- */
 
 static void wake(void *arg) {
     struct peri_worker *w = arg;
     peri_worker_refresh(w);
-    peri_route_wake(&w->env);
+    peri_queue_wake(&w->env);
 }
 
-/* After what they wait for has come, for everybody: see peri_route_enqueue. */
+/* After what they wait for has come, for everybody: see peri_queue_add. */
 static void wake_waiting(struct peri_runtime *rt) {
     if (atomic_load(&rt->waiting) == 0) return;
     /* Whoever it was that waits longest can not be told across workers without a lock: all are woken, each keeps

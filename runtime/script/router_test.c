@@ -1,4 +1,5 @@
 /* Whole requests, made from C, through a router that the test turns, to providers on a loop of their own. */
+#include "core/queue.h"
 #include "script/rig_test.h"
 
 #define BUSY                                                                                       \
@@ -128,7 +129,7 @@ TEST(router_does_not_keep_waiting_past_the_queues_time) {
         PERI_OK);
     for (int i = 0; i < 6; i++) {
         peri_loop_advance(r.worker->env.loop, 100);
-        peri_route_wake(&r.worker->env); /* woken in vain: its time goes on */
+        peri_queue_wake(&r.worker->env); /* woken in vain: its time goes on */
     }
     CHECK_EQ(waiting.ends, 0);
     peri_loop_advance(r.worker->env.loop, 100);
