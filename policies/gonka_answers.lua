@@ -3,9 +3,9 @@
 -- reasoning that a model writes into its content a field of its own, to clients that ask for it, and asks once more,
 -- differently, when a model thought until its tokens were gone and said nothing.
 local peri = require "perilune"
-local answers = require "perilune.answers"
-local burn = require "perilune.burn"
-local models = require "perilune.rules.models"
+local answers = require "perilune.gonka.answers"
+local burn = require "perilune.gonka.burn"
+local models = require "perilune.gonka.rules.models"
 
 local policy = {
   name = "gonka_answers",

@@ -2,21 +2,21 @@
 -- Profile "repair" changes what can be changed without changing what is meant; "emulate" does exactly what the
 -- network's gateway does. Either tells the client of every change in the header `x-perilune-edits`.
 local json = require("perilune").json
-local attachments = require "perilune.rules.attachments"
-local body = require "perilune.rules.body"
-local call_hint = require "perilune.rules.call_hint"
-local context = require "perilune.rules.context"
-local gateway = require "perilune.rules.gateway"
-local releases = require "perilune.rules.releases"
-local repair = require "perilune.rules.repair"
-local special_tokens = require "perilune.rules.special_tokens"
+local attachments = require "perilune.gonka.rules.attachments"
+local body = require "perilune.gonka.rules.body"
+local call_hint = require "perilune.gonka.rules.call_hint"
+local context = require "perilune.gonka.rules.context"
+local gateway = require "perilune.gonka.rules.gateway"
+local releases = require "perilune.gonka.rules.releases"
+local repair = require "perilune.gonka.rules.repair"
+local special_tokens = require "perilune.gonka.rules.special_tokens"
 
 local policy = {
   name = "gonka_rules",
   options = {
     profile = { default = "repair", doc = "\"repair\", or \"emulate\" for exactly what the gateway does" },
     release = { default = "v0.2.14", doc = "which release of the gateway \"emulate\" does, see rules/releases.lua" },
-    off = { default = {}, doc = "names of rules that are left out, see lua/perilune/rules/{gateway,repair}.lua" },
+    off = { default = {}, doc = "names of rules that are left out, see lua/perilune/gonka/rules/{gateway,repair}.lua" },
     networks = { default = { "gonka" }, doc = "networks whose providers are meant; empty: all providers" },
     default_tokens = { default = 3072, doc = "output tokens when the client names no limit" },
     cap_tokens = { default = 4096, doc = "most output tokens" },

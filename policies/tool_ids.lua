@@ -1,8 +1,8 @@
 --- tool_ids: the names of tool calls, as each model wants them and as every client can use them.
 -- Kimi's template counts calls, functions.<name>:<index>; others take any id that stands only once. Towards the client
 -- every call of a conversation has an id of its own. Nothing is de-duplicated: two calls stay two calls.
-local models = require "perilune.rules.models"
-local tool_ids = require "perilune.tool_ids"
+local models = require "perilune.gonka.rules.models"
+local tool_ids = require "perilune.gonka.tool_ids"
 
 local policy = {
   name = "tool_ids",

@@ -1,7 +1,7 @@
 --- Requests in the shapes that agents send: each ends in one that the network accepts, and says the same.
 local json = require("perilune").json
-local gateway = require "perilune.rules.gateway"
-local repair = require "perilune.rules.repair"
+local gateway = require "perilune.gonka.rules.gateway"
+local repair = require "perilune.gonka.rules.repair"
 
 local models = { "Qwen/Qwen3-235B-A22B-Instruct-2507-FP8", "moonshotai/Kimi-K2.6", "MiniMaxAI/MiniMax-M2.7",
   "zai-org/GLM-5.3-Flash" }

@@ -1,5 +1,5 @@
 --- Answers as clients get them: reasoning in its own field, nothing of the network's own.
-local answers = require "perilune.answers"
+local answers = require "perilune.gonka.answers"
 local cjson = require "cjson"
 local json = require("perilune").json
 local process = require "spec.support.process"

@@ -25,17 +25,49 @@ local function read_all(pattern)
   return table.concat(texts, "\n")
 end
 
-local layers = { "base", "net", "crypto", "core", "script", "app" }
-local rank = {}
-for i, layer in ipairs(layers) do rank[layer] = i end
+-- The rooms of runtime/ in their order, each with the rooms it includes: only ones that stand before it.
+local rooms = {
+  { "base" },
+  { "crypto", "base" },
+  { "net", "base" },
+  { "config", "base", "crypto", "net" },
+  { "fleet", "base", "crypto", "net", "config" },
+  { "gonka", "base", "crypto", "net", "config", "fleet" },
+  { "dialect", "base" },
+  { "request", "base", "crypto", "net", "config", "fleet", "dialect" },
+  { "router", "base", "crypto", "net", "config", "fleet", "gonka", "dialect", "request" },
+  { "script", "base", "crypto", "net", "config", "fleet", "gonka", "dialect", "request", "router" },
+  { "app", "base", "crypto", "net", "gonka", "router", "script" },
+}
+-- Folders of a room that include each other in one direction only: { from, to } is forbidden.
+local closed_doors = {
+  { "net", "net/server" }, { "net", "net/client" }, { "net/server", "net/client" }, { "net/client", "net/server" },
+  { "gonka/chain", "gonka" },
+}
+-- What knows a network by its name: the line that registers it, and what plays a network's part or makes its keys.
+local named = { "runtime/app/cmd_account.c", "runtime/router/networks.c", "runtime/script/bind/bind_crypto.c" }
 
---- calls visit(path, layer, header, is_ours) for every include of every C file
+local rank, includes = {}, {}
+for i, room in ipairs(rooms) do
+  rank[room[1]], includes[room[1]] = i, { [room[1]] = true }
+  for k = 2, #room do includes[room[1]][room[k]] = true end
+end
+
+--- a test may include any room before its own, and what other tests are made with
+local function is_test(path)
+  return path:match("_test%.[ch]$") or path:match("_fuzz%.c$") or path:match("/test[%w_]*%.h$") or
+    path:match("_rig%.h$")
+end
+
+--- calls visit(path, room, header, is_ours) for every include of every C file
 local function each_include(visit)
   for _, path in ipairs(lines_of("find runtime -mindepth 2 -name '*.[ch]'")) do
-    local layer = path:match("^runtime/(%w+)/")
-    for open, header in read(path):gmatch('#include ([<"])([^>"]+)[>"]') do visit(path, layer, header, open == '"') end
+    local room = path:match("^runtime/(%w+)/")
+    for open, header in read(path):gmatch('#include ([<"])([^>"]+)[>"]') do visit(path, room, header, open == '"') end
   end
 end
+
+local function folder_of(path) return path:match("^(.*)/[^/]+$") end
 
 describe("the tree", function()
   it("has nothing at its top but what belongs there", function()
@@ -50,28 +82,80 @@ describe("the tree", function()
   end)
 end)
 
-describe("the layers", function()
-  it("include only what stands to their left", function()
+describe("the rooms", function()
+  it("include only rooms that stand before them, and of those what is written here", function()
     local count, wrong = 0, {}
-    each_include(function(path, layer, header, is_ours)
+    each_include(function(path, room, header, is_ours)
       local target = is_ours and header:match("^(%w+)/")
       if not target then return end
       count = count + 1
-      if not rank[target] or rank[target] > rank[layer] then wrong[#wrong + 1] = path .. ": " .. header end
+      local is_before = rank[target] and rank[target] <= rank[room]
+      if not (is_before and (includes[room][target] or is_test(path))) then
+        wrong[#wrong + 1] = path .. ": " .. header
+      end
     end)
     assert.is_true(count > 50)
     assert.same({}, wrong)
   end)
 
-  it("keep each library to one layer", function()
+  it("are used as they are written here", function()
+    local used, unused = {}, {}
+    each_include(function(path, room, header, is_ours)
+      local target = is_ours and header:match("^(%w+)/")
+      if target and not is_test(path) then used[room .. " " .. target] = true end
+    end)
+    for _, room in ipairs(rooms) do
+      for k = 2, #room do
+        local arrow = room[1] .. " " .. room[k]
+        if not used[arrow] then unused[#unused + 1] = arrow end
+      end
+    end
+    assert.same({}, unused)
+  end)
+
+  it("keep their folders apart", function()
+    local wrong = {}
+    each_include(function(path, _, header, is_ours)
+      if not is_ours or is_test(path) then return end
+      for _, door in ipairs(closed_doors) do
+        if folder_of(path) == "runtime/" .. door[1] and folder_of(header) == door[2] then
+          wrong[#wrong + 1] = path .. ": " .. header
+        end
+      end
+    end)
+    assert.same({}, wrong)
+  end)
+
+  it("are what the build takes its sources from, in this order", function()
+    local names = {}
+    for i = 1, #rooms - 1 do names[i] = rooms[i][1] end
+    assert.matches("set(ROOMS " .. table.concat(names, " ") .. ")", read "CMakeLists.txt", 1, true)
+    local folders = lines_of("find runtime -mindepth 1 -maxdepth 1 -type d -printf '%f\\n'")
+    assert.equal(#rooms, #folders)
+    for _, folder in ipairs(folders) do assert.truthy(rank[folder], folder) end
+  end)
+
+  it("know a network by its name in few places", function()
+    local found, seen = {}, {}
+    each_include(function(path, room, header, is_ours)
+      if is_ours and room ~= "gonka" and header:match("^gonka/") and not is_test(path) and not seen[path] then
+        seen[path] = true
+        found[#found + 1] = path
+      end
+    end)
+    table.sort(found)
+    assert.same(named, found)
+  end)
+
+  it("keep each library to one of them", function()
     local owners = { { "^uv%.h", "net" }, { "^uv/", "net" }, { "^curl/", "net" }, { "^http_parser", "net" },
       { "^llhttp", "net" }, { "^openssl/", "crypto" }, { "^secp256k1", "crypto" }, { "^nettle/", "crypto" },
       { "^lua", "script" }, { "^lauxlib", "script" }, { "^lualib", "script" } }
     local wrong = {}
-    each_include(function(path, layer, header, is_ours)
+    each_include(function(path, room, header, is_ours)
       if is_ours then return end
       for _, owner in ipairs(owners) do
-        if header:match(owner[1]) and layer ~= owner[2] then wrong[#wrong + 1] = path .. ": " .. header end
+        if header:match(owner[1]) and room ~= owner[2] then wrong[#wrong + 1] = path .. ": " .. header end
       end
     end)
     assert.same({}, wrong)

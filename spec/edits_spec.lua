@@ -1,8 +1,8 @@
 --- What a repair changes it tells, and what is switched off it leaves alone: over all recorded requests, and our own.
-local cases = require "perilune.cases"
-local gateway = require "perilune.rules.gateway"
+local cases = require "perilune.cli.cases"
+local gateway = require "perilune.gonka.rules.gateway"
 local json = require("perilune").json
-local repair = require "perilune.rules.repair"
+local repair = require "perilune.gonka.rules.repair"
 
 local requests = {}
 for _, name in ipairs { "gateway-cases", "rules-own-cases" } do

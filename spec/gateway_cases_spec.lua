@@ -1,5 +1,5 @@
 -- Recorded outcomes of the Gonka network's gateway: ours must be the same.
-local cases = require "perilune.cases"
+local cases = require "perilune.cli.cases"
 local json = require("perilune").json
 
 local function lines(path)

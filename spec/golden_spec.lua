@@ -1,9 +1,9 @@
 -- What no rule edits goes on byte for byte: order, white space, the notation of numbers, escapes, [] and {}.
 local bytes = require "spec.support.bytes"
-local cases = require "perilune.cases"
-local gateway = require "perilune.rules.gateway"
+local cases = require "perilune.cli.cases"
+local gateway = require "perilune.gonka.rules.gateway"
 local json = require("perilune").json
-local repair = require "perilune.rules.repair"
+local repair = require "perilune.gonka.rules.repair"
 
 --- A generator that gives the same numbers everywhere (Park and Miller's minimal standard).
 local function generator(seed)

@@ -69,8 +69,8 @@ return policy]]
 
   it("has the program's modules in every folder, whose own requirements nobody's folder changes", function()
     assert.same({}, faults {
-      ["one/policy.lua"] = policy 'assert(require("perilune.answers") and require("perilune").json)',
-      ["one/perilune/rules/models.lua"] = "error 'not this one'",
+      ["one/policy.lua"] = policy 'assert(require("perilune.gonka.answers") and require("perilune").json)',
+      ["one/perilune/gonka/rules/models.lua"] = "error 'not this one'",
       ["two/policy.lua"] = policy 'assert(require("perilune.choices"))',
     })
   end)

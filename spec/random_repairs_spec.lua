@@ -1,9 +1,9 @@
 --- Requests drawn at random from all that clients get wrong: what always holds of a repair.
-local cases = require "perilune.cases"
-local gateway = require "perilune.rules.gateway"
+local cases = require "perilune.cli.cases"
+local gateway = require "perilune.gonka.rules.gateway"
 local json = require("perilune").json
-local params = require "perilune.rules.params"
-local repair = require "perilune.rules.repair"
+local params = require "perilune.gonka.rules.params"
+local repair = require "perilune.gonka.rules.repair"
 
 local SEED, COUNT = 4, 4000
 

@@ -1,8 +1,8 @@
 --- What a repair makes of single things that the network refuses, and what it leaves alone beside them.
 local json = require("perilune").json
-local repair = require "perilune.rules.repair"
-local repair_schema = require "perilune.rules.repair_schema"
-local schema = require "perilune.rules.schema"
+local repair = require "perilune.gonka.rules.repair"
+local repair_schema = require "perilune.gonka.rules.repair_schema"
+local schema = require "perilune.gonka.rules.schema"
 
 local hi = '"messages":[{"role":"user","content":"hi"}]'
 

@@ -1,11 +1,11 @@
 --- Parts of the gateway's rules that the recorded cases only touch: expressions, sizes, broken JSON, budgets, schemas.
-local body = require "perilune.rules.body"
+local body = require "perilune.gonka.rules.body"
 local json = require("perilune").json
-local regex = require "perilune.rules.regex"
-local repair_schema = require "perilune.rules.repair_schema"
-local schema = require "perilune.rules.schema"
-local thinking = require "perilune.rules.thinking"
-local words = require "perilune.rules.words"
+local regex = require "perilune.gonka.rules.regex"
+local repair_schema = require "perilune.gonka.rules.repair_schema"
+local schema = require "perilune.gonka.rules.schema"
+local thinking = require "perilune.gonka.rules.thinking"
+local words = require "perilune.gonka.rules.words"
 
 describe("regex.fault", function()
   local good = { "a+?b", "(?i)abc", "\\p{L}+", "\\x{1F600}", "[[:alpha:]_-]", "\\/\\-\\_", "(?P<n>x)", "(?<n>x)",
@@ -39,7 +39,7 @@ describe("regex.fault", function()
 end)
 
 describe("context.run", function()
-  local context = require "perilune.rules.context"
+  local context = require "perilune.gonka.rules.context"
 
   local function trace(text, rules, options)
     local c, log = context.new(json.document(text), options), {}

@@ -78,8 +78,7 @@ lint_c() {
 }
 
 fuzz_targets() {
-  local source
-  for source in runtime/*/*_fuzz.c; do basename "$source" .c; done
+  find runtime -name '*_fuzz.c' -exec basename {} .c \; | sort
 }
 
 # Each fuzz target over what it ever stumbled on, or from a fixed seed where nothing was kept yet: the outcome is the

@@ -4,7 +4,7 @@ local json = require("perilune").json
 local process = require "spec.support.process"
 local provider = require "spec.support.provider"
 local router = require "spec.support.router"
-local tool_ids = require "perilune.tool_ids"
+local tool_ids = require "perilune.gonka.tool_ids"
 
 local function call(id, name, arguments)
   return { id = id, type = "function", ["function"] = { name = name, arguments = arguments or "{}" } }

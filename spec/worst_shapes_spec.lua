@@ -1,17 +1,17 @@
 --- What a client can make of a request of a given size, and what it costs the shipped policies to look at it: ten times
 --- the bytes may cost ten times as much, not a hundred times. Ratios of CPU time between sizes, never durations.
 --- PERILUNE_SHAPES=full goes on to 10 and 30 MB. The table is printed.
-local answers = require "perilune.answers"
-local attachments = require "perilune.rules.attachments"
-local burn = require "perilune.burn"
-local call_hint = require "perilune.rules.call_hint"
-local context = require "perilune.rules.context"
-local gateway = require "perilune.rules.gateway"
+local answers = require "perilune.gonka.answers"
+local attachments = require "perilune.gonka.rules.attachments"
+local burn = require "perilune.gonka.burn"
+local call_hint = require "perilune.gonka.rules.call_hint"
+local context = require "perilune.gonka.rules.context"
+local gateway = require "perilune.gonka.rules.gateway"
 local json = require("perilune").json
-local models = require "perilune.rules.models"
-local repair = require "perilune.rules.repair"
-local special_tokens = require "perilune.rules.special_tokens"
-local tool_ids = require "perilune.tool_ids"
+local models = require "perilune.gonka.rules.models"
+local repair = require "perilune.gonka.rules.repair"
+local special_tokens = require "perilune.gonka.rules.special_tokens"
+local tool_ids = require "perilune.gonka.tool_ids"
 
 io.stdout:setvbuf "line"
 

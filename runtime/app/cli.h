@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-#include "script/config_load.h"
+#include "router/config_load.h"
 
 enum peri_exit {
     PERI_EXIT_OK = 0,

@@ -6,8 +6,8 @@
 #include "app/cli.h"
 #include "base/err.h"
 #include "base/file.h"
-#include "core/account.h"
 #include "crypto/encode.h"
+#include "gonka/account.h"
 
 #define KEY_FILE    "perilune.key"
 #define KEY_DEFAULT "env:GONKA_PRIVATE_KEY"

@@ -4,8 +4,8 @@
 #include "app/cli.h"
 #include "base/err.h"
 #include "base/mem.h"
-#include "script/router.h"
-#include "script/sample.h"
+#include "router/router.h"
+#include "script/policy/sample.h"
 
 enum output { NOTHING, DUMP, DUMP_JSON, SCHEMA, REFERENCE, STUB };
 
@@ -145,7 +145,7 @@ static bool is_about_requests(int argc, char **argv) {
 
 int peri_cmd_check(int argc, char **argv) {
     if (is_about_requests(argc, argv))
-        return peri_cli_script("check", PERI_LUA_DIR "/perilune/rules/program.lua", argc, argv);
+        return peri_cli_script("check", PERI_LUA_DIR "/perilune/cli/check.lua", argc, argv);
     struct peri_cli_config c;
     enum output what = NOTHING;
     bool has_samples = true;

@@ -124,8 +124,7 @@ int peri_cmd_test(int argc, char **argv) {
         code = PERI_EXIT_FAILED;
     }
     if (code == PERI_EXIT_OK)
-        code = peri_cli_script("test", PERI_LUA_DIR "/perilune/testing/program.lua", (int)w.count,
-                               w.at);
+        code = peri_cli_script("test", PERI_LUA_DIR "/perilune/cli/test.lua", (int)w.count, w.at);
     words_done(&w);
     return code;
 }

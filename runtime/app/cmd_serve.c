@@ -11,7 +11,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "net/file_watch.h"
-#include "script/router.h"
+#include "router/router.h"
 
 struct serve {
     struct peri_cli_config cli;

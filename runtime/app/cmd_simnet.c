@@ -2,5 +2,5 @@
 #include "app/cli.h"
 
 int peri_cmd_simnet(int argc, char **argv) {
-    return peri_cli_script("simnet", PERI_LUA_DIR "/perilune/simnet/program.lua", argc, argv);
+    return peri_cli_script("simnet", PERI_LUA_DIR "/perilune/cli/simnet.lua", argc, argv);
 }

@@ -3,7 +3,7 @@
  * A keyring is one private mapping of whole pages: locked (mlock), excluded from core dumps (MADV_DONTDUMP),
  * zeroed in forked children (MADV_WIPEONFORK), with an unreadable page on either side. Keys are added by one
  * thread while things are set up; after that the ring is only read, by any number of threads. Tokens and other
- * secrets of the configuration are kept by core/secret_zone.h.
+ * secrets of the configuration are kept by config/secret_zone.h.
  *
  * No function here writes a secret anywhere but into the ring, and no fault text repeats any part of one:
  * not the value, not its length in digits, not where in it the mistake stands.

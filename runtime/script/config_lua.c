@@ -7,8 +7,8 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "script/budget.h"
 #include "script/lua_places.h"
+#include "script/state/budget.h"
 
 #define CHUNKS_MAX    64        /* files included, altogether */
 #define DEPTH_MAX     32        /* of files in one another, and of tables */

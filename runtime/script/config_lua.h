@@ -13,8 +13,8 @@
 #ifndef PERI_SCRIPT_CONFIG_LUA_H
 #define PERI_SCRIPT_CONFIG_LUA_H
 
-#include "core/config_tree.h"
-#include "core/secret_source.h"
+#include "config/config_tree.h"
+#include "config/secret_source.h"
 
 #define PERI_CONFIG_LUA_INSTRUCTIONS 10000000
 #define PERI_CONFIG_LUA_CPU_MS       1000 /* of CPU time */

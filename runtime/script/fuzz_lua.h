@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "script/fuzz_feed.h"
-#include "script/state.h"
+#include "script/state/state.h"
 
 #define LUA_NAMES_MAX 512
 #define LUA_TEXT_MAX  12000 /* bytes after which only the plainest is added */

@@ -10,12 +10,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "core/vitals.h"
-#include "net/server.h"
+#include "fleet/vitals.h"
+#include "net/server/server.h"
+#include "router/router.h"
+#include "router/testbed.h"
 #include "script/fuzz_feed.h"
-#include "script/policy_lua.h"
-#include "script/router.h"
-#include "script/testbed.h"
+#include "script/policy/policy_lua.h"
 
 #define RIG_LINES    4
 #define RIG_HELD     8

@@ -1,12 +1,12 @@
 #include "script/open.h"
 
-#include "script/bind_crypto.h"
-#include "script/bind_http.h"
-#include "script/bind_json.h"
-#include "script/bind_server.h"
-#include "script/frozen.h"
-#include "script/sandbox.h"
-#include "script/task.h"
+#include "script/bind/bind_crypto.h"
+#include "script/bind/bind_http.h"
+#include "script/bind/bind_json.h"
+#include "script/bind/bind_server.h"
+#include "script/state/frozen.h"
+#include "script/state/sandbox.h"
+#include "script/state/task.h"
 
 /* Every binding, in the order in which they are opened. */
 static const struct peri_lib libs[] = {

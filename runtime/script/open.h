@@ -7,7 +7,7 @@
 #ifndef PERI_SCRIPT_OPEN_H
 #define PERI_SCRIPT_OPEN_H
 
-#include "script/state.h"
+#include "script/state/state.h"
 
 /* Who gets a library: policies, which decide; trusted scripts, which may also listen, dial and start tasks. */
 enum { PERI_LIB_POLICY = 1, PERI_LIB_TRUSTED = 2, PERI_LIB_BOTH = 3 };

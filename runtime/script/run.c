@@ -2,7 +2,7 @@
 
 #include "base/err.h"
 #include "script/open.h"
-#include "script/task.h"
+#include "script/state/task.h"
 
 struct run {
     const struct peri_script *script;

@@ -1,8 +1,8 @@
 --- How long the rules of gonka_rules take: a small request, and one of an agent deep in its work.
 --   LUA_CPATH="build/lua/?.so;;" LUA_PATH="./?.lua;./lua/?.lua;;" lua5.4 spec/bench/rules.lua
 local json = require("perilune").json
-local repair = require "perilune.rules.repair"
-local tool_ids = require "perilune.tool_ids"
+local repair = require "perilune.gonka.rules.repair"
+local tool_ids = require "perilune.gonka.tool_ids"
 
 local function tool(i)
   local properties = json.object {}
@@ -19,7 +19,7 @@ end
 local function agent_request(bytes)
   local messages = json.array { { role = "system", content = ("You are an agent.\n"):rep(400) } }
   local turns = 60
-  local source = assert(io.open("lua/perilune/rules/params.lua")):read "a"
+  local source = assert(io.open("lua/perilune/gonka/rules/params.lua")):read "a"
   local result = source:rep(bytes // turns // #source + 1):sub(1, bytes // turns)
   for i = 1, turns do
     local id = "call_" .. i

@@ -10,7 +10,7 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "core/gonka_sign.h"
+#include "gonka/gonka_sign.h"
 #include "crypto/stamps.h"
 
 enum { ROUNDS = 9, SIGNATURES = 1000, BODY_MAX = 65536 };

@@ -1,0 +1,373 @@
+/* A frame is read from the outside in: its top level, each choice, each delta, with few names to look for at each
+ * step. Almost every frame has one choice, and then nothing is allocated; frames with several take the way through a
+ * document, so that the work stays linear. */
+#include "dialect/stream.h"
+
+#include <string.h>
+
+#include "base/json_text.h"
+
+enum {
+    TOP_OBJECT,
+    TOP_ERROR,
+    TOP_CHOICES,
+    TOP_CHOICE_0,
+    TOP_CHOICE_1,
+    TOP_DATA,
+    TOP_RESET,
+    TOP_USAGE,
+    TOP_COUNT
+};
+
+#define NAME(text) PERI_STR_INIT(text)
+
+static const struct peri_json_path top_paths[TOP_COUNT] = {
+    [TOP_OBJECT] = { 1, { NAME("object") } },
+    [TOP_ERROR] = { 1, { NAME("error") } },
+    [TOP_CHOICES] = { 1, { NAME("choices") } },
+    [TOP_CHOICE_0] = { 2, { NAME("choices"), PERI_JSON_ELEMENT(0) } },
+    [TOP_CHOICE_1] = { 2, { NAME("choices"), PERI_JSON_ELEMENT(1) } },
+    [TOP_DATA] = { 1, { NAME("data") } },
+    [TOP_RESET] = { 1, { NAME("devshard_stream_reset") } },
+    [TOP_USAGE] = { 1, { NAME("usage") } },
+};
+
+enum { USAGE_PROMPT, USAGE_COMPLETION, USAGE_TOTAL, USAGE_CACHED, USAGE_REASONING, USAGE_COUNT };
+
+static const struct peri_json_path usage_paths[USAGE_COUNT] = {
+    [USAGE_PROMPT] = { 1, { NAME("prompt_tokens") } },
+    [USAGE_COMPLETION] = { 1, { NAME("completion_tokens") } },
+    [USAGE_TOTAL] = { 1, { NAME("total_tokens") } },
+    [USAGE_CACHED] = { 2, { NAME("prompt_tokens_details"), NAME("cached_tokens") } },
+    [USAGE_REASONING] = { 2, { NAME("completion_tokens_details"), NAME("reasoning_tokens") } },
+};
+
+enum { CHOICE_INDEX, CHOICE_FINISH, CHOICE_TEXT, CHOICE_DELTA, CHOICE_MESSAGE, CHOICE_COUNT };
+
+static const struct peri_json_path choice_paths[CHOICE_COUNT] = {
+    [CHOICE_INDEX] = { 1, { NAME("index") } },
+    [CHOICE_FINISH] = { 1, { NAME("finish_reason") } },
+    [CHOICE_TEXT] = { 1, { NAME("text") } },
+    [CHOICE_DELTA] = { 1, { NAME("delta") } },
+    [CHOICE_MESSAGE] = { 1, { NAME("message") } },
+};
+
+/* What counts as content in a delta or a message; whatever else a provider adds does not commit us. */
+enum { PART_TOOLS, PART_REASONING = 6, PART_COUNT = 9 };
+
+static const struct peri_json_path part_paths[PART_COUNT] = {
+    [PART_TOOLS] = { 1, { NAME("tool_calls") } },
+    { 1, { NAME("content") } },
+    { 1, { NAME("refusal") } },
+    { 1, { NAME("function_call") } },
+    { 1, { NAME("audio") } },
+    { 1, { NAME("images") } },
+    [PART_REASONING] = { 1, { NAME("reasoning_content") } },
+    { 1, { NAME("reasoning") } },
+    { 1, { NAME("reasoning_details") } },
+};
+
+enum { TOOL_INDEX, TOOL_ARGS, TOOL_NEXT, TOOL_COUNT };
+
+static const struct peri_json_path tool_paths[TOOL_COUNT] = {
+    [TOOL_INDEX] = { 2, { PERI_JSON_ELEMENT(0), NAME("index") } },
+    [TOOL_ARGS] = { 3, { PERI_JSON_ELEMENT(0), NAME("function"), NAME("arguments") } },
+    [TOOL_NEXT] = { 1, { PERI_JSON_ELEMENT(1) } },
+};
+
+/* A string that is not "", an array or object with something inside. */
+static bool is_filled(struct peri_str raw) {
+    switch (peri_json_raw_kind(raw)) {
+    case PERI_JSON_STRING: return raw.n > 2;
+    case PERI_JSON_ARRAY:
+    case PERI_JSON_OBJECT:
+        for (size_t i = 1; i + 1 < raw.n; i++)
+            if (strchr(" \t\r\n", raw.p[i]) == NULL) return true;
+        return false;
+    default: return false;
+    }
+}
+
+/* A string with nothing but white space in it. */
+static bool is_blank(struct peri_str raw) {
+    if (peri_json_raw_kind(raw) != PERI_JSON_STRING) return false;
+    for (size_t i = 1; i + 1 < raw.n; i++) {
+        if (raw.p[i] == '\\' && strchr("nrt", raw.p[i + 1]) != NULL)
+            i++;
+        else if (raw.p[i] != ' ')
+            return false;
+    }
+    return true;
+}
+
+/* --- usage --- */
+
+/* A count that may be missing: false when it is there and can not be true. */
+static bool read_count(uint64_t *out, struct peri_str raw) {
+    int64_t value = 0;
+    *out = 0;
+    if (peri_json_raw_kind(raw) == PERI_JSON_NULL) return true;
+    if (peri_json_raw_int(&value, raw) != PERI_OK || value < 0 || value > PERI_TOKENS_MAX)
+        return false;
+    *out = (uint64_t)value;
+    return true;
+}
+
+static void read_usage(struct peri_usage *usage, struct peri_str object) {
+    struct peri_usage u = { .is_known = true };
+    struct peri_str found[USAGE_COUNT];
+    if (peri_json_raw_kind(object) != PERI_JSON_OBJECT ||
+        peri_json_scan(found, object, usage_paths, USAGE_COUNT, NULL) != PERI_OK)
+        return;
+    bool is_said = peri_json_raw_kind(found[USAGE_PROMPT]) != PERI_JSON_NULL ||
+                   peri_json_raw_kind(found[USAGE_COMPLETION]) != PERI_JSON_NULL;
+    bool is_believable = is_said && read_count(&u.prompt_tokens, found[USAGE_PROMPT]) &&
+                         read_count(&u.completion_tokens, found[USAGE_COMPLETION]);
+    if (!is_believable) {
+        usage->is_absurd = true;
+        return;
+    }
+    uint64_t sum = u.prompt_tokens + u.completion_tokens;
+    u.is_absurd = usage->is_absurd;
+    if (!read_count(&u.total_tokens, found[USAGE_TOTAL]) || u.total_tokens < sum) {
+        u.is_absurd = u.is_absurd || peri_json_raw_kind(found[USAGE_TOTAL]) != PERI_JSON_NULL;
+        u.total_tokens = sum;
+    }
+    if (!read_count(&u.cached_tokens, found[USAGE_CACHED]) || u.cached_tokens > u.prompt_tokens) {
+        u.is_absurd = true;
+        u.cached_tokens = 0;
+    }
+    if (!read_count(&u.reasoning_tokens, found[USAGE_REASONING]) ||
+        u.reasoning_tokens > u.completion_tokens) {
+        u.is_absurd = true;
+        u.reasoning_tokens = 0;
+    }
+    *usage = u;
+}
+
+/* --- tool calls --- */
+
+static void feed_args(struct peri_tool_args *args, char c) {
+    if (args->in_string) {
+        if (args->is_escaped)
+            args->is_escaped = false;
+        else if (c == '\\')
+            args->is_escaped = true;
+        else if (c == '"')
+            args->in_string = false;
+        return;
+    }
+    if (c == '"') args->in_string = true;
+    if (c == '{' || c == '[') args->depth++;
+    if ((c == '}' || c == ']') && args->depth > 0) args->depth--;
+    if (strchr(" \t\r\n", c) == NULL || c == '\0') args->is_begun = true;
+}
+
+static unsigned hex_digit(char c) { return (unsigned)(c <= '9' ? c - '0' : (c | 32) - 'a' + 10); }
+
+/* `raw` is a valid JSON string, so every escape in it is whole. */
+static void feed_raw_args(struct peri_tool_args *args, struct peri_str raw) {
+    for (size_t i = 1; i + 1 < raw.n; i++) {
+        char c = raw.p[i];
+        if (c == '\\') {
+            c = raw.p[++i];
+            if (c == 'u') {
+                unsigned code = 0;
+                for (int digit = 0; digit < 4; digit++) code = code << 4 | hex_digit(raw.p[++i]);
+                c = code < 0x80 ? (char)code : 'x';
+            } else if (strchr("bfnrt", c) != NULL) {
+                c = ' ';
+            }
+        }
+        feed_args(args, c);
+    }
+}
+
+static void read_tool(struct peri_stream_state *s, int64_t index, struct peri_str args) {
+    if (peri_json_raw_kind(args) != PERI_JSON_STRING) return;
+    feed_raw_args(&s->tools[index % PERI_STREAM_TOOLS], args);
+}
+
+/* Gives the index a chunk names; its place where it names none, as in whole messages. */
+static int64_t tool_index(struct peri_str raw, int64_t place) {
+    int64_t index;
+    return peri_json_raw_int(&index, raw) == PERI_OK && index >= 0 ? index : place;
+}
+
+/* More than one call in a frame: through a document. */
+static void read_tool_list(struct peri_stream_state *s, struct peri_str tools) {
+    struct peri_json *j;
+    if (peri_json_parse(&j, tools, NULL, NULL) != PERI_OK) return;
+    struct peri_json_iter it = peri_json_iter(j, peri_json_root(j));
+    for (int64_t place = 0; peri_json_next(j, &it); place++) {
+        uint32_t index = peri_json_get(j, it.value, PERI_STR("index"));
+        uint32_t function = peri_json_get(j, it.value, PERI_STR("function"));
+        uint32_t args = peri_json_get(j, function, PERI_STR("arguments"));
+        read_tool(s, tool_index(peri_json_raw(j, index), place), peri_json_raw(j, args));
+    }
+    peri_json_free(j);
+}
+
+static void read_tools(struct peri_stream_state *s, struct peri_str tools) {
+    struct peri_str found[TOOL_COUNT];
+    if (!is_filled(tools) || peri_json_scan(found, tools, tool_paths, TOOL_COUNT, NULL) != PERI_OK)
+        return;
+    if (found[TOOL_NEXT].p != NULL)
+        read_tool_list(s, tools);
+    else
+        read_tool(s, tool_index(found[TOOL_INDEX], 0), found[TOOL_ARGS]);
+}
+
+/* --- choices --- */
+
+struct frame {
+    bool has_content, has_finish, has_choice, has_message;
+};
+
+static void note_finish(struct peri_stream_state *s, struct peri_str raw) {
+    struct peri_str reason = peri_json_raw_plain(raw);
+    size_t n = reason.n < sizeof s->finish_reason - 1 ? reason.n : sizeof s->finish_reason - 1;
+    if (reason.p != NULL) memcpy(s->finish_reason, reason.p, n);
+    s->finish_reason[reason.p != NULL ? n : 0] = '\0';
+    s->saw_finish = true;
+}
+
+/* Gives whether a delta or a message holds content. */
+static bool read_parts(struct peri_stream_state *s, struct peri_str parts) {
+    struct peri_str found[PART_COUNT];
+    bool has_content = false;
+    if (peri_json_raw_kind(parts) != PERI_JSON_OBJECT ||
+        peri_json_scan(found, parts, part_paths, PART_COUNT, NULL) != PERI_OK)
+        return false;
+    for (size_t i = 0; i < PART_COUNT && !(has_content && s->saw_answer); i++) {
+        if (!is_filled(found[i])) continue;
+        has_content = true;
+        if (i < PART_REASONING && !is_blank(found[i])) s->saw_answer = true;
+    }
+    read_tools(s, found[PART_TOOLS]);
+    return has_content;
+}
+
+static void read_choice(struct peri_stream_state *s, struct frame *frame, struct peri_str choice) {
+    struct peri_str found[CHOICE_COUNT];
+    int64_t index = 0;
+    if (peri_json_raw_kind(choice) != PERI_JSON_OBJECT ||
+        peri_json_scan(found, choice, choice_paths, CHOICE_COUNT, NULL) != PERI_OK)
+        return;
+    frame->has_choice = true;
+    if (peri_json_raw_int(&index, found[CHOICE_INDEX]) != PERI_OK || index < 0) index = 0;
+    uint64_t bit = (uint64_t)1 << (index < 63 ? index : 63);
+    s->choices_seen |= bit;
+    if (is_filled(found[CHOICE_FINISH])) {
+        frame->has_finish = true;
+        s->choices_finished |= bit;
+        note_finish(s, found[CHOICE_FINISH]);
+    }
+    if (peri_json_raw_kind(found[CHOICE_MESSAGE]) == PERI_JSON_OBJECT &&
+        peri_json_raw_kind(found[CHOICE_DELTA]) == PERI_JSON_NULL)
+        frame->has_message = true;
+    bool has_content = is_filled(found[CHOICE_TEXT]);
+    if (has_content && !is_blank(found[CHOICE_TEXT])) s->saw_answer = true;
+    has_content |= read_parts(s, found[CHOICE_DELTA]);
+    has_content |= read_parts(s, found[CHOICE_MESSAGE]);
+    frame->has_content = frame->has_content || has_content;
+}
+
+static enum peri_err read_choice_list(struct peri_stream_state *s, struct frame *frame,
+                                      struct peri_str choices) {
+    struct peri_json *j;
+    enum peri_err err = peri_json_parse(&j, choices, NULL, NULL);
+    if (err != PERI_OK) return err;
+    struct peri_json_iter it = peri_json_iter(j, peri_json_root(j));
+    while (peri_json_next(j, &it)) read_choice(s, frame, peri_json_raw(j, it.value));
+    peri_json_free(j);
+    return PERI_OK;
+}
+
+/* All that a frame and a whole answer have in common. */
+static enum peri_err read_object(struct peri_stream_state *s, struct frame *frame,
+                                 struct peri_str top[TOP_COUNT], struct peri_str text) {
+    enum peri_err err = peri_json_scan(top, text, top_paths, TOP_COUNT, NULL);
+    if (err == PERI_ETOOBIG) return PERI_EMALFORMED;
+    if (err != PERI_OK) return err;
+    if (peri_json_raw_kind(peri_str_trim(text)) != PERI_JSON_OBJECT) return PERI_EMALFORMED;
+    if (peri_json_raw_kind(top[TOP_ERROR]) != PERI_JSON_NULL ||
+        peri_json_raw_string_is(top[TOP_OBJECT], PERI_STR("error"))) {
+        s->saw_error = true;
+        return PERI_EUPSTREAM;
+    }
+    read_usage(&s->usage, top[TOP_USAGE]);
+    if (top[TOP_CHOICE_1].p != NULL)
+        err = read_choice_list(s, frame, top[TOP_CHOICES]);
+    else
+        read_choice(s, frame, top[TOP_CHOICE_0]);
+    if (frame->has_content) {
+        s->saw_content = true;
+        s->content_chunks++;
+    }
+    return err;
+}
+
+/* An object whose first member is the devshard's own. It stands alone in its event, behind [DONE] even. */
+static bool is_internal(struct peri_str data) {
+    struct peri_str rest = peri_str_trim(data);
+    if (!peri_str_has_prefix(rest, PERI_STR("{"))) return false;
+    return peri_str_has_prefix(peri_str_trim(peri_str_from(rest, 1)), PERI_STR("\"devshard_"));
+}
+
+enum peri_stream_kind peri_stream_read(struct peri_stream_state *s, struct peri_str name,
+                                       struct peri_str data) {
+    struct peri_str top[TOP_COUNT];
+    struct frame frame = { 0 };
+    s->frames++;
+    if (peri_str_eq(name, PERI_STR("error"))) {
+        s->saw_error = true;
+        return PERI_STREAM_ERROR;
+    }
+    if (peri_str_trim(data).n == 0) return PERI_STREAM_EMPTY;
+    /* The official clients look at no more than the front. */
+    if (peri_str_has_prefix(data, PERI_STR("[DONE]"))) {
+        s->saw_done = true;
+        return PERI_STREAM_DONE;
+    }
+    enum peri_err err = read_object(s, &frame, top, data);
+    if (err == PERI_EUPSTREAM) return PERI_STREAM_ERROR;
+    if (err != PERI_OK) return PERI_STREAM_BROKEN;
+    if (peri_str_eq(top[TOP_RESET], PERI_STR("true"))) return PERI_STREAM_RESET;
+    if (frame.has_message) return PERI_STREAM_WHOLE;
+    if (frame.has_content) return PERI_STREAM_CONTENT;
+    if (frame.has_finish) return PERI_STREAM_FINISH;
+    bool is_usage = peri_json_raw_kind(top[TOP_USAGE]) == PERI_JSON_OBJECT && !frame.has_choice;
+    if (is_usage) return PERI_STREAM_USAGE;
+    return !frame.has_choice && is_internal(data) ? PERI_STREAM_INTERNAL : PERI_STREAM_LIFECYCLE;
+}
+
+bool peri_stream_is_complete(const struct peri_stream_state *s) {
+    bool is_finished = s->choices_seen != 0 && s->choices_seen == s->choices_finished;
+    return !s->saw_error && (s->saw_done || is_finished);
+}
+
+bool peri_stream_is_empty(const struct peri_stream_state *s) {
+    if (s->saw_answer || s->saw_error || s->choices_seen == 0) return false;
+    if (strcmp(s->finish_reason, "content_filter") == 0) return false;
+    if (s->usage.is_known) return s->usage.completion_tokens > 0;
+    return strcmp(s->finish_reason, "length") == 0;
+}
+
+bool peri_stream_has_open_tool_args(const struct peri_stream_state *s) {
+    for (size_t i = 0; i < PERI_STREAM_TOOLS; i++)
+        if (s->tools[i].is_begun && (s->tools[i].depth > 0 || s->tools[i].in_string)) return true;
+    return false;
+}
+
+enum peri_err peri_answer_read(struct peri_stream_state *s, struct peri_str body) {
+    struct peri_str top[TOP_COUNT];
+    struct frame frame = { 0 };
+    memset(s, 0, sizeof *s);
+    enum peri_err err = read_object(s, &frame, top, body);
+    if (err != PERI_OK) return err;
+    if (!frame.has_choice && peri_json_raw_kind(top[TOP_DATA]) != PERI_JSON_ARRAY)
+        return PERI_EPROTO;
+    s->saw_done = true;
+    return PERI_OK;
+}

@@ -1,0 +1,34 @@
+/* What a provider's error says: the many shapes of error bodies made one, safe to show.
+ *
+ * Read are {"error":{message,type,code,param}}, {"error":"text"}, {"error":"name","message":"text"},
+ * {"object":"error","message":…}, {"message":…}, {"detail":…}; anything else that is text is taken as it is, and an
+ * HTML page is named as such. The text is cut, made one line of UTF-8, and what looks like a key is taken out of it.
+ *
+ * Source: facts on Gonka nodes and gateways, vLLM, FastAPI (`detail`), nginx.
+ */
+#ifndef PERI_DIALECT_UPSTREAM_ERROR_H
+#define PERI_DIALECT_UPSTREAM_ERROR_H
+
+#include "base/str.h"
+
+struct peri_upstream_error {
+    char message[2049];                 /* never empty */
+    char type[65], code[65], param[65]; /* empty when not said */
+};
+
+/* Fill `out` from an error body or the data of an error event, which may be cut or empty.
+ *   secret  the key the request was sent with, or a header's value that ends with it: words that begin or end like
+ *           the key are taken out; may be empty */
+void peri_upstream_error_read(struct peri_upstream_error *out, struct peri_str body,
+                              struct peri_str secret);
+
+/* The status that an error inside a 200 stands for: its code where that is one, 400 where its type says that the request
+ * is bad; 0: it names none.
+ *
+ * Source: facts on Gonka gateways (a host's error object in an answer that is not streamed), vLLM's BadRequestError. */
+int peri_upstream_error_status(const struct peri_upstream_error *e);
+
+/* The body may go to a client as it came: it has all four keys, and no word in it looks like a key. */
+bool peri_upstream_error_is_presentable(struct peri_str body, struct peri_str secret);
+
+#endif

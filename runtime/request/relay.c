@@ -1,0 +1,434 @@
+/* A streamed answer on its way to the client.
+ *
+ * Frames are taken whole: a piece of one waits in `in` until the rest has come, so what the client gets is always
+ * well formed up to the last byte. Until the first content token frames are held; from then on the run of frames
+ * that one read brought leaves in one write, untouched, unless a policy looks at events.
+ *
+ * A stream is complete when it said so (a finish reason or [DONE]); every other end, the clean one included, becomes
+ * an error frame without [DONE]: official clients raise on that, and on nothing else reliably.
+ */
+#include "request/attempt.h"
+
+#include <stdio.h>
+
+#include "dialect/error.h"
+#include "dialect/unfold.h"
+#include "dialect/upstream_error.h"
+
+/* For the provider to end its answer after [DONE], so that the connection can be reused. */
+#define AFTER_DONE_MS 250
+
+/* More than this on top of a full queue is not kept. The queue takes 1 MiB (server.h): what is left of that has room for
+ * saying that the stream broke off. */
+#define OVERLOOKED_MAX ((size_t)768 << 10)
+
+struct run {
+    const char *from; /* untouched frames that were not sent yet */
+    size_t n;
+};
+
+/* One read of the provider's bytes is small, but hooks may make much of it. What is refused, `feed` tells. */
+static void put(struct peri_attempt *a, struct peri_str bytes) {
+    if (bytes.n == 0 || a->is_lossy) return;
+    struct peri_request *r = a->request;
+    if (a->is_full) {
+        a->is_lossy = bytes.n > OVERLOOKED_MAX - a->overlooked;
+        if (a->is_lossy) return;
+        a->overlooked += bytes.n;
+    }
+    r->outcome.body_bytes += bytes.n;
+    switch (r->sink.ops->write(r->sink.self, bytes)) {
+    case PERI_EFULL: a->is_paused = a->is_full = true; break;
+    case PERI_ETOOBIG: a->is_lossy = true; break;
+    default: break; /* PERI_OK, or the client is gone and the request will hear of it */
+    }
+}
+
+static void fail_lossy(struct peri_attempt *a) {
+    peri_attempt_fail(a, PERI_ETOOBIG, "was made more of by policies than the client takes");
+}
+
+static void flush_run(struct peri_attempt *a, struct run *run) {
+    struct peri_str bytes = { run->from, run->n };
+    run->n = 0;
+    if (a->state == PERI_ATTEMPT_SERVING)
+        put(a, bytes);
+    else
+        peri_buf_add(&a->held, bytes);
+}
+
+static void send_event(struct peri_attempt *a, struct run *run,
+                       const struct peri_sse_event *event) {
+    struct peri_request *r = a->request;
+    const struct peri_policy_ops *ops = r->policy == NULL ? NULL : r->policy->ops;
+    if (ops == NULL || ops->event == NULL || !event->has_data) {
+        if (run->n == 0) run->from = event->raw.p;
+        run->n = (size_t)(event->raw.p + event->raw.n - run->from);
+        return;
+    }
+    struct peri_buf out;
+    peri_buf_init(&out, PERI_SSE_MAX);
+    struct peri_event seen = { event->data, event->name, a };
+    switch (ops->event(r->policy->self, r, &seen, &out)) {
+    case PERI_KEEP:
+        if (run->n == 0) run->from = event->raw.p;
+        if (run->from + run->n != event->raw.p) {
+            flush_run(a, run);
+            run->from = event->raw.p;
+        }
+        run->n += event->raw.n;
+        break;
+    case PERI_REPLACE:
+        flush_run(a, run);
+        if (a->state == PERI_ATTEMPT_SERVING)
+            put(a, peri_buf_str(&out));
+        else
+            peri_buf_add(&a->held, peri_buf_str(&out));
+        break;
+    case PERI_DROP: flush_run(a, run); break;
+    case PERI_BREAK:
+        flush_run(a, run);
+        a->is_lossy = true; /* nothing more of it is put: `feed` tells */
+        break;
+    case PERI_REFUSE:
+        flush_run(a, run);
+        peri_request_refuse(r); /* a is over */
+        break;
+    }
+    peri_buf_done(&out);
+}
+
+static void on_end_overdue(void *arg) {
+    struct peri_attempt *a = arg;
+    peri_relay_ended(a, PERI_OK);
+}
+
+/* The provider said [DONE]: the answer is whole, whatever happens to its connection. */
+static void expect_end(struct peri_attempt *a) {
+    if (a->is_ending) return;
+    a->is_ending = true;
+    peri_timer_stop(&a->patience);
+    peri_timer_init(&a->patience, a->request->env->loop, on_end_overdue, a);
+    peri_timer_start(&a->patience, AFTER_DONE_MS);
+}
+
+static void on_no_event(void *arg) {
+    struct peri_attempt *a = arg;
+    uint64_t idle_ms = a->candidate.provider->timeouts.idle_ms;
+    if (a->is_paused)
+        peri_timer_start(&a->patience, idle_ms); /* it is the client who is slow */
+    else
+        peri_attempt_fail(a, PERI_ESTALL, "sent no event for %llu ms", (unsigned long long)idle_ms);
+}
+
+/* Comments are no progress: a provider that sends nothing else has stalled. */
+static void expect_event(struct peri_attempt *a) {
+    uint64_t idle_ms = a->candidate.provider->timeouts.idle_ms;
+    if (!a->is_ending && idle_ms > 0) peri_timer_start(&a->patience, idle_ms);
+}
+
+/* The provider's own error frame is passed on when every client understands it, else written anew: a client that
+ * does not see an error takes half an answer for a whole one. */
+static void put_error(struct peri_attempt *a, const struct peri_sse_event *event,
+                      const struct peri_upstream_error *e) {
+    if (event->name.n == 0 &&
+        peri_upstream_error_is_presentable(event->data, a->candidate.provider->credential)) {
+        put(a, event->raw);
+        a->is_cut = !a->is_lossy;
+        return;
+    }
+    struct peri_buf frame;
+    peri_buf_init(&frame, 65536);
+    peri_error_frame(&frame, peri_str_of(e->message),
+                     e->type[0] != '\0' ? peri_str_of(e->type) : PERI_STR("server_error"),
+                     peri_str_of(e->param[0] != '\0' ? e->param : NULL),
+                     e->code[0] != '\0' ? peri_str_of(e->code) : PERI_STR("upstream_error"));
+    put(a, peri_buf_str(&frame));
+    a->is_cut = !a->is_lossy;
+    peri_buf_done(&frame);
+}
+
+static void take_error(struct peri_attempt *a, const struct peri_sse_event *event) {
+    struct peri_upstream_error e;
+    if (a->state != PERI_ATTEMPT_SERVING) {
+        peri_attempt_fail_inside(a, event->data);
+        return;
+    }
+    peri_upstream_error_read(&e, event->data, a->candidate.provider->credential);
+    put_error(a, event, &e);
+    peri_attempt_fail(a, PERI_EUPSTREAM, "sent an error inside its stream: %.120s", e.message);
+}
+
+/* A Gonka gateway begins its answer again. What nobody has seen is forgotten, unless policies have read some of what it
+ * said: they would go on from there.
+ *   gives   false when the attempt has failed for it */
+static bool start_over(struct peri_attempt *a) {
+    if (a->state != PERI_ASKING || a->stream.saw_content) {
+        peri_attempt_fail(a, PERI_ETRUNCATED, "started its answer over");
+        return false;
+    }
+    peri_buf_clear(&a->held);
+    a->stream = (struct peri_stream_state){ .frames = 0 };
+    return true;
+}
+
+/* A frame that must not be taken for content.
+ *   gives   false when it is none of those */
+static bool break_off(struct peri_attempt *a, enum peri_stream_kind kind,
+                      const struct peri_sse_event *event) {
+    switch (kind) {
+    case PERI_STREAM_BROKEN:
+        peri_attempt_fail(a, PERI_EMALFORMED, "sent an event that is not JSON");
+        return true;
+    case PERI_STREAM_RESET: return !start_over(a);
+    case PERI_STREAM_ERROR: take_error(a, event); return true;
+    default: return false;
+    }
+}
+
+/* Whole frames of our own making. */
+static void send_frames(struct peri_attempt *a, struct peri_str frames) {
+    struct peri_sse sse;
+    struct peri_sse_event event;
+    struct run run = { frames.p, 0 };
+    ptrdiff_t n;
+    peri_sse_init(&sse, frames.n, &a->scratch);
+    while ((n = peri_sse_next(&sse, &event, frames)) > 0) {
+        send_event(a, &run, &event);
+        if (a->state == PERI_OVER) return;
+        frames = peri_str_from(frames, (size_t)n);
+    }
+    flush_run(a, &run);
+}
+
+static enum peri_err send_unfolded(struct peri_attempt *a, struct peri_str completion,
+                                   struct peri_str end) {
+    struct peri_buf frames;
+    peri_buf_init(&frames, 0);
+    enum peri_err err = peri_unfold(&frames, completion);
+    if (err == PERI_OK) err = peri_buf_add(&frames, end);
+    if (err == PERI_OK) send_frames(a, peri_buf_str(&frames));
+    if (err == PERI_OK) err = a->held.err;
+    peri_buf_done(&frames);
+    return err;
+}
+
+enum peri_err peri_relay_hold_whole(struct peri_attempt *a, struct peri_str completion) {
+    a->held.max = a->in.max;
+    return send_unfolded(a, completion, PERI_STR("data: [DONE]\n\n"));
+}
+
+/* A whole completion where a chunk should stand: told as chunks.
+ *   gives   false when the attempt is over: it can not be told so, or a policy ended the request */
+static bool put_unfolded(struct peri_attempt *a, struct peri_str completion) {
+    enum peri_err err = send_unfolded(a, completion, PERI_STR(""));
+    if (a->state == PERI_OVER) return false;
+    if (err != PERI_OK)
+        peri_attempt_fail(a, err, "sent a whole completion in its stream that is none");
+    return err == PERI_OK;
+}
+
+/* The commit point, unless frames before it were lost: then nobody has seen any of them yet. */
+static void commit(struct peri_attempt *a) {
+    if (a->held.err == PERI_OK)
+        peri_attempt_ready(a); /* may serve, wait, or end the request */
+    else
+        peri_attempt_fail(a, a->held.err, "sent %zu bytes before any content", a->held.n);
+}
+
+/* Is this event the commit point? Where content is expected, an end without any waits for what was spent. */
+static bool decides(const struct peri_attempt *a, enum peri_stream_kind kind) {
+    if (a->state != PERI_ASKING) return false;
+    bool is_held = a->expects_content && !a->stream.saw_answer;
+    switch (kind) {
+    case PERI_STREAM_CONTENT:
+    case PERI_STREAM_DONE: return true;
+    case PERI_STREAM_FINISH:
+    case PERI_STREAM_WHOLE: return !is_held;
+    default: return false;
+    }
+}
+
+/* A stream has come to its end, and nothing in it was the commit point.
+ *   gives   false when the attempt has failed for it */
+static bool may_serve_unsaid(struct peri_attempt *a) {
+    if (a->expects_content && peri_stream_is_empty(&a->stream)) {
+        peri_attempt_fail_empty(a);
+        return false;
+    }
+    if (a->stream.saw_finish) return true;
+    peri_attempt_fail(a, PERI_ETRUNCATED, "ended its stream without content");
+    return false;
+}
+
+/* Consume whole frames off the front of `in`.
+ *   gives   bytes consumed; a->state tells whether the attempt still lives */
+static size_t take_frames(struct peri_attempt *a, struct peri_str in) {
+    size_t used = 0;
+    bool has_event = false;
+    struct run run = { in.p, 0 };
+    while (used < in.n && a->state != PERI_OVER && !a->is_lossy) {
+        struct peri_sse_event event;
+        ptrdiff_t n = peri_sse_next(&a->sse, &event, peri_str_from(in, used));
+        if (n == 0) break;
+        if (n < 0) {
+            flush_run(a, &run);
+            peri_attempt_fail(a, n == -PERI_ENOMEM ? PERI_ENOMEM : PERI_ETOOBIG,
+                              "one event is too large");
+            return used;
+        }
+        used += (size_t)n;
+        if (!event.has_data) { /* comments keep connections alive; they decide nothing */
+            send_event(a, &run, &event);
+            continue;
+        }
+        enum peri_stream_kind kind = peri_stream_read(&a->stream, event.name, event.data);
+        bool is_shown = kind <= PERI_STREAM_DONE;
+        if (!is_shown) flush_run(a, &run);
+        if (break_off(a, kind, &event)) return used;
+        if (kind == PERI_STREAM_WHOLE) {
+            if (!put_unfolded(a, event.data)) return used;
+            if (decides(a, kind)) commit(a);
+            if (a->state == PERI_READY) return used;
+            run.from = in.p + used;
+        }
+        if (!is_shown) continue;
+        has_event = true;
+        if (a->state == PERI_ASKING && kind == PERI_STREAM_DONE && !may_serve_unsaid(a))
+            return used;
+        if (decides(a, kind)) {
+            send_event(a, &run, &event);
+            if (a->state == PERI_OVER) return used;
+            flush_run(a, &run);
+            if (a->is_lossy) return used;
+            commit(a);
+            if (a->state == PERI_READY) return used;
+            run.from = in.p + used;
+            continue;
+        }
+        send_event(a, &run, &event);
+        if (a->state == PERI_OVER) return used;
+        if (kind == PERI_STREAM_DONE && a->state == PERI_ATTEMPT_SERVING) expect_end(a);
+    }
+    if (a->state != PERI_OVER) flush_run(a, &run);
+    if (a->state == PERI_ATTEMPT_SERVING && has_event) expect_event(a);
+    return used;
+}
+
+/* Serving may begin inside this call: then the loop in take_frames goes on with it. */
+static size_t feed(struct peri_attempt *a, struct peri_str bytes) {
+    a->is_feeding = true;
+    size_t used = take_frames(a, bytes);
+    a->is_feeding = false;
+    if (a->is_lossy && (a->state == PERI_ATTEMPT_SERVING || a->state == PERI_ASKING)) fail_lossy(a);
+    return used;
+}
+
+/* Its `tried` has run, so it can not fail any more: what is wrong with it is said when it is served. */
+static bool spoil_undecided(struct peri_attempt *a, enum peri_err err) {
+    struct peri_call *call = a->call;
+    a->call = NULL;
+    if (call != NULL) peri_call_cancel(call);
+    a->err = err;
+    a->is_cut = true;
+    snprintf(a->detail, sizeof a->detail, "%s", peri_err_text(err));
+    return true;
+}
+
+bool peri_relay_feed(struct peri_attempt *a, struct peri_str bytes) {
+    if (a->in.n == 0 && a->state != PERI_READY) {
+        size_t used = feed(a, bytes);
+        if (a->state == PERI_OVER) return true;
+        bytes = peri_str_from(bytes, used);
+        if (bytes.n > 0 && peri_buf_add(&a->in, bytes) != PERI_OK) goto too_much;
+    } else {
+        if (peri_buf_add(&a->in, bytes) != PERI_OK) goto too_much;
+        if (a->state != PERI_READY) {
+            size_t used = feed(a, peri_buf_str(&a->in));
+            if (a->state == PERI_OVER) return true;
+            peri_buf_drop(&a->in, used);
+        }
+    }
+    if (a->held.err != PERI_OK) { /* still asking: `commit` looks at it, too */
+        peri_attempt_fail(a, a->held.err, "sent %zu bytes before any content", a->held.n);
+        return true;
+    }
+    if (a->state == PERI_READY) a->is_paused = true; /* until the policy has decided */
+    return !a->is_paused;
+too_much:
+    if (a->state == PERI_READY) return spoil_undecided(a, a->in.err);
+    peri_attempt_fail(a, PERI_ETOOBIG, "sent more than could be kept");
+    return true;
+}
+
+static void finish(struct peri_attempt *a) {
+    struct peri_request *r = a->request;
+    if (!a->stream.saw_done) put(a, PERI_STR("data: [DONE]\n\n"));
+    if (a->is_lossy) {
+        fail_lossy(a);
+        return;
+    }
+    struct peri_call *call = a->call;
+    a->call = NULL;
+    if (call != NULL) peri_call_cancel(call);
+    peri_vitals_saw_total(a->candidate.provider->vitals,
+                          (peri_loop_clock_ns(r->env->loop) - a->started_ns) / 1000);
+    peri_request_complete(r, PERI_OK);
+}
+
+void peri_relay_ended(struct peri_attempt *a, enum peri_err err) {
+    bool is_whole = peri_stream_is_complete(&a->stream);
+    if (a->state == PERI_READY) {
+        /* The policy has not decided: keep what came and judge it when served. */
+        a->err = is_whole ? PERI_OK : err != PERI_OK ? err : PERI_ETRUNCATED;
+        a->is_cut = true;
+        return;
+    }
+    if (is_whole && a->state == PERI_ASKING) { /* its finish was held, and no [DONE] followed */
+        if (!may_serve_unsaid(a)) return;
+        a->is_cut = true;
+        a->err = PERI_OK;
+        commit(a);
+    } else if (is_whole && a->state == PERI_ATTEMPT_SERVING)
+        finish(a);
+    else if (err == PERI_OK)
+        peri_attempt_fail(a, PERI_ETRUNCATED,
+                          a->stream.saw_content ? "ended its stream without a finish"
+                                                : "ended its stream without content");
+    else
+        peri_attempt_fail(a, err, "%s", peri_err_text(err));
+}
+
+void peri_relay_start(struct peri_attempt *a) {
+    struct peri_request *r = a->request;
+    bool had_ended = a->is_cut;
+    enum peri_err ended_with = a->err;
+    a->is_cut = false;
+    a->state = PERI_ATTEMPT_SERVING;
+    peri_request_start_answer(r, a, 200, PERI_STR("text/event-stream; charset=utf-8"),
+                              PERI_LENGTH_UNKNOWN, NULL, 0);
+    put(a, peri_buf_str(&a->held));
+    peri_buf_done(&a->held);
+    peri_timer_init(&a->patience, r->env->loop, on_no_event, a);
+    if (a->stream.saw_done)
+        expect_end(a);
+    else
+        expect_event(a);
+    if (a->is_feeding) return;
+    if (a->in.n > 0) {
+        size_t used = feed(a, peri_buf_str(&a->in));
+        if (a->state == PERI_OVER) return;
+        peri_buf_drop(&a->in, used);
+    }
+    if (had_ended)
+        peri_relay_ended(a, ended_with);
+    else if (!a->is_full)
+        peri_relay_resume(a);
+}
+
+void peri_relay_resume(struct peri_attempt *a) {
+    if (!a->is_paused || a->state != PERI_ATTEMPT_SERVING) return;
+    a->is_paused = a->is_full = false;
+    a->overlooked = 0;
+    if (a->call != NULL) peri_call_resume(a->call);
+}

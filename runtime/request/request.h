@@ -1,0 +1,183 @@
+/* One request from its body to its last byte, and everything made on its behalf.
+ *
+ *   DECIDING  the policy (or the built-in route) tries providers; nothing has been sent to the client, except
+ *             perhaps keep-alive comments (has_head)
+ *   SERVING   one attempt is past the commit point and its bytes go to the client
+ *   ENDED     answered, failed or abandoned: only peri_request_free is left
+ *
+ * Every end (done, failed, client gone, deadline) leaves through peri_request_free: attempts are cancelled, slots
+ * released, the policy told to forget, the record written, the arena given back.
+ */
+#ifndef PERI_REQUEST_REQUEST_H
+#define PERI_REQUEST_REQUEST_H
+
+#include "base/json_edit.h"
+#include "base/list.h"
+#include "fleet/fleet.h"
+#include "request/env.h"
+#include "fleet/route.h"
+#include "request/sink.h"
+
+struct peri_attempt;
+
+enum peri_phase { PERI_DECIDING, PERI_SERVING, PERI_ENDED };
+
+#define PERI_REQUEST_ID_BYTES 28 /* "req_" and 24 hexadecimal digits */
+
+struct peri_request {
+    struct peri_list link; /* in env->requests, ->ended or ->spare_requests */
+    struct peri_request_env *env;
+    struct peri_arena arena;
+    struct peri_sink sink;
+    struct peri_exchange *exchange; /* NULL when the request was made from C */
+    void (*release)(void *sink);    /* of a request made from C */
+    enum peri_phase phase;
+    enum peri_endpoint endpoint;
+    char id[PERI_REQUEST_ID_BYTES];
+    uint64_t began_ns;
+
+    struct peri_json *body; /* lossless document; edits of policies are made in it */
+    size_t body_bytes;      /* as the client sent it */
+    struct peri_str model;  /* public name: as listed, else as the client wrote it */
+    bool is_stream;
+    const struct peri_config_key *key; /* NULL: no key was asked for */
+
+    struct peri_fleet *fleet;   /* referenced */
+    struct peri_policy *policy; /* referenced; NULL: none is configured */
+    struct peri_config *config; /* referenced */
+    bool is_known;              /* `decide` was called: `forget` is owed */
+    void *task;                 /* the policy's own */
+    struct peri_str guard;      /* name of the one that failed and may not be done without */
+    struct peri_candidates
+        candidates; /* who serves the model: peri_request_fit says who can serve this */
+    struct peri_candidates fit;
+    bool has_fit; /* it holds as long as the body is not edited */
+    bool *tried;  /* by provider index */
+    struct peri_list attempts;
+    unsigned attempt_count;
+    struct peri_attempt *serving;
+    struct peri_attempt *last; /* newest failed one: its answer may be what the client is told */
+    uint64_t waited_ns;        /* spent waiting for providers before the answer began */
+    uint64_t waiting_since_ns; /* 0: not waiting */
+
+    struct peri_timer deadline, keepalive, queue_timer;
+    struct peri_list queue_link; /* in env->queue */
+    bool is_undiscovered;        /* it waits in the queue for its model, not for a slot */
+    bool is_timed;               /* its deadline runs */
+    bool is_queued, has_head, is_draining;
+    bool
+        is_torn; /* the client's queue has no room for the error that ends the stream: cut it instead */
+    struct peri_header *extra_headers; /* set by policies for the answer; in the arena */
+    size_t extra_header_count;
+    struct peri_outcome outcome;
+};
+
+/* Take a request over from a client. Answers violations itself (bad JSON, no model, unknown model …).
+ * The exchange is the request's from here on. */
+void peri_request_begin(struct peri_request_env *env, struct peri_exchange *x,
+                        enum peri_endpoint endpoint, const struct peri_config_key *key);
+/* The same for a request made from C: `sink` gets the answer.
+ *   out      the request, unless it ended at once (then NULL)
+ *   body     must stay valid until `release(sink.self)` is called, which is the last thing that happens */
+void peri_request_begin_direct(struct peri_request **out, struct peri_request_env *env,
+                               enum peri_endpoint endpoint, struct peri_str body,
+                               struct peri_sink sink, void (*release)(void *self));
+
+/* The client left, or the router stops: cancel everything. r is gone afterwards. */
+void peri_request_abandon(struct peri_request *r, enum peri_err why);
+/* The answer's queue to the client drained. */
+void peri_request_drained(struct peri_request *r);
+
+/* Answer with an error of the OpenAI shape, or with an error frame when the stream's head is out already.
+ * `code` NULL: the error's own. r is gone afterwards. */
+void peri_request_fail(struct peri_request *r, enum peri_err err, int status, const char *code,
+                       const char *format, ...) PERI_PRINTF(5, 6);
+/* The same with every member of the error said; `code` and `param` NULL write null. `headers` go with a whole answer. */
+void peri_request_send_error(struct peri_request *r, enum peri_err err, int status,
+                             const char *type, const char *code, const char *param,
+                             struct peri_str message, const struct peri_header *headers,
+                             size_t count);
+/* It waits for a network's first discovery: look whether its model is known now, and go on if so. */
+void peri_request_discover(struct peri_request *r);
+/* Nobody serves its model, but there is a network whose hosts are not known. */
+void peri_request_give_up_undiscovered(struct peri_request *r);
+/* Nobody is left to ask: say what the last attempt said, or why nobody was asked. */
+void peri_request_give_up(struct peri_request *r, const struct peri_route_report *report);
+/* Write a whole body of our own; peri_request_ended follows. */
+void peri_request_answer(struct peri_request *r, int status, const struct peri_header *headers,
+                         size_t count, struct peri_str body);
+
+/* "req_" and 24 digits, without a NUL. */
+void peri_request_make_id(char id[PERI_REQUEST_ID_BYTES], struct peri_rand *rand);
+
+/* At the end of the loop's turn, when nothing below on the stack can still hold r. */
+void peri_request_free(struct peri_request *r);
+
+/* Headers of policies in one answer: of the request, and of the attempt that answers. */
+#define PERI_ANSWER_HEADERS_MAX 12
+#define PERI_HEADER_IS_OURS     "the router sets it itself"
+/* Why a policy's header can not stand in an answer: it can not be sent at all (net/header.h), or the router writes the
+ * header of that name itself. NULL: it can. Static text. */
+const char *peri_answer_header_fault(struct peri_header header);
+/* A header for the answer; the newest of a name wins, over the router's own retry-after and its like, too. Copied.
+ *   gives   PERI_OK · PERI_EINVAL peri_answer_header_fault says why · PERI_ETOOBIG too many · PERI_ENOMEM */
+PERI_MUST_USE enum peri_err peri_request_set_header(struct peri_request *r, struct peri_str name,
+                                                    struct peri_str value);
+
+/* What hooks have made of it so far, and the way back to that. Good until a rollback to an earlier one. */
+struct peri_request_mark {
+    struct peri_json_mark body;
+    struct peri_header *extra_headers;
+    size_t extra_header_count;
+    struct peri_candidates candidates; /* of the model that is asked for */
+};
+struct peri_request_mark peri_request_mark(const struct peri_request *r);
+void peri_request_rollback(struct peri_request *r, const struct peri_request_mark *mark);
+/* A policy has failed that this request may not do without (`on_failure = "refuse"`), r->guard: 500 policy_failed, or an
+ * error frame. r is gone afterwards. */
+void peri_request_refuse(struct peri_request *r);
+
+/* An error body of the OpenAI shape, in the request's arena; p NULL when memory ran out. */
+struct peri_str peri_request_error_json(struct peri_request *r, int status, struct peri_str message,
+                                        struct peri_str param, struct peri_str code);
+
+/* For attempt.c: the answer's head with our own headers, and the end of a served answer. */
+void peri_request_start_answer(struct peri_request *r, const struct peri_attempt *a, int status,
+                               struct peri_str content_type, uint64_t length,
+                               const struct peri_header *more, size_t more_count);
+void peri_request_complete(struct peri_request *r, enum peri_err err);
+/* The answer was written: leave, and close the client's end. */
+void peri_request_ended(struct peri_request *r, enum peri_err err);
+void peri_request_wait_begins(struct peri_request *r);
+void peri_request_wait_ends(struct peri_request *r);
+
+/* Ask for another model from now on, whose providers become the candidates.
+ *   gives   PERI_OK · PERI_ENOMODEL nobody serves it · PERI_EINVAL the request is decided · PERI_ENOMEM */
+PERI_MUST_USE enum peri_err peri_request_set_model(struct peri_request *r, struct peri_str model);
+
+/* The candidates that the request, as it now stands, fits (fleet/fit.h). */
+struct peri_candidates peri_request_sift(struct peri_request *r);
+static inline struct peri_candidates peri_request_fit(struct peri_request *r) {
+    return r->candidates.has_limits ? peri_request_sift(r) : r->candidates;
+}
+
+/* Room for n more bytes that policies cause? Beyond `limits.request_memory` only the answer is still made. */
+static inline bool peri_request_has_room(const struct peri_request *r, size_t n) {
+    size_t max = r->config->request_memory;
+    return n <= max && r->arena.used <= max - n;
+}
+
+bool peri_provider_admits(const struct peri_provider *p, uint64_t now_ms);
+/* Put a header on a list in an arena; the newest of a name wins.
+ *   gives   PERI_OK · PERI_EINVAL for what may not stand in a header · PERI_ENOMEM */
+PERI_MUST_USE enum peri_err peri_header_put(struct peri_arena *arena, struct peri_header **headers,
+                                            size_t *count, struct peri_str name,
+                                            struct peri_str value);
+
+/* The built-in route (request/route_default.c): weighted choice, tiers, fail-over, queue. */
+void peri_route_default(struct peri_request *r);
+/* Try the providers that are left.
+ *   gives   false: only slots are missing, and there is room to wait for one */
+bool peri_route_retry(struct peri_request *r);
+
+#endif

@@ -1,0 +1,37 @@
+/* The operator's side of HTTP, on listeners of its own, served by the control thread: nothing here is on the way of a
+ * request.
+ *
+ *   GET  /admin/networks           how each network stands: epoch, phase, hosts, how old that knowledge is
+ *   POST /admin/networks/refresh   look at every network now: 202, the outcome shows in the list
+ *
+ * With `admin.key` every call carries it as bearer token. Without one the listeners are on loopback or unix sockets
+ * (the configuration is refused otherwise), and a call must name this machine as its host and have no origin: a page in
+ * somebody's browser can reach loopback, too.
+ */
+#ifndef PERI_ROUTER_ADMIN_H
+#define PERI_ROUTER_ADMIN_H
+
+#include "base/log.h"
+#include "config/config.h"
+#include "fleet/network.h"
+
+struct peri_admin;
+
+struct peri_admin_env {
+    struct peri_loop *loop; /* the control thread's */
+    struct peri_config *config;
+    struct peri_log *log;
+    struct peri_network *const *networks;
+    size_t network_count;
+};
+
+/* Listen where the configuration says; what `env` points to is borrowed until close. Every address may be listened on
+ * by the control thread that goes and the one that comes at the same time.
+ *   gives   PERI_OK · PERI_EIO an address is taken, with the reason in `fault` · PERI_ENOMEM */
+PERI_MUST_USE enum peri_err peri_admin_open(struct peri_admin **out,
+                                            const struct peri_admin_env *env,
+                                            struct peri_fault *fault);
+/* Takes NULL. */
+void peri_admin_close(struct peri_admin *a);
+
+#endif

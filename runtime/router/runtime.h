@@ -1,0 +1,91 @@
+/* The router as one object: workers, the published fleet, the current policy program, and the orders that reach all
+ * of them (reload, drain, stop). Two in one process do not notice each other.
+ */
+#ifndef PERI_ROUTER_RUNTIME_H
+#define PERI_ROUTER_RUNTIME_H
+
+#include "crypto/stamps.h"
+#include "router/control.h"
+#include "router/worker.h"
+
+/* What a runtime stands on beside its configuration: a simulation supplies its own. What is zero is the machine's. */
+struct peri_world {
+    const struct peri_clock *clock;
+    /* As in struct peri_client_options: then nothing opens a socket, and policies do not fetch. */
+    int (*dial)(void *arg, struct sockaddr *address, socklen_t *length);
+    void *arg;
+    int log_fd; /* instead of the configured file; stays the caller's */
+};
+
+struct peri_runtime {
+    struct peri_config *config; /* under lock after start */
+    struct peri_world world;
+    const struct peri_clock *clock;
+    struct peri_vitals_table *vitals;
+    struct peri_worker **workers;
+    unsigned worker_count;
+    int log_fd;
+    bool owns_log_fd;
+    struct peri_logs logs; /* of the thread that starts, stops and reloads it */
+    struct peri_policy_source policies;
+
+    pthread_mutex_t
+        lock; /* guards the pointers below; held for a few loads, never on the request path */
+    struct peri_fleet *fleet;
+    atomic_uint_fast64_t fleet_version; /* workers compare it once a turn */
+    uint64_t generation;                /* of the policy program, counts every successful load */
+    void *program;
+    struct peri_control *control; /* follows the networks; replaced by one reload at a time */
+    struct peri_stamps stamps;
+    atomic_uint waiting; /* requests queued for a slot, all workers */
+    atomic_bool is_stopping;
+    atomic_uint running; /* worker threads */
+    uint64_t started_ns; /* wall clock */
+};
+
+/*   config    one reference is taken
+ *   policies  copied; `load` is called once now when the configuration names policies
+ *   world     copied; NULL: the real one
+ *   gives     PERI_OK · PERI_ECONFIG, PERI_EIO, PERI_ENOMEM with the reason */
+PERI_MUST_USE enum peri_err peri_runtime_new(struct peri_runtime **out, struct peri_config *config,
+                                             const struct peri_policy_source *policies,
+                                             unsigned workers, const struct peri_world *world,
+                                             struct peri_fault *fault);
+/* Threads must have been joined. Takes NULL. */
+void peri_runtime_free(struct peri_runtime *rt);
+
+/* Open listeners and start one thread a worker. */
+PERI_MUST_USE enum peri_err peri_runtime_start(struct peri_runtime *rt, struct peri_fault *fault);
+/* Any thread, any number of times: drain, then end. */
+void peri_runtime_stop(struct peri_runtime *rt);
+/* Wait until every worker thread has ended. */
+void peri_runtime_join(struct peri_runtime *rt);
+
+/* Read the policies again, check them, build one set a worker and swap between requests. Nothing changes when
+ * anything fails; PERI_ESTOPPING when the router is stopping. One thread at a time. Blocks until all workers have
+ * answered; never called on a worker's thread unless that worker is the only one and is turned by the caller.
+ *   generation   out, may be NULL: of the set in force */
+PERI_MUST_USE enum peri_err peri_runtime_reload_policies(struct peri_runtime *rt,
+                                                         uint64_t *generation,
+                                                         struct peri_fault *fault);
+/* Publish another fleet. The reference is taken over. */
+void peri_runtime_publish(struct peri_runtime *rt, struct peri_fleet *fleet);
+/* The current fleet, referenced. NULL only while the runtime is being made. */
+struct peri_fleet *peri_runtime_fleet(struct peri_runtime *rt);
+
+/* Put another configuration's providers and networks in force: they are followed from now on, and a fleet of them is
+ * published. Nothing changes when anything is wrong. One thread at a time. */
+PERI_MUST_USE enum peri_err peri_runtime_reconfigure(struct peri_runtime *rt,
+                                                     struct peri_config *config,
+                                                     struct peri_fault *fault);
+/* Any thread: look at every network now. gives PERI_OK · PERI_ENOMEM · PERI_ESTOPPING */
+enum peri_err peri_runtime_refresh_networks(struct peri_runtime *rt);
+/* Every worker sees this board when it looks next. The control thread, or before it runs. */
+void peri_runtime_post_board(struct peri_runtime *rt, struct peri_network_board *board);
+/* Tell the policies what changed in a network: the `epoch` hook, on one worker. Copied. The control thread. */
+void peri_runtime_tell_epoch(struct peri_runtime *rt, const struct peri_epoch_change *change);
+
+/* A slot was released: wake who waits for one. Any worker thread. */
+void peri_runtime_slot_freed(struct peri_runtime *rt);
+
+#endif

@@ -1,0 +1,115 @@
+#include "script/policy/policy_program.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "script/state/state.h"
+
+/*   out   its text, to be freed */
+static enum peri_err read_text(struct peri_str *out, int64_t *changed_ns,
+                               const struct peri_config_policy *c, struct peri_fault *fault) {
+    enum peri_err err = PERI_OK;
+    int fd = open(c->path.p, O_RDONLY | O_CLOEXEC);
+    *out = (struct peri_str){ NULL, 0 };
+    if (fd < 0)
+        return peri_fault_set(fault, errno == ENOENT ? PERI_ENOTFOUND : PERI_EIO,
+                              "%s: the policy can not be read: %s", c->file.p, strerror(errno));
+    struct stat st;
+    char *text = NULL;
+    size_t n = 0;
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        err = peri_fault_set(fault, PERI_EIO, "%s: a policy must be a regular file", c->file.p);
+    } else if (st.st_size > PERI_SOURCE_MAX) {
+        err =
+            peri_fault_set(fault, PERI_ETOOBIG, "%s: a policy may have at most %d bytes, got %lld",
+                           c->file.p, PERI_SOURCE_MAX, (long long)st.st_size);
+    } else if ((text = peri_malloc((size_t)st.st_size + 1)) == NULL) {
+        err = peri_fault_set(fault, PERI_ENOMEM, "out of memory");
+    }
+    while (err == PERI_OK && n < (size_t)st.st_size) {
+        ssize_t got = read(fd, text + n, (size_t)st.st_size - n);
+        if (got > 0)
+            n += (size_t)got;
+        else if (got == 0)
+            break; /* somebody is just writing it: the next change is seen, too */
+        else if (errno != EINTR)
+            err = peri_fault_set(fault, PERI_EIO, "%s: %s", c->file.p, strerror(errno));
+    }
+    close(fd);
+    *out = (struct peri_str){ text, n };
+    *changed_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+    return err;
+}
+
+/* How the file has fared until now: of several with that name the one in the same place among them. */
+static struct peri_policy_standing *find_before(const struct peri_policy_program *current,
+                                                struct peri_str name, size_t nth) {
+    for (size_t i = 0; current != NULL && i < current->count; i++)
+        if (peri_str_eq(current->files[i]->file->name, name) && nth-- == 0)
+            return current->files[i];
+    return NULL;
+}
+
+static size_t count_before(const struct peri_config *config, size_t place) {
+    size_t n = 0;
+    for (size_t i = 0; i < place; i++)
+        n += peri_str_eq(config->policies[i].file, config->policies[place].file);
+    return n;
+}
+
+static enum peri_err read_policy(struct peri_policy_standing **out,
+                                 const struct peri_config *config, size_t place,
+                                 const struct peri_policy_program *current, uint64_t generation,
+                                 struct peri_fault *fault) {
+    const struct peri_config_policy *c = &config->policies[place];
+    const char *slash = memrchr(c->path.p, '/', c->path.n);
+    struct peri_str folder =
+        slash == NULL ? PERI_STR(".") : (struct peri_str){ c->path.p, (size_t)(slash - c->path.p) };
+    struct peri_str text;
+    int64_t changed_ns = 0;
+    enum peri_err err = read_text(&text, &changed_ns, c, fault);
+    if (err == PERI_OK) {
+        struct peri_str options = c->options.n > 0 ? c->options : PERI_STR("{}");
+        struct peri_policy_file *file =
+            peri_policy_file_new(c->file, text, options, folder, changed_ns, generation);
+        if (file != NULL)
+            *out = peri_policy_standing_of(
+                file, find_before(current, c->file, count_before(config, place)));
+        if (*out == NULL) err = peri_fault_set(fault, PERI_ENOMEM, "out of memory");
+    }
+    peri_free((char *)text.p);
+    return err;
+}
+
+void peri_policy_program_free(struct peri_policy_program *p) {
+    if (p == NULL) return;
+    for (size_t i = 0; i < p->count; i++) peri_policy_standing_unref(p->files[i]);
+    peri_free(p);
+}
+
+enum peri_err peri_policy_program_read(struct peri_policy_program **out,
+                                       const struct peri_config *config,
+                                       const struct peri_policy_program *current,
+                                       uint64_t generation, struct peri_fault *fault) {
+    *out = NULL;
+    if (config->policy_count == 0) return PERI_OK;
+    struct peri_policy_program *p =
+        peri_calloc(1, sizeof *p + config->policy_count * sizeof p->files[0]);
+    if (p == NULL) return peri_fault_set(fault, PERI_ENOMEM, "out of memory");
+    enum peri_err err = PERI_OK;
+    for (size_t i = 0; err == PERI_OK && i < config->policy_count; i++) {
+        err = read_policy(&p->files[i], config, i, current, generation, fault);
+        if (err == PERI_OK) p->count++;
+    }
+    if (err != PERI_OK) {
+        peri_policy_program_free(p);
+        return err;
+    }
+    *out = p;
+    return PERI_OK;
+}

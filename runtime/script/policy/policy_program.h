@@ -1,0 +1,26 @@
+/* Policy files, read once: what every worker makes its own Lua state of. Immutable after peri_policy_program_read, but
+ * for how its policies fare (script/policy/policy_standing.h).
+ */
+#ifndef PERI_SCRIPT_POLICY_POLICY_PROGRAM_H
+#define PERI_SCRIPT_POLICY_POLICY_PROGRAM_H
+
+#include "config/config.h"
+#include "script/policy/policy_standing.h"
+
+struct peri_policy_program {
+    size_t count;
+    struct peri_policy_standing *files[]; /* in the order of the configuration */
+};
+
+/*   current     the program in force, whose files that did not change fare on as they did; NULL: none
+ *   generation  that this one will be
+ *   gives       PERI_OK (`out` NULL when the configuration names no policy) · PERI_EIO, PERI_ENOTFOUND, PERI_ETOOBIG with
+ *               the file's name · PERI_ENOMEM */
+PERI_MUST_USE enum peri_err peri_policy_program_read(struct peri_policy_program **out,
+                                                     const struct peri_config *config,
+                                                     const struct peri_policy_program *current,
+                                                     uint64_t generation, struct peri_fault *fault);
+/* Takes NULL. */
+void peri_policy_program_free(struct peri_policy_program *p);
+
+#endif

@@ -1,0 +1,114 @@
+#include "script/policy/policy_standing.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+
+/* ---- Texts ---- */
+
+static struct peri_str copy(char **to, struct peri_str s) {
+    char *p = *to;
+    if (s.n > 0) memcpy(p, s.p, s.n);
+    p[s.n] = '\0';
+    *to += s.n + 1;
+    return (struct peri_str){ p, s.n };
+}
+
+struct peri_policy_file *peri_policy_file_new(struct peri_str name, struct peri_str source,
+                                              struct peri_str options, struct peri_str folder,
+                                              int64_t changed_ns, uint64_t generation) {
+    size_t n = name.n + source.n + options.n + folder.n + 4;
+    struct peri_policy_file *f = peri_malloc(sizeof *f + n);
+    if (f == NULL) return NULL;
+    char *at = (char *)(f + 1);
+    atomic_init(&f->refs, 1);
+    f->generation = generation;
+    f->changed_ns = changed_ns;
+    f->name = copy(&at, name);
+    f->source = copy(&at, source);
+    f->options = copy(&at, options);
+    f->folder = copy(&at, folder).p;
+    return f;
+}
+
+static struct peri_policy_file *file_ref(struct peri_policy_file *f) {
+    if (f != NULL) atomic_fetch_add_explicit(&f->refs, 1, memory_order_relaxed);
+    return f;
+}
+
+void peri_policy_file_unref(struct peri_policy_file *f) {
+    if (f != NULL && atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) == 1)
+        peri_free(f);
+}
+
+static bool says_the_same(const struct peri_policy_file *a, const struct peri_policy_file *b) {
+    return peri_str_eq(a->source, b->source) && peri_str_eq(a->options, b->options);
+}
+
+/* ---- Standings ---- */
+
+static bool has_worked(const struct peri_policy_standing *s) {
+    if (peri_policy_state_of(s) != PERI_POLICY_STANDS || !atomic_load(&s->has_worked)) return false;
+    for (int i = 0; i < PERI_HOOK_COUNT; i++)
+        if (atomic_load(&s->rows[i]) != 0) return false;
+    return true;
+}
+
+struct peri_policy_standing *peri_policy_standing_of(struct peri_policy_file *file,
+                                                     struct peri_policy_standing *before) {
+    bool is_same = before != NULL && says_the_same(before->file, file);
+    if (is_same && before->file->changed_ns == file->changed_ns) {
+        peri_policy_file_unref(file);
+        return peri_policy_standing_ref(before);
+    }
+    struct peri_policy_standing *s = peri_calloc(1, sizeof *s);
+    if (s == NULL) {
+        peri_policy_file_unref(file);
+        return NULL;
+    }
+    atomic_init(&s->refs, 1);
+    s->file = file;
+    if (before != NULL)
+        s->earlier = file_ref(!is_same && has_worked(before) ? before->file : before->earlier);
+    return s;
+}
+
+struct peri_policy_standing *peri_policy_standing_ref(struct peri_policy_standing *s) {
+    atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
+    return s;
+}
+
+void peri_policy_standing_unref(struct peri_policy_standing *s) {
+    if (s == NULL || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1) return;
+    peri_policy_file_unref(s->file);
+    peri_policy_file_unref(s->earlier);
+    peri_free(s);
+}
+
+const struct peri_policy_file *peri_policy_text(const struct peri_policy_standing *s,
+                                                enum peri_policy_state state) {
+    switch (state) {
+    case PERI_POLICY_STANDS: return s->file;
+    case PERI_POLICY_FELL_BACK: return s->earlier;
+    case PERI_POLICY_OUT: break;
+    }
+    return NULL;
+}
+
+bool peri_policy_standing_fall(struct peri_policy_standing *s, enum peri_policy_state state) {
+    if (state == PERI_POLICY_OUT) return false; /* it can not fall lower */
+    bool can_go_back = state == PERI_POLICY_STANDS && s->earlier != NULL;
+    unsigned was = state, next = can_go_back ? PERI_POLICY_FELL_BACK : PERI_POLICY_OUT;
+    if (!atomic_compare_exchange_strong(&s->state, &was, next)) return false;
+    for (int i = 0; i < PERI_HOOK_COUNT; i++) atomic_store(&s->rows[i], 0);
+    return true;
+}
+
+bool peri_policy_standing_failed(struct peri_policy_standing *s, enum peri_hook hook,
+                                 enum peri_policy_state state, unsigned max) {
+    /* A worker that has not heard yet goes on with the text before: that is no failure of the one in force. */
+    if (peri_policy_state_of(s) != state) return false;
+    unsigned row = atomic_fetch_add_explicit(&s->rows[hook], 1, memory_order_relaxed) + 1;
+    return max > 0 && row >= max && peri_policy_standing_fall(s, state);
+}

@@ -1,0 +1,96 @@
+/* How the policies' files fare: which text of each is in force, and how often it failed in a row. Shared by all workers;
+ * a reload takes over what is known of a file that did not change.
+ *
+ *   STANDS     its own text runs
+ *   FELL_BACK  it failed `policy.failures` times in a row: its last text that worked runs
+ *   OUT        that failed as well, or there is none: nothing of it runs until the file changes
+ *
+ * A file has changed when its text, its options or its time stamp are others: saved again as it is, it has another try.
+ * A row is counted for each hook, over all workers, and one request counts once: one stream whose every event fails is
+ * one failure. Any success of that hook ends the row. A text has worked when a hook of it has returned and no row is
+ * open when the next text replaces it.
+ */
+#ifndef PERI_SCRIPT_POLICY_POLICY_STANDING_H
+#define PERI_SCRIPT_POLICY_POLICY_STANDING_H
+
+#include <stdatomic.h>
+
+#include "perilune.h"
+
+enum peri_hook {
+    PERI_ON_REQUEST,
+    PERI_ON_ROUTE,
+    PERI_ON_ATTEMPT,
+    PERI_ON_EVENT,
+    PERI_ON_ANSWER,
+    PERI_ON_DONE,
+    PERI_ON_EPOCH,
+    PERI_HOOK_COUNT
+};
+
+enum peri_policy_state { PERI_POLICY_STANDS, PERI_POLICY_FELL_BACK, PERI_POLICY_OUT };
+
+/* One text of a policy's file; immutable, counted by reference. */
+struct peri_policy_file {
+    atomic_uint refs;
+    uint64_t generation;     /* that brought it */
+    int64_t changed_ns;      /* the file's time stamp */
+    struct peri_str name;    /* as configured: what messages show */
+    struct peri_str source;  /* text */
+    struct peri_str options; /* JSON object */
+    const char *folder;      /* where its own modules stand */
+};
+
+struct peri_policy_standing {
+    atomic_uint refs;
+    struct peri_policy_file *file;
+    struct peri_policy_file *earlier; /* its last text that worked; NULL: none */
+    atomic_uint state;                /* enum peri_policy_state */
+    atomic_uint rows[PERI_HOOK_COUNT];
+    atomic_bool has_worked;
+};
+
+/* Copies all of it. gives NULL when memory ran out */
+struct peri_policy_file *peri_policy_file_new(struct peri_str name, struct peri_str source,
+                                              struct peri_str options, struct peri_str folder,
+                                              int64_t changed_ns, uint64_t generation);
+/* Takes NULL. */
+void peri_policy_file_unref(struct peri_policy_file *f);
+
+/* What becomes of a file at a load.
+ *   file     one reference is taken over
+ *   before   how the file of that name has fared until now; NULL: it is new
+ *   gives    `before` itself, referenced, when nothing changed · a new one · NULL: memory ran out */
+struct peri_policy_standing *peri_policy_standing_of(struct peri_policy_file *file,
+                                                     struct peri_policy_standing *before);
+struct peri_policy_standing *peri_policy_standing_ref(struct peri_policy_standing *s);
+/* Takes NULL. */
+void peri_policy_standing_unref(struct peri_policy_standing *s);
+
+static inline enum peri_policy_state peri_policy_state_of(const struct peri_policy_standing *s) {
+    return (enum peri_policy_state)atomic_load_explicit(&s->state, memory_order_acquire);
+}
+
+/* The text in force in that state; NULL: none. */
+const struct peri_policy_file *peri_policy_text(const struct peri_policy_standing *s,
+                                                enum peri_policy_state state);
+
+/* A hook returned. */
+static inline void peri_policy_standing_worked(struct peri_policy_standing *s,
+                                               enum peri_hook hook) {
+    if (atomic_load_explicit(&s->rows[hook], memory_order_relaxed) != 0)
+        atomic_store_explicit(&s->rows[hook], 0, memory_order_relaxed);
+    if (!atomic_load_explicit(&s->has_worked, memory_order_relaxed))
+        atomic_store_explicit(&s->has_worked, true, memory_order_relaxed);
+}
+
+/* A hook failed in a worker that runs the text of `state`.
+ *   max     failures that make a row; 0: none do
+ *   gives   true when that was the last of the row: the state is another now, and it is the caller's to say so */
+bool peri_policy_standing_failed(struct peri_policy_standing *s, enum peri_hook hook,
+                                 enum peri_policy_state state, unsigned max);
+/* The text of that state can not be loaded any more.
+ *   gives   as peri_policy_standing_failed */
+bool peri_policy_standing_fall(struct peri_policy_standing *s, enum peri_policy_state state);
+
+#endif

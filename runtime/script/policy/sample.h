@@ -1,0 +1,19 @@
+/* Run the policies of a configuration once on sample requests, in a world of their own (router/testbed.h): a chat, a
+ * streamed chat, and a change of epoch. Each configured provider is there by its id and answers at once; nobody is called
+ * and nothing is opened. A policy that names networks is shown every provider.
+ */
+#ifndef PERI_SCRIPT_POLICY_SAMPLE_H
+#define PERI_SCRIPT_POLICY_SAMPLE_H
+
+#include "base/buf.h"
+#include "config/config.h"
+#include "script/state/meter.h"
+
+/*   meter   empty; has the hooks' costs afterwards
+ *   faults  gets a line for each hook that failed: "hook: policies/x.lua:3: why"
+ *   gives   PERI_OK also when hooks failed · what kept the policies from being tried: `fault` */
+PERI_MUST_USE enum peri_err peri_sample_run(const struct peri_config *config,
+                                            struct peri_meter *meter, struct peri_buf *faults,
+                                            struct peri_fault *fault);
+
+#endif
