@@ -191,10 +191,86 @@ static inline void put_field(struct author *w, unsigned depth) {
     }
 }
 
+/* Calls as they are meant, which nothing random finds soon: '@' is any expression, '$' a block, '&' a name of a field. */
+static inline void put_idiom(struct author *w, unsigned depth) {
+    static const char *const idioms[] = {
+        "a:reply(200, @)",
+        "a:reply(200, \"{}\")",
+        "a:fail(400, \"no\", \"c\", \"p\")",
+        "a:set_header(\"x-a\", tostring(@))",
+        "b:set_header(\"x-a\", tostring(@))",
+        "b:set_answer_header(\"x-a\", tostring(@))",
+        "b:refuse(422, \"no\")",
+        "b:replace(@)",
+        "b:replace({ a = @ })",
+        "b:drop()",
+        "a:try(a:pick(), { first_token_ms = 20, total_ms = 400 })",
+        "a:try(\"b\", { model = \"kimi-k2\" })",
+        "a:providers()[1].&",
+        "a:pick().&",
+        "peri.providers({ model = \"m\", healthy = true, takes = \"tools\" })[1]",
+        "a:pick():model(\"m\")",
+        "(a:pick() == peri.providers()[1])",
+        "(a.body == @)",
+        "#a.body.messages",
+        "a.body.messages[1].content",
+        "table.insert(a.body.messages, @)",
+        "table.remove(a.body.messages, 1)",
+        "a.headers[\"x-a\"]",
+        "a:header(\"authorization\")",
+        "peri.json.decode(\"{\\\"a\\\":[1,{\\\"b\\\":null}]}\")",
+        "peri.json.encode({ a = @, b = { @ } })",
+        "peri.json.array({ @, @ })",
+        "peri.json.same(a.body, @)",
+        "peri.shared.set(\"k\", @, 50)",
+        "peri.shared.add(\"n\", 1)",
+        "peri.shared.swap(\"k\", nil, @)",
+        "peri.sleep(10)",
+        "peri.http.fetch({ url = \"http://192.0.2.1:1/\", body = tostring(@) })",
+        "peri.log.warn(\"said\", { a = @, b = @ })",
+        "peri.sign(\"a\", tostring(@), \"node\")",
+        "string.find(tostring(@), \"(a?)[%w_]-%b()$\")",
+        "string.gsub(tostring(@), \".\", function(...) $ end)",
+        "string.gsub(tostring(@), \"%f[%w]%w+\", { a = @ }, 3)",
+        "string.match(tostring(@), \"^()(.*)()$\")",
+        "string.gmatch(tostring(@), \"[^,]*\")()",
+        "string.format(\"%s %q %d %g\", @, \"a\", 3, 0.5)",
+        "string.rep(tostring(@), 100, \",\")",
+        "table.move({ 1, 2, 3, @ }, 1, 4, 2)",
+        "table.sort({ 3, 1, @, 2 }, function(x, y) $ return x < y end)",
+        "table.concat({ 1, \"a\", @ }, \",\")",
+        "table.unpack({ @, @ }, 1, 3)",
+        "select(2, @, @)",
+        "xpcall(function() return @ end, function(e) $ return e end)",
+        "coroutine.resume(coroutine.create(function(...) $ coroutine.yield(@) end))",
+        "coroutine.close(k[1])",
+        "setmetatable({}, { __index = function(t, n) $ return @ end })[@]",
+        "utf8.char(97, 0x1f600)",
+        "utf8.codepoint(tostring(@), 1, -1)",
+        "tonumber(tostring(@), 16)",
+        "os.date(\"%Y-%m-%d\", 86400)",
+        "require(\"perilune.tool_ids\")"
+    };
+    for (const char *at = PICK(w->feed, idioms); *at != '\0'; at++) {
+        switch (*at) {
+        case '@': put_expression(w, depth); break;
+        case '$': put_block(w, depth); break;
+        case '&': put(w->out, pick_name(w, &w->api->fields)); break;
+        default: demand(peri_buf_add_char(w->out, *at) == PERI_OK); break;
+        }
+    }
+}
+
 static inline void put_call(struct author *w, unsigned depth) {
     unsigned kind = feed_byte(w->feed);
     size_t count = kind % 4;
-    if (kind < 100) {
+    if (kind < 56) {
+        put(w->out, "try(function(...) return ");
+        put_idiom(w, depth);
+        put(w->out, " end, ...)");
+    } else if (kind < 64) {
+        put_idiom(w, depth);
+    } else if (kind < 120) {
         put(w->out, "try(");
         put(w->out, pick_name(w, &w->api->functions));
         for (size_t i = 0; i < count; i++) {
@@ -213,7 +289,7 @@ static inline void put_call(struct author *w, unsigned depth) {
         put(w->out, "(");
         put_list(w, depth, count);
         put(w->out, ")");
-    } else if (kind < 240) {
+    } else if (kind < 232) {
         put_object(w, depth);
         demand(peri_buf_addf(w->out, ":%s(", pick_name(w, &w->api->methods)) == PERI_OK);
         put_list(w, depth, count);

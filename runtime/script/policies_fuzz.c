@@ -122,6 +122,21 @@ static bool load_written(struct fuzz *f, struct peri_str *text) {
     return true;
 }
 
+/* The hosts of a network change. */
+static void tell_epoch(struct fuzz *f) {
+    static const struct peri_str hosts[] = { PERI_STR_INIT("gonka1a"), PERI_STR_INIT("") };
+    static const struct peri_epoch_change change = { .network = PERI_STR_INIT("gonka"),
+                                                     .old_epoch = 1,
+                                                     .new_epoch = 2,
+                                                     .added = hosts,
+                                                     .added_count = 2,
+                                                     .removed = hosts,
+                                                     .removed_count = 1 };
+    struct peri_policy *policy = rig_worker(&f->rig)->policy;
+    if (policy != NULL && policy->ops->epoch != NULL) policy->ops->epoch(policy->self, &change);
+    rig_settle(&f->rig);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static struct fuzz f;
     struct feed feed = { data, data + size };
@@ -146,7 +161,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     while (!feed_is_over(&feed)) {
         r->mood = (feed_byte(&feed) & 1) == 0 ? RIG_WILLING : RIG_AS_FED;
         rig_act(r);
-        if (feed_below(&feed, 16) != 15) continue;
+        size_t next = feed_below(&feed, 16);
+        if (next == 14) tell_epoch(&f);
+        if (next != 15) continue;
         if (!is_written)
             load_made(&f, &feed);
         else if (!load_written(&f, &written))
