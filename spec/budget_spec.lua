@@ -124,6 +124,18 @@ describe("a policy that uses much in small pieces", function()
       r:log "policy failed"[1].detail)
   end))
 
+  it("is told of under the hook that used it", router.test(function(start)
+    local r = start({
+      providers = { router.provider("a", provider.start()) },
+      policies = { "slow.lua" },
+      policy = { second_budget = "5ms" },
+    }, { ["slow.lua"] = "return { name = 'slow', request = function(req)\n" .. burn(20) .. "end }\n" })
+    assert.equal(200, r:chat().status)
+    local line = r:log "policy failed"[1]
+    assert.matches("left out for the rest of the second", line.detail)
+    assert.same({ "slow", "request" }, { line.policy, line.hook })
+  end))
+
   it("may use more when a body is large", router.test(function(start)
     local r = start({
       providers = { router.provider("a", provider.start()) },

@@ -83,6 +83,40 @@ return policy
     assert.equal("4", (edit_of(r)))
   end))
 
+  it("does not take failures of the bad text that still waits for those of the text before", router.test(function(start)
+    local r = start_edited(start, 1)
+    edit_of(r)
+    reload(r, "other.lua", [[local peri = require "perilune"
+return { request = function(req)
+  local open = req:header "x-open"
+  if open then
+    peri.shared.set(open, true)
+    req:reply(200, { waiting = peri.shared.get "waiting" or 0 })
+  end
+end }]])
+    reload(r, "edited.lua", ("local peri = require 'perilune'\n" .. text(2, [[local gate = req:header "x-gate"
+  peri.shared.add("waiting", 1)
+  while not peri.shared.get(gate) do peri.sleep(1) end
+  error "late"]])))
+    local over = {}
+    local function ask(gate)
+      loop.spawn(function()
+        edit_of(r, { ["x-gate"] = gate })
+        over[gate] = (over[gate] or 0) + 1
+      end)
+    end
+    for _ = 1, 5 do ask "first" ask "second" end
+    loop.await("every route to wait", function() return r:chat(nil, { ["x-open"] = "none" }).json.waiting == 10 end)
+    r:chat(nil, { ["x-open"] = "first" })
+    loop.await("the first to fail", function() return over.first == 5 end)
+    assert.equal("1", (edit_of(r)))
+    r:chat(nil, { ["x-open"] = "second" })
+    loop.await("the second to fail", function() return over.second == 5 end)
+    assert.same({ "1", "edited@1" }, { edit_of(r) })
+    assert.same({ 1, 0 }, { #r:log(BACK), #r:log(OUT) })
+    for _, line in ipairs(r:log "policy failed") do assert.equal(3, math.tointeger(line.generation)) end
+  end))
+
   it("does not go back to a text that did not work", router.test(function(start)
     local r = start_edited(start, 1)
     edit_of(r)

@@ -7,6 +7,7 @@
 #define PERI_SCRIPT_BIND_BIND_REQUEST_H
 
 #include "request/attempt.h"
+#include "script/policy/policy_standing.h"
 #include "script/state/task.h"
 
 struct peri_policy_lua;
@@ -50,7 +51,9 @@ struct peri_lua_request {
     uint64_t *spent;      /* CPU time in nanoseconds, by policy; NULL: none yet */
     uint64_t spent_alone; /* the only policy's */
     uint64_t settled_ns;  /* of this entry, that is in `spent` already */
-    size_t link;          /* whose hook of the coroutine runs or waits */
+    size_t link;          /* whose hook of the coroutine runs or waits, */
+    enum peri_hook hook;  /* which, */
+    uint64_t generation;  /* and of which text */
     unsigned events;      /* that hooks were asked about */
 };
 

@@ -26,20 +26,17 @@ static enum peri_err take_route(lua_State *L, struct peri_lua_request *r, size_t
 
 /* A provider has answered, and the hook did not return that: most likely a `return` is missing, or it stands in the
  * wrong hook. The provider is let go; the author is told, once. */
-static void drop_answer(lua_State *L, struct peri_lua_request *r, size_t at, enum peri_hook hook) {
-    struct peri_link *link = &r->set->links[at];
+static void drop_answer(struct peri_lua_request *r) {
+    struct peri_link *link = &r->set->links[r->link];
+    enum peri_hook hook = r->hook;
     struct peri_log *log = &r->set->worker->env.logs.of[PERI_COMPONENT_POLICY];
     if (!peri_bind_request_drop_answer(r) || link->has_told[hook]) return;
     link->has_told[hook] = true;
-    lua_Debug where;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, link->hooks[hook]);
-    if (lua_getinfo(L, ">S", &where) == 0 ||
-        !peri_log_begin(log, PERI_LOG_WARN, "policy threw an answer away"))
-        return;
-    char detail[sizeof where.short_src + 160];
+    if (!peri_log_begin(log, PERI_LOG_WARN, "policy threw an answer away")) return;
+    char detail[400];
     snprintf(detail, sizeof detail,
-             "%s:%d: a provider answered req:try, and `%s` did not return that%s", where.short_src,
-             where.linedefined, peri_hook_names[hook],
+             "%.200s:%d: a provider answered req:try, and `%s` did not return that%s", link->file.p,
+             link->lines[hook], peri_hook_names[hook],
              hook == PERI_ON_REQUEST ? ": answers are chosen in `route`" : "");
     peri_log_str(log, "request_id", peri_request_id(r->request));
     peri_log_str(log, "policy", link->name);
@@ -48,14 +45,12 @@ static void drop_answer(lua_State *L, struct peri_lua_request *r, size_t at, enu
     peri_log_end(log);
 }
 
-static bool is_route(const struct peri_policy_lua *set, size_t step) { return step >= set->count; }
-
 /* A hook has returned, at once or after waiting, or failed; its result or its error stands at the top.
  *   gives   false when nothing is left to be asked */
-static bool conclude_hook(lua_State *L, struct peri_lua_request *r, size_t step, int status) {
+static bool conclude_hook(lua_State *L, struct peri_lua_request *r, int status) {
     struct peri_policy_lua *set = r->set;
-    size_t link = step % set->count;
-    enum peri_hook hook = is_route(set, step) ? PERI_ON_ROUTE : PERI_ON_REQUEST;
+    size_t link = r->link;
+    enum peri_hook hook = r->hook;
     struct peri_fault fault = { .err = PERI_OK };
     enum peri_err err = PERI_OK;
     if (status != LUA_OK && status != LUA_YIELD)
@@ -66,17 +61,17 @@ static bool conclude_hook(lua_State *L, struct peri_lua_request *r, size_t step,
         peri_policy_rollback(r, &r->before);
         r->answered = NULL;
         bool may_go_on = peri_policy_failed(set, link, hook, r->request, &fault);
-        may_go_on &= peri_policy_spend_entry(r, hook);
+        may_go_on &= peri_policy_spend_entry(r);
         if (peri_policy_renew_budget(set, L, r)) r->settled_ns = 0;
         return may_go_on;
     }
-    peri_policy_worked(set, link, hook);
+    if (r->generation == set->links[link].generation) peri_policy_worked(set, link, hook);
     /* Of an only policy the end of the entry is early enough. */
-    if (set->count > 1 && !peri_policy_spend_entry(r, hook)) return false;
+    if (set->count > 1 && !peri_policy_spend_entry(r)) return false;
     if (r->decision != PERI_UNDECIDED)
         r->routed_by = link;
     else if (r->answered != NULL)
-        drop_answer(L, r, link, hook);
+        drop_answer(r);
     return r->decision == PERI_UNDECIDED && !r->is_refused;
 }
 
@@ -86,11 +81,11 @@ static int run_chain(lua_State *L, int status, lua_KContext context) {
     struct peri_lua_request *r = owner(L);
     struct peri_policy_lua *set = r->set;
     size_t step = (size_t)context;
-    if (step > 0 && !conclude_hook(L, r, step - 1, status)) return 0;
+    if (step > 0 && !conclude_hook(L, r, status)) return 0;
     for (; step < 2 * set->count; step++) {
         const struct peri_link *link = &set->links[step % set->count];
-        int hook = link->hooks[is_route(set, step) ? PERI_ON_ROUTE : PERI_ON_REQUEST];
-        if (hook == LUA_NOREF) continue;
+        enum peri_hook hook = step >= set->count ? PERI_ON_ROUTE : PERI_ON_REQUEST;
+        if (link->hooks[hook] == LUA_NOREF) continue;
         bool is_out = peri_policy_is_out(set, step % set->count, r);
         if (link->is_closed || (is_out && link->is_guard)) {
             peri_policy_refuse(link, r->request);
@@ -98,14 +93,16 @@ static int run_chain(lua_State *L, int status, lua_KContext context) {
         }
         if (is_out) continue;
         r->link = step % set->count;
+        r->hook = hook;
+        r->generation = link->generation;
         r->before = peri_policy_mark(r);
         set->state->share = link->share;
         lua_settop(L, 1); /* stack: req */
         lua_rawgeti(L, LUA_REGISTRYINDEX, set->on_error);
-        lua_rawgeti(L, LUA_REGISTRYINDEX, hook);
+        lua_rawgeti(L, LUA_REGISTRYINDEX, link->hooks[hook]);
         lua_pushvalue(L, 1);
         status = lua_pcallk(L, 1, 1, 2, (lua_KContext)step + 1, run_chain);
-        if (!conclude_hook(L, r, step, status)) break;
+        if (!conclude_hook(L, r, status)) break;
     }
     return 0;
 }

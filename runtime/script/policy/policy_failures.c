@@ -82,24 +82,23 @@ static void take_place(struct peri_policy_lua *set, const struct peri_link *link
 }
 
 static void put_failure(struct peri_log *log, const struct peri_policy_lua *set,
-                        const struct peri_link *link, enum peri_hook hook,
+                        const struct peri_link *link, enum peri_hook hook, uint64_t generation,
                         const struct peri_fault *f) {
     if (link != NULL) peri_log_str(log, "policy", link->name);
     if (hook < PERI_HOOK_COUNT) peri_log_str(log, "hook", peri_str_of(peri_hook_names[hook]));
     if (set->place[0] != '\0') peri_log_str(log, "at", peri_str_of(set->place));
     peri_log_str(log, "error", peri_str_of(peri_err_name(f->err)));
     peri_log_str(log, "detail", peri_str_of(f->text));
-    peri_log_int(log, "generation",
-                 (int64_t)(link != NULL ? link->generation : set->policy.generation));
+    peri_log_int(log, "generation", (int64_t)generation);
 }
 
 static void write_line(struct peri_policy_lua *set, struct peri_policy_said *said,
-                       const struct peri_link *link, enum peri_hook hook,
+                       const struct peri_link *link, enum peri_hook hook, uint64_t generation,
                        const struct peri_request *q, const struct peri_fault *f) {
     struct peri_log *log = &set->worker->env.logs.of[PERI_COMPONENT_POLICY];
     if (said != NULL && !may_say(said, peri_loop_now_ms(set->worker->env.loop), f->text)) return;
     if (!peri_log_begin(log, PERI_LOG_ERROR, "policy failed")) return;
-    put_failure(log, set, link, hook, f);
+    put_failure(log, set, link, hook, generation, f);
     if (q != NULL) peri_log_str(log, "request_id", peri_request_id(q));
     if (said != NULL && said->held > 0) peri_log_int(log, "held_back", said->held);
     if (said != NULL) said->held = 0;
@@ -114,7 +113,7 @@ void peri_policy_say_fall(struct peri_policy_lua *set, const struct peri_link *l
                        : link->is_guard ? "policy refuses every request until its file changes"
                                         : "policy is left out until its file changes";
     if (!peri_log_begin(log, PERI_LOG_ERROR, what)) return;
-    put_failure(log, set, link, hook, f);
+    put_failure(log, set, link, hook, link->generation, f);
     if (hook < PERI_HOOK_COUNT)
         peri_log_int(log, "failures", set->worker->env.config->policy_failures);
     if (has_earlier) peri_log_int(log, "back_to", (int64_t)link->standing->earlier->generation);
@@ -141,13 +140,23 @@ static bool counts(const struct peri_request *q, size_t link, const struct peri_
     return is_first;
 }
 
+/* Of the text that failed: a hook that waited may have begun before that policy went back to another. */
+static uint64_t generation_of(const struct peri_link *link, enum peri_hook hook,
+                              const struct peri_request *q) {
+    const struct peri_lua_request *r = q == NULL ? NULL : q->task;
+    bool may_wait = hook == PERI_ON_REQUEST || hook == PERI_ON_ROUTE;
+    return r != NULL && may_wait ? r->generation : link->generation;
+}
+
 bool peri_policy_failed(struct peri_policy_lua *set, size_t link, enum peri_hook hook,
                         struct peri_request *q, const struct peri_fault *fault) {
     struct peri_link *l = &set->links[link];
+    uint64_t generation = generation_of(l, hook, q);
     take_place(set, l, hook);
-    write_line(set, &l->said[hook], l, hook, q, fault);
+    write_line(set, &l->said[hook], l, hook, generation, q, fault);
     unsigned max = set->worker->env.config->policy_failures;
-    if (counts(q, link, fault) && peri_policy_standing_failed(l->standing, hook, l->state, max)) {
+    if (generation == l->generation && counts(q, link, fault) &&
+        peri_policy_standing_failed(l->standing, hook, l->state, max)) {
         atomic_fetch_add(&set->home->falls, 1);
         peri_policy_say_fall(set, l, hook, fault);
     }
@@ -161,7 +170,7 @@ bool peri_policy_failed(struct peri_policy_lua *set, size_t link, enum peri_hook
 
 bool peri_policy_failed_all(struct peri_policy_lua *set, enum peri_hook hook,
                             struct peri_request *q, const struct peri_fault *fault) {
-    write_line(set, NULL, NULL, hook, q, fault);
+    write_line(set, NULL, NULL, hook, set->policy.generation, q, fault);
     if (q == NULL) return true;
     q->outcome.has_policy_error = true;
     for (size_t i = 0; i < set->count && hook != PERI_ON_DONE; i++) {

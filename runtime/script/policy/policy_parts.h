@@ -37,8 +37,8 @@ bool peri_policy_is_out(const struct peri_policy_lua *set, size_t link,
  *   gives   false when the request may not go on without that policy */
 bool peri_policy_spend(struct peri_policy_lua *set, size_t link, enum peri_hook hook,
                        struct peri_lua_request *r, uint64_t spent_ns);
-/* The same for a hook of the chain's coroutine, by what this entry has used since the last call. */
-bool peri_policy_spend_entry(struct peri_lua_request *r, enum peri_hook hook);
+/* The same for the hook of the chain's coroutine that runs, by what this entry has used since the last call. */
+bool peri_policy_spend_entry(struct peri_lua_request *r);
 /* For struct peri_state_options. */
 struct peri_allowance peri_policy_allow(void *host, void *arg);
 void peri_policy_settle_entry(void *host, void *arg, uint64_t spent_ns);
@@ -63,7 +63,7 @@ void peri_policy_refuse(const struct peri_link *link, struct peri_request *q);
  *   hook   which failed last; PERI_HOOK_COUNT: the text could not be loaded */
 void peri_policy_say_fall(struct peri_policy_lua *set, const struct peri_link *link,
                           enum peri_hook hook, const struct peri_fault *fault);
-/* One hook failed: reported, and counted. The first line of a hook says it in full; then one a second does, and up to
+/* One hook failed: reported, and counted, unless it waited and its text is not in force any more. The first line of a hook says it in full; then one a second does, and up to
  * eight that say something else, with the number of those that were held back since.
  *   q       whose hook it was; NULL: no request's
  *   gives   false when the request may not go on without that policy: q->guard names it */

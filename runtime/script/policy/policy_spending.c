@@ -85,16 +85,16 @@ struct peri_allowance peri_policy_allow(void *host, void *arg) {
     return a;
 }
 
-bool peri_policy_spend_entry(struct peri_lua_request *r, enum peri_hook hook) {
+bool peri_policy_spend_entry(struct peri_lua_request *r) {
     struct peri_policy_lua *set = r->set;
     uint64_t spent = peri_budget_spent_ns(&set->state->budget), since = spent - r->settled_ns;
     r->settled_ns = spent;
-    return peri_policy_spend(set, r->link, hook, r, since);
+    return peri_policy_spend(set, r->link, r->hook, r, since);
 }
 
 void peri_policy_settle_entry(void *host, void *arg, uint64_t spent_ns) {
     struct peri_lua_request *r = arg;
     uint64_t since = spent_ns - r->settled_ns;
     r->settled_ns = 0;
-    peri_policy_spend(host, r->link, PERI_ON_ROUTE, r, since);
+    peri_policy_spend(host, r->link, r->hook, r, since);
 }

@@ -127,8 +127,7 @@ static int call_hooks(lua_State *L) {
     int on_error = lua_gettop(L);
     struct peri_budget *budget = &set->state->budget;
     uint64_t before = 0, spent;
-    if (set->hooking != NULL && !peri_policy_spend_entry(known, PERI_ON_ROUTE))
-        v->is_refused = true;
+    if (set->hooking != NULL && !peri_policy_spend_entry(known)) v->is_refused = true;
     if (set->hooking != NULL) before = known->settled_ns;
     if (v->hook == PERI_ON_EVENT) known->events++;
     for (size_t i = 0; i < set->count && !v->is_refused; i++) {
