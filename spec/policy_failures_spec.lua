@@ -84,6 +84,32 @@ local function ask(r, stream)
   return got
 end
 
+describe("a policy of a chain that uses most of its budget", function()
+  before_each(check.open)
+  after_each(check.close)
+
+  for _, hook in ipairs(order) do
+    it("takes nothing of the next one's in `" .. hook .. "`", function()
+      local source = [[local peri = require "perilune"
+        return { name = "%s", ]] .. hook .. [[ = function(req)
+          peri.hash.sha256(("x"):rep(1000000))
+          peri.shared.add("%s", 1)
+          if "]] .. hook .. [[" == "request" then req:set_header("x-%s", "yes") end
+        end }]]
+      local r = open({ policies = { "a.lua", "b.lua", "c.lua" }, policy = { instructions = 100000 } }, {
+        ["a.lua"] = source:format("a", "n", "a"),
+        ["b.lua"] = source:format("b", "n", "b"),
+        ["c.lua"] = [[local peri = require "perilune"
+          return { request = function(req) req:set_header("x-n", tostring(peri.shared.get "n")) end }]],
+      })
+      assert.equal("hello from p", r:chat({ stream = hook == "event" }).text)
+      local count = math.tointeger(tonumber(r:chat().headers["x-n"]))
+      assert.is_true(count >= 2 and count % 2 == 0, "called " .. count .. " times")
+      assert.same({}, said(r:close(), "policy failed"))
+    end)
+  end
+end)
+
 describe("a policy of a chain that fails", function()
   before_each(check.open)
   after_each(check.close)

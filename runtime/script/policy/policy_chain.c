@@ -67,7 +67,9 @@ static bool conclude_hook(lua_State *L, struct peri_lua_request *r, int status) 
     }
     if (r->generation == set->links[link].generation) peri_policy_worked(set, link, hook);
     /* Of an only policy the end of the entry is early enough. */
-    if (set->count > 1 && !peri_policy_spend_entry(r)) return false;
+    bool is_spent = peri_budget_end(&set->state->budget) != PERI_BUDGET_LEFT;
+    if ((set->count > 1 || is_spent) && !peri_policy_spend_entry(r)) return false;
+    if (peri_policy_renew_budget(set, L, r)) r->settled_ns = 0;
     if (r->decision != PERI_UNDECIDED)
         r->routed_by = link;
     else if (r->answered != NULL)
@@ -81,6 +83,7 @@ static int run_chain(lua_State *L, int status, lua_KContext context) {
     struct peri_lua_request *r = owner(L);
     struct peri_policy_lua *set = r->set;
     size_t step = (size_t)context;
+    bool has_run = step > 0; /* a hook, in this entry */
     if (step > 0 && !conclude_hook(L, r, status)) return 0;
     for (; step < 2 * set->count; step++) {
         const struct peri_link *link = &set->links[step % set->count];
@@ -95,6 +98,8 @@ static int run_chain(lua_State *L, int status, lua_KContext context) {
         r->link = step % set->count;
         r->hook = hook;
         r->generation = link->generation;
+        if (has_run && set->count > 1) peri_policy_next_budget(r, L);
+        has_run = true;
         r->before = peri_policy_mark(r);
         set->state->share = link->share;
         lua_settop(L, 1); /* stack: req */

@@ -39,6 +39,8 @@ bool peri_policy_spend(struct peri_policy_lua *set, size_t link, enum peri_hook 
                        struct peri_lua_request *r, uint64_t spent_ns);
 /* The same for the hook of the chain's coroutine that runs, by what this entry has used since the last call. */
 bool peri_policy_spend_entry(struct peri_lua_request *r);
+/* The next hook of the chain's coroutine in the same entry, r->link's, has a budget of its own. */
+void peri_policy_next_budget(struct peri_lua_request *r, lua_State *L);
 /* For struct peri_state_options. */
 struct peri_allowance peri_policy_allow(void *host, void *arg);
 void peri_policy_settle_entry(void *host, void *arg, uint64_t spent_ns);

@@ -85,6 +85,15 @@ struct peri_allowance peri_policy_allow(void *host, void *arg) {
     return a;
 }
 
+void peri_policy_next_budget(struct peri_lua_request *r, lua_State *L) {
+    struct peri_state *s = r->set->state;
+    peri_budget_leave(&s->budget);
+    peri_task_allow(s, r);
+    peri_budget_enter(&s->budget, L);
+    s->is_over_cap = false;
+    r->settled_ns = 0;
+}
+
 bool peri_policy_spend_entry(struct peri_lua_request *r) {
     struct peri_policy_lua *set = r->set;
     uint64_t spent = peri_budget_spent_ns(&set->state->budget), since = spent - r->settled_ns;

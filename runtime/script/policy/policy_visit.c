@@ -163,7 +163,12 @@ static int call_hooks(lua_State *L) {
         spent = peri_budget_spent_ns(budget);
         if (!peri_policy_spend(set, i, v->hook, known, spent - before)) v->is_refused = true;
         before = spent;
-        if (status == LUA_OK) continue;
+        if (status == LUA_OK) {
+            if (set->hooking != NULL) continue; /* the route's own budget */
+            peri_budget_renew(budget, L, spent);
+            before = 0;
+            continue;
+        }
         if (peri_policy_renew_budget(set, L, known)) before = 0;
         if (peri_budget_end(budget) != PERI_BUDGET_LEFT) break; /* the route ends */
     }

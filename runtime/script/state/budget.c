@@ -62,6 +62,7 @@ static uint64_t spent_ns(struct peri_budget *b, uint64_t now) {
 
 uint64_t peri_budget_spent_ns(struct peri_budget *b) {
     if (get(b->running) == NULL) return 0;
+    if (get(b->base_ns) != 0) return read_clock(CLOCK_THREAD_CPUTIME_ID) - get(b->base_ns);
     uint64_t now = now_ns(), wall = now - get(b->began_ns);
     return wall < slice_ns(b) ? wall : spent_ns(b, now);
 }
@@ -280,6 +281,20 @@ lua_State *peri_budget_switch(struct peri_budget *b, lua_State *co) {
     set(b->running, co);
     hook(b, co);
     return before;
+}
+
+/* Within its first slice an entry is not counted, so that it begins where it is. */
+void peri_budget_renew(struct peri_budget *b, lua_State *L, uint64_t spent_ns) {
+    if (get(b->running) == NULL) return;
+    if (get(b->end) != PERI_BUDGET_LEFT || get(b->base_ns) != 0 || spent_ns >= slice_ns(b)) {
+        peri_budget_leave(b);
+        peri_budget_enter(b, L);
+        return;
+    }
+    b->steps_left = b->limits.steps;
+    b->unchecked = 0;
+    b->memory_errors = 0;
+    set(b->began_ns, get(b->began_ns) + spent_ns);
 }
 
 void peri_budget_leave(struct peri_budget *b) { set(b->running, (lua_State *)NULL); }

@@ -83,8 +83,11 @@ void peri_budget_done(struct peri_budget *b);
 /* Around every entry into Lua from outside: L is the thread of Lua that is to run. */
 void peri_budget_enter(struct peri_budget *b, lua_State *L);
 void peri_budget_leave(struct peri_budget *b);
-/* CPU time that the entry has used so far. Within the first slice it is what the monotonic clock says: at least as
- * much. */
+/* The next of several hooks in one entry: it has all of the budget, whatever the ones before have used.
+ *   spent_ns   what peri_budget_spent_ns has just said */
+void peri_budget_renew(struct peri_budget *b, lua_State *L, uint64_t spent_ns);
+/* CPU time that the entry has used so far; it never goes back. Within the first slice it is what the monotonic clock
+ * says, at least as much, unless the limit itself is no longer than that. */
 uint64_t peri_budget_spent_ns(struct peri_budget *b);
 /* Another thread of Lua runs from now on (a coroutine is resumed or has come back). Who does that for a script charges
  * PERI_BUDGET_SWITCH_STEPS, as a coroutine that is short has hardly an instruction to be counted.

@@ -275,6 +275,21 @@ TEST(a_state_built_on_one_thread_is_stopped_on_another) {
     peri_state_free(s);
 }
 
+/* A limit within the first slice is one of CPU time from the start: to wait for a core is free, and what was said to be
+ * used is never taken back. */
+TEST(spent_time_of_a_short_budget_is_cpu_time) {
+    struct peri_budget b;
+    lua_State *L = luaL_newstate();
+    peri_budget_init(&b, (struct peri_budget_limits){ .cpu_ms = 2 });
+    peri_budget_enter(&b, L);
+    struct timespec nap = { 0, 1500000 };
+    nanosleep(&nap, NULL);
+    CHECK(peri_budget_spent_ns(&b) < 1000000);
+    peri_budget_leave(&b);
+    peri_budget_done(&b);
+    lua_close(L);
+}
+
 /* The cases of ../shared/data are other people's: read where they are, and said when they are not. */
 
 static char *next_case(char **at, char **name) {

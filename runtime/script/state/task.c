@@ -157,7 +157,7 @@ static enum peri_err conclude(struct peri_task *t, int status, struct peri_fault
     return err;
 }
 
-static void allow_entry(struct peri_state *s, void *arg) {
+void peri_task_allow(struct peri_state *s, void *arg) {
     s->budget.limits = s->options.entry;
     s->is_last_entry = false;
     if (s->options.allow == NULL) return;
@@ -173,7 +173,7 @@ static enum peri_task_status run(struct peri_task *t, int count, struct peri_fau
     s->task = t;
     s->share = t->share;
     s->is_over_cap = false;
-    allow_entry(s, t->arg);
+    peri_task_allow(s, t->arg);
     peri_budget_enter(&s->budget, t->co);
     if (s->options.meter != NULL) peri_meter_enter(s->options.meter);
     int status = lua_resume(t->co, s->L, count, &results);

@@ -69,6 +69,10 @@ bool peri_task_owns(lua_State *L, struct peri_state *s, lua_State *co);
 /* A script gets the coroutine of this task: it is not used for another one afterwards. */
 void peri_task_give_out(struct peri_task *t);
 
+/* The limits of the entry that runs, asked of the owner again (options.allow): they count from the next time that the
+ * budget is entered. */
+void peri_task_allow(struct peri_state *s, void *arg);
+
 /* Its coroutine. */
 lua_State *peri_task_thread(const struct peri_task *t);
 struct peri_state *peri_task_state(const struct peri_task *t);
