@@ -362,3 +362,70 @@ describe("policy.on_failure = \"refuse\"", function()
     end
   end)
 end)
+
+describe("what the author of a policy is told", function()
+  before_each(check.open)
+  after_each(check.close)
+
+  local function detail_of(source, hook)
+    local r = open({ policies = { "p.lua" } }, { ["p.lua"] = ([[local peri = require "perilune"
+      return { name = "p", %s = function(req, object) %s end }]]):format(hook or "route", source) })
+    r:chat()
+    return said(r:close(), "policy failed")[1].detail:gsub("^%S+p%.lua:%d+: ", "")
+  end
+
+  it("is that 'networks' or 'on_failure' is misspelt: it would do less, and nobody would notice", function()
+    for member, want in pairs { network = "networks", netwroks = "networks", on_faliure = "on_failure",
+      onfailure = "on_failure" } do
+      local ok, why = pcall(open, { policies = { "p.lua" } },
+        { ["p.lua"] = ("return { %s = 'refuse', tries = 3 }"):format(member) })
+      assert.is_false(ok)
+      assert.matches(("p.lua: a policy has no member '%s', did you mean '%s'?"):format(member, want), why, 1, true)
+    end
+  end)
+
+  it("has no line where a misspelt hook has none", function()
+    local ok, why = pcall(open, { policies = { "p.lua" } }, { ["p.lua"] = "return { requets = print }" })
+    assert.is_false(ok)
+    assert.matches("p.lua: a policy has no hook 'requets', did you mean 'request'?", why, 1, true)
+  end)
+
+  it("is which provider or model req:try does not find", function()
+    local none = "local _, why = req:try %s error(why)"
+    assert.equal("no provider has the id 'nobody'", (detail_of(none:format "'nobody'")))
+    local providers = { { id = "p", models = { "m" } }, { id = "q", models = { "n" } } }
+    local r = open({ policies = { "p.lua" }, providers = providers }, {
+      ["p.lua"] = [[return { name = "p", route = function(req)
+      local _, why, code = req:try("p", { model = "n" })
+      error(why .. " " .. code)
+    end }]] })
+    r:chat { model = "m" }
+    local line = said(r:close(), "policy failed")[1]
+    assert.matches("provider 'p' does not serve the model 'n' ENOMODEL", line.detail, 1, true)
+  end)
+
+  it("is what failed, not where a table lies in memory", function()
+    assert.equal("error was called with a table, expected a text", (detail_of "error({ code = 1 })"))
+    assert.equal("words", (detail_of "error(setmetatable({}, { __tostring = function() return 'words' end }))"))
+  end)
+
+  it("is that a header for the provider is set and not taken away", function()
+    assert.equal("a member of attempt.headers must be a string, got nil",
+      (detail_of("object.headers['x-a'] = nil", "attempt")))
+  end)
+
+  it("is that its share of peri.shared is full", function()
+    assert.equal("the policy's share of peri.shared is full", (detail_of [[
+      for i = 1, 5000 do
+        local ok, why = peri.shared.set("k" .. i, ("v"):rep(4096))
+        if not ok then error(why, 0) end
+      end]]))
+  end)
+
+  it("is which hooks may wait", function()
+    for _, hook in ipairs { "attempt", "answer", "done" } do
+      assert.equal("nothing can wait here: only `request`, `route` and what peri.run runs may",
+        (detail_of("peri.sleep(1)", hook)))
+    end
+  end)
+end)

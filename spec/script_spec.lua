@@ -24,7 +24,8 @@ describe("peri.run", function()
   end)
 
   it("refuses to wait outside of a task", function()
-    assert.has_error(function() peri.sleep(1) end, "nothing can wait here: this does not run in a task")
+    assert.has_error(function() peri.sleep(1) end,
+      "nothing can wait here: only `request`, `route` and what peri.run runs may")
   end)
 
   it("fails when a task yields where nothing resumes it", function()

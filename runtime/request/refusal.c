@@ -71,7 +71,7 @@ void peri_request_refuse(struct peri_request *r) {
     struct peri_str policy = r->guard;
     r->outcome.has_policy_error = true;
     peri_request_fail(r, PERI_EPOLICY, 500, "policy_failed",
-                      "a policy that this request may not do without failed%s%.*s%s",
+                      "a policy failed%s%.*s%s, and this request is not answered without it",
                       policy.n > 0 ? ": '" : "", PERI_STR_ARGS(policy), policy.n > 0 ? "'" : "");
 }
 

@@ -91,6 +91,9 @@ static int attempt_refuse(lua_State *L) {
 
 /* `attempt.headers["x-name"] = value` */
 static int headers_newindex(lua_State *L) {
+    if (!lua_isstring(L, 3))
+        return luaL_error(L, "a member of attempt.headers must be a string, got %s",
+                          luaL_typename(L, 3));
     lua_pushvalue(L, lua_upvalueindex(2));
     lua_replace(L, 1);
     return attempt_set_header(L);

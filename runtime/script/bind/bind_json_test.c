@@ -255,10 +255,10 @@ TEST(bind_json_work_is_charged_to_the_budget) {
     } cases[] = {
         { "kind", "text", "all" },
         { "decode", "'[' .. text .. ']'",
-          "!test.lua:2: stopped: it used up its budget of 60000 steps" },
+          "!test.lua:2: stopped: it used up its budget of 60000 instructions" },
         { "document", "'[' .. text .. ']'",
-          "!test.lua:2: stopped: it used up its budget of 60000 steps" },
-        { "encode", "text", "!test.lua:2: stopped: it used up its budget of 60000 steps" },
+          "!test.lua:2: stopped: it used up its budget of 60000 instructions" },
+        { "encode", "text", "!test.lua:2: stopped: it used up its budget of 60000 instructions" },
     };
     struct peri_state_options options = script_options;
     options.entry = (struct peri_budget_limits){ .steps = 60000, .is_counted = true };

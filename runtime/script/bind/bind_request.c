@@ -292,6 +292,20 @@ static struct peri_try_options check_try_options(lua_State *L, struct peri_lua_r
     return options;
 }
 
+/* stack: req provider options */
+static int push_no_candidate(lua_State *L, const struct peri_provider *p, struct peri_str model) {
+    if (p == NULL) {
+        const char *id = luaL_tolstring(L, 2, NULL);
+        return peri_push_fault(L, PERI_ENOMODEL,
+                               lua_pushfstring(L, "no provider has the id '%s'", id));
+    }
+    lua_pushlstring(L, p->id.p, p->id.n);
+    lua_pushlstring(L, model.p, model.n);
+    return peri_push_fault(L, PERI_ENOMODEL,
+                           lua_pushfstring(L, "provider '%s' does not serve the model '%s'",
+                                           lua_tostring(L, -2), lua_tostring(L, -1)));
+}
+
 static int request_try(lua_State *L) {
     struct peri_lua_request *r = check_request(L);
     struct peri_task *t = peri_task_of(L);
@@ -303,7 +317,7 @@ static int request_try(lua_State *L) {
     struct peri_candidate c = { .provider = NULL };
     struct peri_str model = options.model.n > 0 ? options.model : r->request->model;
     if (p != NULL) c = peri_fleet_candidate(r->request->fleet, p, model);
-    if (c.provider == NULL) return peri_push_failure(L, PERI_ENOMODEL);
+    if (c.provider == NULL) return push_no_candidate(L, p, model);
     if (r->is_refused) return peri_push_failure(L, PERI_EPOLICY); /* it ends when this hook does */
     peri_bind_request_charge(L, r);
     r->set->hooking = L; /* the `attempt` hooks run here, inside this coroutine */

@@ -66,8 +66,14 @@ static int push_value(lua_State *L, const struct peri_shared_value *v) {
     return 1;
 }
 
+static int push_failed(lua_State *L, enum peri_err err) {
+    if (err == PERI_EFULL)
+        return peri_push_fault(L, err, "the policy's share of peri.shared is full");
+    return peri_push_failure(L, err);
+}
+
 static int push_done(lua_State *L, enum peri_err err) {
-    if (err != PERI_OK) return peri_push_failure(L, err);
+    if (err != PERI_OK) return push_failed(L, err);
     lua_pushboolean(L, 1);
     return 1;
 }
@@ -102,7 +108,7 @@ static int shared_add(lua_State *L) {
     struct peri_shared_value value = check_value(L, 2);
     enum peri_err err = peri_shared_add(shared, share_of(L), key, &value, check_ttl(L, 3));
     if (err == PERI_EINVAL) return peri_push_fault(L, err, "what is there is not a number");
-    return err == PERI_OK ? push_value(L, &value) : peri_push_failure(L, err);
+    return err == PERI_OK ? push_value(L, &value) : push_failed(L, err);
 }
 
 static int shared_swap(lua_State *L) {
@@ -112,7 +118,7 @@ static int shared_swap(lua_State *L) {
     bool is_set;
     enum peri_err err =
         peri_shared_swap(shared, share_of(L), key, &expected, &value, check_ttl(L, 4), &is_set);
-    if (err != PERI_OK) return peri_push_failure(L, err);
+    if (err != PERI_OK) return push_failed(L, err);
     lua_pushboolean(L, is_set);
     return 1;
 }

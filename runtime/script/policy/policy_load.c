@@ -31,7 +31,18 @@ static const char *nearest(const char *word, const char *const *names, size_t co
     return found;
 }
 
-/* A misspelt hook would never run, and nobody would notice. Members that are no functions are the policy's own. */
+/* Of data, misspelling these would weaken a policy in silence; other members are the policy's own. */
+static const char *const watched[] = { "networks", "on_failure" };
+
+static void check_member(lua_State *L, const struct load *l, const char *key) {
+    unsigned best = 3;
+    const char *hint = nearest(key, watched, sizeof watched / sizeof *watched, &best);
+    if (hint != NULL && best > 0)
+        luaL_error(L, "%s: a policy has no member '%s', did you mean '%s'?", l->file->name.p, key,
+                   hint);
+}
+
+/* A misspelt hook would never run, and nobody would notice. */
 static void check_names(lua_State *L, const struct load *l, int policy) {
     lua_pushnil(L);
     while (lua_next(L, policy) != 0) {
@@ -41,8 +52,12 @@ static void check_names(lua_State *L, const struct load *l, int policy) {
             lua_getinfo(L, ">S", &where); /* takes the function off */
         else
             lua_pop(L, 1);
-        if (!is_hook || lua_type(L, -1) != LUA_TSTRING) continue;
+        if (lua_type(L, -1) != LUA_TSTRING) continue;
         const char *key = lua_tostring(L, -1);
+        if (!is_hook) {
+            check_member(L, l, key);
+            continue;
+        }
         bool is_known = false;
         for (size_t i = 0; i < PERI_HOOK_COUNT; i++)
             is_known |= strcmp(key, peri_hook_names[i]) == 0;
@@ -53,9 +68,12 @@ static void check_names(lua_State *L, const struct load *l, int policy) {
         const char *hint = nearest(key, peri_hook_names, PERI_HOOK_COUNT, &best);
         const char *other = nearest(key, others, sizeof others / sizeof *others, &best);
         if (other != NULL) hint = other;
-        if (hint != NULL)
+        if (hint != NULL && where.linedefined > 0)
             luaL_error(L, "%s:%d: a policy has no hook '%s', did you mean '%s'?", l->file->name.p,
                        where.linedefined, key, hint);
+        if (hint != NULL)
+            luaL_error(L, "%s: a policy has no hook '%s', did you mean '%s'?", l->file->name.p, key,
+                       hint);
     }
 }
 

@@ -35,8 +35,9 @@ bool peri_policy_is_out(const struct peri_policy_lua *set, size_t link,
 static bool leave_out(struct peri_policy_lua *set, size_t link, enum peri_hook hook,
                       struct peri_lua_request *r, uint64_t ms, const char *what) {
     struct peri_fault fault;
-    peri_fault_set(&fault, PERI_EBUDGET, "left out for the rest of the %s: it used %llu ms of it",
-                   what, (unsigned long long)ms);
+    peri_fault_set(&fault, PERI_EBUDGET,
+                   "left out for the rest of the %s: it used %llu ms (policy.%s_budget)", what,
+                   (unsigned long long)ms, what);
     return peri_policy_failed(set, link, hook, r->request, &fault);
 }
 

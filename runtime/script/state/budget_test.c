@@ -215,7 +215,7 @@ TEST(steps_are_the_same_on_every_run_when_counted) {
         CHECK_EQ(script_run(s, &script, "for i = 1, 300000 do local x = i end"), PERI_TASK_FAILED);
         CHECK_EQ(script.fault.err, PERI_EBUDGET);
         CHECK_STR(peri_str_of(script.fault.text),
-                  "test.lua:1: stopped: it used up its budget of 100000 steps");
+                  "test.lua:1: stopped: it used up its budget of 100000 instructions");
     }
     peri_state_free(s);
 }

@@ -234,7 +234,10 @@ int peri_push_failure(lua_State *L, enum peri_err err) {
 
 static int copy_text(lua_State *L) { /* protected: an error value may have a __tostring */
     struct peri_fault *fault = lua_touserdata(L, 1);
-    peri_fault_set(fault, PERI_EPOLICY, "%s", luaL_tolstring(L, 2, NULL));
+    if (lua_type(L, 2) == LUA_TTABLE && luaL_getmetafield(L, 2, "__tostring") == LUA_TNIL)
+        peri_fault_set(fault, PERI_EPOLICY, "error was called with a table, expected a text");
+    else
+        peri_fault_set(fault, PERI_EPOLICY, "%s", luaL_tolstring(L, 2, NULL));
     return 0;
 }
 
@@ -246,8 +249,8 @@ static enum peri_err explain_end(struct peri_state *s, lua_State *co, struct per
     switch (peri_budget_end(&s->budget)) {
     case PERI_BUDGET_STEPS:
         return peri_fault_set(fault, PERI_EBUDGET,
-                              "%s%sstopped: it used up its budget of %llu steps", where, colon,
-                              (unsigned long long)limits->steps);
+                              "%s%sstopped: it used up its budget of %llu instructions", where,
+                              colon, (unsigned long long)limits->steps);
     case PERI_BUDGET_CPU:
         return peri_fault_set(fault, PERI_EBUDGET, "%s%sstopped: it used up its budget of %u ms%s",
                               where, colon, (unsigned)limits->cpu_ms,

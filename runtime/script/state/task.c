@@ -243,9 +243,11 @@ void peri_state_cancel_all(struct peri_state *s) {
 struct peri_task *peri_task_of(lua_State *L) {
     struct peri_state *s = peri_state_of(L);
     struct peri_task *t = s->task;
-    if (t == NULL) luaL_error(L, "nothing can wait here: this does not run in a task");
+    if (t == NULL)
+        luaL_error(L, "nothing can wait here: only `request`, `route` and what peri.run runs may");
     if (t->co != L) luaL_error(L, "nothing can wait inside a coroutine of the script's own");
-    if (!lua_isyieldable(L)) luaL_error(L, "nothing can wait below a function that does not yield");
+    if (!lua_isyieldable(L))
+        luaL_error(L, "nothing can wait in a function that table.sort, string.gsub … call");
     return t;
 }
 
