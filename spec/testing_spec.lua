@@ -467,6 +467,42 @@ describe("the README", function()
   end)
 end)
 
+describe("what the README says of a policy's failures", function()
+  before_each(check.open)
+  after_each(check.close)
+
+  it("names the options and their defaults", function()
+    local block = check.read "README.md":match "\n```lua\n(policy = %b{},\nlimits = %b{},\n)```"
+    local code, reference = check.perilune "check --reference"
+    assert.equal(0, code)
+    local count = 0
+    for name, default in block:gmatch "([%w_]+) = \"?([%w]+)\"?[, ]" do
+      assert.matches(("\n| `%s` | [^\n]- | `%s` | "):format(name, default), reference)
+      count = count + 1
+    end
+    assert.equal(6, count)
+    local provider = 'providers = { { id = "a", url = "http://127.0.0.1:1/v1" } }, '
+    assert.equal(0, (check.lua("return { " .. provider .. block .. "}")))
+  end)
+
+  it("holds of a policy that clients make fail", function()
+    local source = check.read "README.md":match "\n```lua\n(%-%-%- local_first:.-)```"
+    check.write("local_first.lua", source)
+    check.write("local_first_test.lua", [[local testing = require "perilune.testing"
+      local null = '{"model":"m","messages":null}'
+      for i, body in ipairs { {}, { messages = 5 }, { messages = {} }, null, { input = "x" } } do
+        testing.test("a body " .. i, function(t)
+          local router = t:router { policies = { "local_first.lua" }, providers = { { id = "local" } } }
+          router:chat(body)
+          router:chat('{"model":"m"}')
+          t:pass()
+        end)
+      end]])
+    local code, out = run "local_first_test.lua"
+    assert.same({ 0, "5 passed, 0 failed\n" }, { code, out })
+  end)
+end)
+
 describe("our own policies", function()
   it("pass their tests", function()
     local pipe = assert(io.popen("'" .. build .. "/perilune' test policies examples 2>&1"))

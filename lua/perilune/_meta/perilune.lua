@@ -4,7 +4,8 @@
 --- and tools, run by an interpreter or by the program, get everything.
 ---
 --- A function that waits gives the thread to other requests meanwhile. It raises where nothing could resume it: outside of a
---- task, inside a coroutine of the script's own, and below a function that does not yield (`table.sort`, `string.gsub`).
+--- task, inside a coroutine of the script's own, and in a function that another one calls (`table.sort`, `string.gsub`). Of a
+--- policy's hooks `request` and `route` are tasks and may wait; the others, its chunk and `check` may not.
 ---
 --- Failures of the world come as `nil, sentence, code`, with codes as in `"ETIMEOUT"`; mistakes of the caller raise.
 ---@class perilune
@@ -77,8 +78,8 @@ function clock.wall_ns() end
 --- JSON lines in the router's log. Fields are texts, numbers and truths; of anything else the type is written. At most 32
 --- fields, texts are cut at 4096 bytes, fields beyond 64 KiB of one line are left out. Names are cut at 63 bytes, and what
 --- is no ASCII letter, digit or "." in them becomes "_". What a line says of itself stays so: `ts`, `level`, `component`
---- and `msg` are written as `ts_` and so on, and a name that stands in the line already gets another "_". Without a log
---- they do nothing.
+--- and `msg` are written as `ts_` and so on, and a name that stands in the line already gets another "_". Lines of policies
+--- are of the component `policy`; they do not say which policy or request wrote them. Without a log they do nothing.
 ---@class perilune.log
 local log = {}
 

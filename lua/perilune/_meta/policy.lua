@@ -43,7 +43,8 @@ function Request:pick(options) end
 ---@return string? why sentence for people
 ---@return string? code "ETIMEOUT", "EUPSTREAM", "ERATELIMIT", "EREJECTED", "EAUTH", "EEMPTY" (see Attempt:expect_content;
 ---   this provider may be asked once more), "EUNFIT" (too long for this provider, others are known to read more), …
----@return integer? status of the provider's answer, 0 when none came
+---   "ENOMODEL" (no provider with that id, or it does not serve the model), "ENOPROVIDER" (it takes no request now)
+---@return integer? status of the provider's answer, 0 when none came, nil when it was not asked
 function Request:try(provider, options) end
 
 --- Answer with JSON of one's own.
@@ -187,7 +188,8 @@ function Event:replace(json) end
 ---@field err string "OK" when the answer was complete
 ---@field provider string
 ---@field model string
----@field route string "policy@generation"
+---@field route string "policy@generation" of the policy that chose or replied; without one that of the first policy, or
+---   "default" when one failed or there is none
 ---@field attempts integer
 ---@field stream boolean
 ---@field first_token_ms? number
@@ -211,10 +213,22 @@ function Event:replace(json) end
 ---@field removed string[]
 ---@field changed string[]
 
---- A policy is a table. Every hook is optional; one that is absent costs nothing.
+--- A policy is a table. Every hook is optional; one that is absent costs nothing. Members that are no hooks and none of
+--- these are the policy's own; misspelt hooks, `networks` and `on_failure` are refused at load.
 ---
---- `require "name"` looks in the policy's own folder, then among the program's modules. A file is run once for all policies,
---- and what it returns is read-only for them, inner tables too; what a module keeps in its locals it may change itself.
+--- `request`, `attempt`, `event`, `answer` and `done` run for every policy, in the order configured; `route` until one returns
+--- an answer or replies. Only `request` and `route` may wait (`req:try` only in `route` gives an answer that is served).
+---
+--- Every call of a hook runs under a budget: options `policy.budget`, `budget_per_mib`, `instructions`, `memory`; all calls
+--- for one request under `policy.request_budget` and `limits.request_memory`, all calls of a second under
+--- `policy.second_budget`. A hook that outruns one of these fails, as one that raises does: see `on_failure`. The log's line
+--- "policy failed" has `policy`, `hook`, `at` (file:line), `error` ("EPOLICY", "EBUDGET", "ENOMEM"), `detail`, `generation`,
+--- `request_id`, and `held_back`: how many lines alike were left out before it. "policy went back to its last generation that
+--- worked" has `failures` and `back_to`.
+---
+--- `require "name"` looks in the policy's own folder (`a.b` is a/b.lua there), then among the program's modules. A file is run
+--- once for all policies, and what it returns is read-only for them, inner tables too; what a module keeps in its locals it may
+--- change itself. Modules are not watched: a changed one is read with the next reload, by SIGHUP or when a policy is saved.
 ---@class perilune.Policy
 ---@field name? string
 ---@field options? table<string, { default: any, doc?: string }> declared; at run time `policy.options.x` is the value
@@ -226,9 +240,9 @@ function Event:replace(json) end
 ---@field on_failure? "skip"|"refuse" what a hook that raises or uses up its budget means. What it changed in that call is taken
 ---   back, what other policies changed stays. "skip", the default: the request goes on without it. "refuse": the client gets
 ---   500 `policy_failed`, or an error frame when its stream has begun; after a failed `done` or `epoch` it hears nothing.
----   `check` may set it from an option. After five failures in a row of a hook (`policy.failures`), counted by requests, the policy goes back to its
----   last text that worked; without one it is left out, or, with "refuse", every request is refused (that of the networks it is
----   for), until its file is saved again. The log says each once, at level error.
+---   `check` may set it from an option. After five failures in a row of a hook (`policy.failures`), counted by requests, the
+---   policy goes back to its last text that worked; without one it is left out, or, with "refuse", every request is refused
+---   (of the networks it is for), until its file is saved again. The log says each once, at level error.
 ---@field request? fun(req: perilune.Request)
 ---@field route? fun(req: perilune.Request): perilune.Answer?
 ---@field attempt? fun(req: perilune.Request, attempt: perilune.Attempt)
