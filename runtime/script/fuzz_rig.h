@@ -525,4 +525,20 @@ static inline void rig_rest(struct rig *r) {
     rig_advance(r, 3600000);
 }
 
+/* The router is told to stop: what is under way has the drain time, and then it is over. The loop of a router that is done does
+ * not settle any more, so it is turned by hand. */
+static inline void rig_stop(struct rig *r) {
+    struct peri_worker *w = rig_worker(r);
+    struct peri_loop *loop = w->env.loop;
+    peri_router_stop(peri_testbed_router(r->bed));
+    for (int i = 0; i < 100000 && !w->is_done; i++) {
+        uint64_t next = peri_loop_next_ms(loop);
+        peri_loop_advance(loop, next == UINT64_MAX ? 1 : next);
+        peri_loop_step(loop, false);
+        rig_read(r);
+    }
+    demand(w->is_done);
+    rig_check_base(r);
+}
+
 #endif

@@ -1,7 +1,8 @@
 /* Random policies over the whole API, with traffic, reloads and hang-ups.
  *
  *   '-' …          Lua text up to the first NUL; '\f' begins what a reload brings, '\v' the second policy of the chain
- *   another byte   how much is made of the bytes that follow: see fuzz_lua.h
+ *   another byte   how the router ends (left: with what is under way; stopped: it drains first); of the bytes that follow
+ *                  policies are made: see fuzz_lua.h
  *
  * Behind the policies stands what happens, one thing after the other: see rig_act. PERI_FUZZ_SHOW=1 prints the policies (an
  * input becomes one of the first kind so) and what the router logs.
@@ -46,7 +47,7 @@ static void open_router(struct fuzz *f) {
 }
 
 static struct peri_state *state_of(struct fuzz *f) {
-    const struct peri_policy_lua *set = rig_worker(&f->rig)->policy->self;
+    const struct peri_policy_lua *set = rig_worker(&f->rig)->env.policy->self;
     return set->state;
 }
 
@@ -132,7 +133,7 @@ static void tell_epoch(struct fuzz *f) {
                                                      .added_count = 2,
                                                      .removed = hosts,
                                                      .removed_count = 1 };
-    struct peri_policy *policy = rig_worker(&f->rig)->policy;
+    struct peri_policy *policy = rig_worker(&f->rig)->env.policy;
     if (policy != NULL && policy->ops->epoch != NULL) policy->ops->epoch(policy->self, &change);
     rig_settle(&f->rig);
 }
@@ -157,7 +158,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         load_made(&f, &feed);
         serve_usual(r);
     }
-    bool is_left = !is_written && (data[0] & 7) == 7;
+    bool is_left = !is_written && (data[0] & 7) == 7, is_stopped = is_left && (data[0] & 8) != 0;
     while (!feed_is_over(&feed)) {
         r->mood = (feed_byte(&feed) & 1) == 0 ? RIG_WILLING : RIG_AS_FED;
         rig_act(r);
@@ -171,6 +172,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     }
     while (load_written(&f, &written)) continue;
     if (!is_left) rig_rest(r);
+    if (is_stopped) rig_stop(r);
     if (f.is_shown) rig_show(r);
     if (++f.served % LIFE == 0)
         rig_close_checked(r);
