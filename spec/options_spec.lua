@@ -74,9 +74,9 @@ local ARGUMENTS = {
   { "req:reply(99, {})", "status from 200 to 599" }, { "req:reply(0/0, {})", "no integer representation" },
   { "req:fail(600, 'x')", "status from 200 to 599" }, { "req:fail(500, {})", "string expected" },
   { "req:try(5)", "provider or provider id expected" },
-  { "req:try('a', { model = '' })", "the name of a model is a text" },
-  { "req:try('a', { model = 'a\\nb' })", "the name of a model is a text" },
-  { "req.model = 5", "req.model must be a string" }, { "req.model = ('x'):rep(300)", "the name of a model is a text" },
+  { "req:try('a', { model = '' })", "the name of a model is empty" },
+  { "req:try('a', { model = 'a\\nb' })", "the name of a model holds a control character" },
+  { "req.model = 5", "req.model must be a string" }, { "req.model = ('x'):rep(300)", "is longer than 256 bytes" },
   { "req.model = 'nobody'", "no provider serves the model 'nobody'" }, { "req.body = {}", "can not be set" },
 }
 
