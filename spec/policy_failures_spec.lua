@@ -347,6 +347,19 @@ describe("policy.on_failure = \"refuse\"", function()
     assert.equal(1, #said(log, "policy failed"))
   end)
 
+  it("lets no answer pass that is too large for its hook to be asked", function()
+    local large = ([[{"choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],]]
+      .. [["padding":[%s0]}]]):format(("0,"):rep(2200000))
+    for word, status in pairs { refuse = 500, skip = 200 } do
+      local p = { id = "p", answers = { answers.status(200, { body = large }) } }
+      local r = open({ policies = { "p.lua" }, providers = { p } },
+        { ["p.lua"] = ("return { name = 'p', on_failure = '%s', answer = function() end }"):format(word) })
+      assert.equal(status, r:chat().status, word)
+      local lines = said(r:close(), "policy failed")
+      assert.same({ 1, "answer", "ETOOBIG" }, { #lines, lines[1].hook, lines[1].error })
+    end
+  end)
+
   it("says nothing to the client when `done` fails", function()
     local r = open({ policies = { "guard.lua" } }, { ["guard.lua"] = guard "done" })
     local got = r:chat()

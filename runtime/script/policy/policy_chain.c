@@ -157,7 +157,12 @@ static const struct peri_task_ops chain_ops = { push_chain, NULL, on_chain_done 
 void peri_policy_decide(void *self, struct peri_request *q) {
     struct peri_lua_request *r = peri_arena_zalloc(&q->arena, sizeof *r);
     if (r == NULL) {
-        peri_request_default(q);
+        struct peri_fault fault;
+        peri_fault_set(&fault, PERI_ENOMEM, "out of memory");
+        if (peri_policy_failed_all(self, PERI_ON_REQUEST, q, &fault))
+            peri_request_default(q);
+        else
+            peri_request_refuse(q);
         return;
     }
     r->set = self;

@@ -72,6 +72,12 @@
     "  if answer then req:set_header('x-walk', answer.headers['content-type']) end\n"              \
     "end\n"
 
+/* Nothing may pass without it. */
+#define GUARD                                                                                      \
+    "local policy = { name = 'guard', on_failure = 'refuse' }\n"                                   \
+    "function policy.request(req) req.body.seen = true end\n"                                      \
+    "function policy.answer(req, answer) answer.body.seen = true end\n"
+
 struct bed {
     struct rig rig;
     struct peri_state *state;
@@ -181,4 +187,18 @@ TEST(no_memory_in_the_whole_process_ends_requests_and_keeps_nothing) {
     fail_each(PLAIN, SSE ROLE WORD STOP DONE, ASK_STREAM);
     fail_each(CAUGHT, WHOLE, ASK_WHOLE);
     fail_each(FETCH, WHOLE, ASK_WHOLE);
+}
+
+TEST(no_memory_lets_nothing_past_a_policy_that_may_not_be_done_without) {
+    struct bed b;
+    bed_open(&b, GUARD, WHOLE);
+    bed_need(&b, ASK_WHOLE);
+    TEST_EACH_FAILING_ALLOCATION {
+        bed_ask(&b, ASK_WHOLE);
+        bool is_served = b.rig.ends == 1 && b.rig.status == 200;
+        struct peri_str got = peri_buf_str(&b.rig.got);
+        if (is_served && got.n > 0) CHECK(peri_str_find(got, PERI_STR("\"seen\":true")) >= 0);
+    }
+    CHECK_EQ(b.rig.status, 200);
+    bed_close(&b);
 }

@@ -267,7 +267,9 @@ enum peri_verdict peri_policy_on_answer(void *self, struct peri_request *r, stru
     struct peri_hook_answer a = { .status = 200 };
     struct visit v = { self, r, PERI_ON_ANSWER, &a, r->serving->candidate.provider, false, json.n };
     if (!is_asked_for(&v)) return PERI_KEEP;
-    if (peri_json_parse(&a.json, json, NULL, NULL) != PERI_OK) return PERI_KEEP;
+    struct peri_fault fault;
+    if (peri_json_parse(&a.json, json, NULL, &fault) != PERI_OK)
+        return peri_policy_failed_all(v.set, v.hook, r, &fault) ? PERI_KEEP : PERI_REFUSE;
     enum peri_verdict verdict = PERI_KEEP;
     if (!visit(&v))
         verdict = PERI_REFUSE;
