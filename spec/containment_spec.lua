@@ -16,6 +16,8 @@ local hostile = {
     lua = "for _ in coroutine.wrap(function() while true do coroutine.yield(1) end end) do end" },
   { name = "a loop of few instructions that take long",
     lua = "local s = ('1'):rep(1000000) while true do tonumber(s, 10) end" },
+  { name = "a value that is called by itself",
+    lua = "local m = {} local o = setmetatable({}, m) m.__call = o return o()" },
   { name = "a wrong answer", lua = "return 42" },
   { name = "an error without a text", lua = "error()" },
   { name = "a way out that is not there", lua = "os.exit(1)" },

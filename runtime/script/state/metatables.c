@@ -6,7 +6,12 @@
  * Looking once is not enough, as a metatable may be written to later. So a table that becomes a metatable gets a
  * metatable itself, its guard, which sees every new key. Keys that are there already may be set freely: none of
  * the refused ones is. If such a table has, or is given, a metatable by the script (a class that inherits), the
- * guard is a copy of that with our __newindex in front of its own. */
+ * guard is a copy of that with our __newindex in front of its own.
+ *
+ * Lua calls a value's __call and, if that is no function, the __call of that, without a hook in between. Where such a
+ * chain leads back to itself it ends when Lua's stack overflows, which takes minutes, as every step moves all arguments
+ * (Lua 5.4.4). So __call must be a function. A script could put something else in its place later, so the metatable of a
+ * value with a __call is a copy, which no script sees. */
 #include <string.h>
 
 #include "script/state/frozen.h"
@@ -16,6 +21,8 @@ static const char *const refused[] = { "__gc", "__close", "__mode" };
 
 /* In a guard, under this key: the script's own metatable, or true when it gave none. */
 static const char guard_key;
+/* In a copy of a metatable, under this key: the one that the script gave. */
+static const char original_key;
 
 static bool is_refused(lua_State *L, int i) {
     if (lua_type(L, i) != LUA_TSTRING) return false;
@@ -34,10 +41,24 @@ static void check_refused(lua_State *L, int metatable) {
     }
 }
 
+/* gives whether the metatable has a __call */
+static bool check_call(lua_State *L, int metatable) {
+    lua_pushliteral(L, "__call");
+    int type = lua_rawget(L, metatable);
+    if (type != LUA_TNIL && type != LUA_TFUNCTION)
+        luaL_error(L, "'__call' of a policy's metatable must be a function, got a %s",
+                   luaL_typename(L, -1));
+    lua_pop(L, 1);
+    return type == LUA_TFUNCTION;
+}
+
 /* __newindex of a guard; upvalue 1 is the script's own, or nil. */
 static int guard_newindex(lua_State *L) {
     if (is_refused(L, 2) && !lua_isnil(L, 3))
         return luaL_error(L, "a policy's metatable cannot have '%s'", lua_tostring(L, 2));
+    if (lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), "__call") == 0 &&
+        !lua_isnil(L, 3))
+        return luaL_error(L, "a policy's metatable must have its '__call' before setmetatable");
     switch (lua_type(L, lua_upvalueindex(1))) {
     case LUA_TNIL: lua_rawset(L, 1); return 0;
     case LUA_TFUNCTION:
@@ -53,18 +74,24 @@ static int guard_newindex(lua_State *L) {
     }
 }
 
-/* Push a guard that behaves as the table at `own` (0: none). */
-static void push_guard(lua_State *L, int own) {
+static void push_copy(lua_State *L, int table) {
     lua_newtable(L);
-    int guard = lua_gettop(L);
-    lua_pushnil(L);
-    while (own != 0 && lua_next(L, own) != 0) { /* stack: guard key value */
+    int copy = lua_gettop(L);
+    for (lua_pushnil(L); lua_next(L, table) != 0;) { /* stack: copy key value */
         peri_budget_charge(&peri_state_of(L)->budget, L, 4);
         lua_pushvalue(L, -2);
         lua_insert(L, -2);
-        lua_rawset(L, guard);
+        lua_rawset(L, copy);
     }
-    if (own == 0) lua_settop(L, guard);
+}
+
+/* Push a guard that behaves as the table at `own` (0: none). */
+static void push_guard(lua_State *L, int own) {
+    if (own != 0)
+        push_copy(L, own);
+    else
+        lua_newtable(L);
+    int guard = lua_gettop(L);
     lua_pushliteral(L, "__newindex");
     lua_pushliteral(L, "__newindex");
     lua_rawget(L, guard);
@@ -102,6 +129,7 @@ static void guard(lua_State *L, int i) {
 
 static int set_metatable(lua_State *L) {
     int type = lua_type(L, 2);
+    bool has_call = false;
     luaL_checktype(L, 1, LUA_TTABLE);
     luaL_argexpected(L, type == LUA_TNIL || type == LUA_TTABLE, 2, "nil or table");
     lua_settop(L, 2);
@@ -113,11 +141,16 @@ static int set_metatable(lua_State *L) {
         return luaL_error(L, "cannot change a protected metatable");
     if (type == LUA_TTABLE) {
         check_refused(L, 2);
+        has_call = check_call(L, 2);
         guard(L, 2);
     }
     if (push_guarded(L, 1)) {
         lua_pop(L, 1);
         push_guard(L, type == LUA_TTABLE ? 2 : 0);
+    } else if (has_call) {
+        push_copy(L, 2);
+        lua_pushvalue(L, 2);
+        lua_rawsetp(L, -2, &original_key);
     } else {
         lua_pushvalue(L, 2);
     }
@@ -131,9 +164,10 @@ static int get_metatable(lua_State *L) {
     if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL) return 1;
     if (push_guarded(L, 1)) {
         if (lua_isboolean(L, -1)) lua_pushnil(L);
-        return 1;
+    } else if (!lua_getmetatable(L, 1)) {
+        lua_pushnil(L);
     }
-    if (!lua_getmetatable(L, 1)) lua_pushnil(L);
+    if (lua_istable(L, -1) && lua_rawgetp(L, -1, &original_key) == LUA_TNIL) lua_pop(L, 1);
     return 1;
 }
 

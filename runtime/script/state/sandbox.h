@@ -11,7 +11,8 @@
  *
  * Nothing of it can be changed: libraries, globals and modules are read through views (script/state/frozen.h), and rawset is
  * not offered. Scripts get no finalisers, closers or weak tables, no byte code, no debug library,
- * no files. C loops (patterns, sort, concat, …) charge the budget.
+ * no files. A metatable's __call is a function and there before setmetatable; what is written to such a metatable
+ * afterwards reaches only the values that are given it later. C loops (patterns, sort, concat, …) charge the budget.
  */
 #ifndef PERI_SCRIPT_STATE_SANDBOX_H
 #define PERI_SCRIPT_STATE_SANDBOX_H

@@ -98,6 +98,30 @@ TEST(a_metatable_cannot_bring_finalisers_closers_or_weak_tables) {
     peri_state_free(s);
 }
 
+/* A chain of them that leads back to itself would hold the thread until Lua's stack overflows. */
+TEST(what_a_value_is_called_by_is_a_function) {
+    struct peri_state *s;
+    CHECK_EQ(peri_state_new(&s, &script_options), PERI_OK);
+    CHECK_STR(script_says(s, "setmetatable({}, {__call = {}})"),
+              "!test.lua:1: '__call' of a policy's metatable must be a function, got a table");
+    CHECK_STR(script_says(s, "local m = {} m.__call = setmetatable({}, m)"),
+              "!test.lua:1: a policy's metatable must have its '__call' before setmetatable");
+    CHECK_STR(script_says(s, "local m = { __call = function() return 'called' end }\n"
+                             "local o = setmetatable({}, m) m.__call = o return o()"),
+              "called");
+    CHECK_STR(script_says(s, "local m = { __call = function() end }\n"
+                             "local o = setmetatable({}, m) m.__call = o setmetatable({}, m)"),
+              "!test.lua:2: '__call' of a policy's metatable must be a function, got a table");
+    CHECK_STR(script_says(s, "local m = { __call = function() return 'called' end }\n"
+                             "setmetatable(m, m) m.__call = m return m()"),
+              "called");
+    CHECK_STR(script_says(s, "local m = { __call = function() return 'called' end }\n"
+                             "local o = setmetatable({}, m) m.__call = o\n"
+                             "setmetatable({}, o) setmetatable(o, nil) return tostring(pcall(o))"),
+              "false");
+    peri_state_free(s);
+}
+
 TEST(classes_work_as_they_do_elsewhere) {
     static const char *const bodies[][2] = {
         { "local C = {} C.__index = C function C.new(x) return setmetatable({ x = x }, C) end\n"
@@ -116,6 +140,12 @@ TEST(classes_work_as_they_do_elsewhere) {
           "end })\n"
           "C.__index = C return C(7).x + C(8).x",
           "15" },
+        { "local B = { __call = function(_, x) return x end } B.__index = B\n"
+          "local D = setmetatable({}, B) D.__index = D\n"
+          "local o = setmetatable({}, D) B.name = 'base'\n"
+          "return D(5) .. D.name .. tostring(getmetatable(D) == B) .. "
+          "tostring(getmetatable(o) == D)",
+          "5basetruetrue" },
         { "local m = {} local o = setmetatable({}, m)\n"
           "m.__index = function(_, k) return k .. '!' end m.__tostring = function() return 'o' "
           "end\n"
