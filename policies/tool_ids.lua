@@ -1,6 +1,7 @@
 --- tool_ids: the names of tool calls, as each model wants them and as every client can use them.
 -- Kimi's template counts calls, functions.<name>:<index>; others take any id that stands only once. Towards the client
 -- every call of a conversation has an id of its own. Nothing is de-duplicated: two calls stay two calls.
+local json = require("perilune").json
 local models = require "perilune.gonka.rules.models"
 local tool_ids = require "perilune.gonka.tool_ids"
 
@@ -23,7 +24,7 @@ function policy.attempt(req, attempt)
   local body = attempt.body
   local messages = body.messages
   memories[req.id] = nil
-  if type(messages) ~= "userdata" then return end
+  if json.kind(messages) ~= "array" then return end
   local canonical = models.of(attempt.model).tool_ids == "functions"
   tool_ids.serialise_arguments(messages)
   local rename = canonical and tool_ids.to_functions or tool_ids.to_unique

@@ -40,3 +40,13 @@ testing.test("tool_ids: other models keep the client's ids, byte for byte", func
   router:chat(body)
   t:equal(router.providers.other.requests[1].body, body)
 end)
+
+testing.test("tool_ids: messages that are no list are left to the provider", function(t)
+  local router = t:router { policies = { policy }, providers = { { id = "other" } } }
+  for _, messages in ipairs { "null", "{}", '"hi"', "5", "[null,[],{\"tool_calls\":null}]" } do
+    local body = ('{"model":"other-model","messages":%s}'):format(messages)
+    router:chat(body)
+    local asked = router.providers.other.requests
+    t:equal(asked[#asked].body, body)
+  end
+end)
