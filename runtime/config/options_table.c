@@ -288,9 +288,9 @@ static const struct peri_option budget_rows[] = {
       .unit = "of requests",
       .is_reloadable = true,
       .help =
-          "In so many requests in a row a policy's hook fails before the policy goes back to its "
-          "last text that worked or, without one, is left out until its file changes. 0: it "
-          "stays." },
+          "In so many requests in a row a policy's hook fails, without having worked before, "
+          "until the policy goes back to its last text that worked or, without one, is left out "
+          "until its file changes. 0: it stays." },
     { .name = "watch",
       .type = PERI_OPTION_BOOL,
       PERI_ROW_FIELD(peri_config, watch_policies),

@@ -148,7 +148,7 @@ function include(path) end
 ---@field second_budget? integer|string CPU time of all entries into one policy in a second of one worker, beside what bodies add. Then the policy is left out until the second is over. Default: 250ms.
 ---@field instructions? integer Lua instructions of one entry into a policy. Default: 10000000.
 ---@field memory? integer|string What the policies of one worker may hold. Default: 64MiB.
----@field failures? integer In so many requests in a row a policy's hook fails before the policy goes back to its last text that worked or, without one, is left out until its file changes. 0: it stays. Default: 5.
+---@field failures? integer In so many requests in a row a policy's hook fails, without having worked before, until the policy goes back to its last text that worked or, without one, is left out until its file changes. 0: it stays. Default: 5.
 ---@field watch? boolean Load a policy again when its file changes. Default: true.
 
 ---@class perilune.config.admin

@@ -156,7 +156,7 @@ bool peri_policy_failed(struct peri_policy_lua *set, size_t link, enum peri_hook
     write_line(set, &l->said[hook], l, hook, generation, q, fault);
     unsigned max = set->worker->env.config->policy_failures;
     if (generation == l->generation && counts(q, link, fault) &&
-        peri_policy_standing_failed(l->standing, hook, l->state, max)) {
+        peri_policy_standing_failed(l->standing, hook, l->state, max, set->state->is_over_cap)) {
         atomic_fetch_add(&set->home->falls, 1);
         peri_policy_say_fall(set, l, hook, fault);
     }

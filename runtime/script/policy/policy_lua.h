@@ -15,9 +15,9 @@
  * text that failed, request_id, and held_back when lines of this hook were left out since the last. Without a policy the
  * hooks could not be called at all. The request's own line has policy_error, but not for `done`, which it is written before.
  *
- * A policy that fails five times in a row (script/policy/policy_standing.h) goes back to its last text that worked; without one
- * it is left out, or, with "refuse", nothing goes on until its file changes. Every worker loads that text into its state
- * before the next hook it calls from the loop. Modules that it requires are those of the set.
+ * A policy that fails five times in a row and has not worked before (script/policy/policy_standing.h) goes back to its last
+ * text that worked; without one it is left out, or, with "refuse", nothing goes on until its file changes. Every worker loads
+ * that text into its state before the next hook it calls from the loop. Modules that it requires are those of the set.
  * An edit of req.body that an `attempt` hook makes while a `route` waits for its `req:try` belongs to that route's call.
  *
  * A policy may name the networks it is for (`policy.networks`). Then Lua is not even entered for the attempts, events

@@ -49,10 +49,13 @@ static bool says_the_same(const struct peri_policy_file *a, const struct peri_po
 /* ---- Standings ---- */
 
 static bool has_worked(const struct peri_policy_standing *s) {
-    if (peri_policy_state_of(s) != PERI_POLICY_STANDS || !atomic_load(&s->has_worked)) return false;
-    for (int i = 0; i < PERI_HOOK_COUNT; i++)
+    bool is_proven = false;
+    if (peri_policy_state_of(s) != PERI_POLICY_STANDS) return false;
+    for (int i = 0; i < PERI_HOOK_COUNT; i++) {
         if (atomic_load(&s->rows[i]) != 0) return false;
-    return true;
+        is_proven |= atomic_load(&s->is_proven[i]);
+    }
+    return is_proven;
 }
 
 struct peri_policy_standing *peri_policy_standing_of(struct peri_policy_file *file,
@@ -101,12 +104,16 @@ bool peri_policy_standing_fall(struct peri_policy_standing *s, enum peri_policy_
     bool can_go_back = state == PERI_POLICY_STANDS && s->earlier != NULL;
     unsigned was = state, next = can_go_back ? PERI_POLICY_FELL_BACK : PERI_POLICY_OUT;
     if (!atomic_compare_exchange_strong(&s->state, &was, next)) return false;
-    for (int i = 0; i < PERI_HOOK_COUNT; i++) atomic_store(&s->rows[i], 0);
+    for (int i = 0; i < PERI_HOOK_COUNT; i++) {
+        atomic_store(&s->rows[i], 0);
+        atomic_store(&s->is_proven[i], false);
+    }
     return true;
 }
 
 bool peri_policy_standing_failed(struct peri_policy_standing *s, enum peri_hook hook,
-                                 enum peri_policy_state state, unsigned max) {
+                                 enum peri_policy_state state, unsigned max, bool is_at_cap) {
+    if (!is_at_cap && atomic_load_explicit(&s->is_proven[hook], memory_order_relaxed)) return false;
     /* A worker that has not heard yet goes on with the text before: that is no failure of the one in force. */
     if (peri_policy_state_of(s) != state) return false;
     unsigned row = atomic_fetch_add_explicit(&s->rows[hook], 1, memory_order_relaxed) + 1;

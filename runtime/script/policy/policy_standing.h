@@ -9,6 +9,11 @@
  * A row is counted for each hook, over all workers, and one request counts once: one stream whose every event fails is
  * one failure. Any success of that hook ends the row. A text has worked when a hook of it has returned and no row is
  * open when the next text replaces it.
+ *
+ * A hook that has returned once, in the text in force, is proven: what it fails at afterwards is that request's fault, and
+ * counts for none of the others. Otherwise any client that knows an input which makes a policy raise could put the policy out
+ * for everybody, and with a guard the whole router. Only what reaches the memory cap counts all the same: the policies of a
+ * worker share the heap.
  */
 #ifndef PERI_SCRIPT_POLICY_POLICY_STANDING_H
 #define PERI_SCRIPT_POLICY_POLICY_STANDING_H
@@ -47,7 +52,7 @@ struct peri_policy_standing {
     struct peri_policy_file *earlier; /* its last text that worked; NULL: none */
     atomic_uint state;                /* enum peri_policy_state */
     atomic_uint rows[PERI_HOOK_COUNT];
-    atomic_bool has_worked;
+    atomic_bool is_proven[PERI_HOOK_COUNT]; /* of the text in force */
 };
 
 /* Copies all of it. gives NULL when memory ran out */
@@ -80,15 +85,16 @@ static inline void peri_policy_standing_worked(struct peri_policy_standing *s,
                                                enum peri_hook hook) {
     if (atomic_load_explicit(&s->rows[hook], memory_order_relaxed) != 0)
         atomic_store_explicit(&s->rows[hook], 0, memory_order_relaxed);
-    if (!atomic_load_explicit(&s->has_worked, memory_order_relaxed))
-        atomic_store_explicit(&s->has_worked, true, memory_order_relaxed);
+    if (!atomic_load_explicit(&s->is_proven[hook], memory_order_relaxed))
+        atomic_store_explicit(&s->is_proven[hook], true, memory_order_relaxed);
 }
 
 /* A hook failed in a worker that runs the text of `state`.
- *   max     failures that make a row; 0: none do
- *   gives   true when that was the last of the row: the state is another now, and it is the caller's to say so */
+ *   max        failures that make a row; 0: none do
+ *   is_at_cap  it failed at the memory cap: that counts for a proven hook, too
+ *   gives      true when that was the last of the row: the state is another now, and it is the caller's to say so */
 bool peri_policy_standing_failed(struct peri_policy_standing *s, enum peri_hook hook,
-                                 enum peri_policy_state state, unsigned max);
+                                 enum peri_policy_state state, unsigned max, bool is_at_cap);
 /* The text of that state can not be loaded any more.
  *   gives   as peri_policy_standing_failed */
 bool peri_policy_standing_fall(struct peri_policy_standing *s, enum peri_policy_state state);

@@ -21,7 +21,7 @@ static struct peri_policy_standing *make(const char *source, int64_t changed_ns,
 static bool fail(struct peri_policy_standing *s, enum peri_hook hook, unsigned times) {
     bool has_fallen = false;
     for (unsigned i = 0; i < times; i++)
-        has_fallen = peri_policy_standing_failed(s, hook, peri_policy_state_of(s), 5);
+        has_fallen = peri_policy_standing_failed(s, hook, peri_policy_state_of(s), 5, false);
     return has_fallen;
 }
 
@@ -29,13 +29,24 @@ TEST(policy_standing_row) {
     struct peri_policy_standing *s = make("a", 1, 1, NULL);
     CHECK(!fail(s, PERI_ON_ROUTE, 4));
     CHECK(!fail(s, PERI_ON_EVENT, 4)); /* a row of its own */
-    peri_policy_standing_worked(s, PERI_ON_ROUTE);
-    CHECK(!fail(s, PERI_ON_ROUTE, 4));
     CHECK_EQ(peri_policy_state_of(s), PERI_POLICY_STANDS);
     CHECK(fail(s, PERI_ON_EVENT, 1));
     CHECK_EQ(peri_policy_state_of(s), PERI_POLICY_OUT);
     CHECK(peri_policy_text(s, PERI_POLICY_OUT) == NULL);
     for (int i = 0; i < 20; i++) CHECK(!fail(s, PERI_ON_ROUTE, 1)); /* nobody says so again */
+    peri_policy_standing_unref(s);
+}
+
+TEST(policy_standing_of_what_has_worked) {
+    struct peri_policy_standing *s = make("a", 1, 1, NULL);
+    fail(s, PERI_ON_ROUTE, 4);
+    peri_policy_standing_worked(s, PERI_ON_ROUTE); /* ends the row, and proves the hook */
+    for (int i = 0; i < 20; i++) CHECK(!fail(s, PERI_ON_ROUTE, 1));
+    CHECK_EQ(peri_policy_state_of(s), PERI_POLICY_STANDS);
+    for (int i = 0; i < 4; i++)
+        CHECK(!peri_policy_standing_failed(s, PERI_ON_ROUTE, PERI_POLICY_STANDS, 5, true));
+    CHECK(peri_policy_standing_failed(s, PERI_ON_ROUTE, PERI_POLICY_STANDS, 5, true));
+    CHECK_EQ(peri_policy_state_of(s), PERI_POLICY_OUT);
     peri_policy_standing_unref(s);
 }
 
@@ -65,7 +76,7 @@ TEST(policy_standing_goes_back) {
     CHECK_EQ(file->generation, 1);
     /* a worker that still runs the text that failed adds nothing to the row of this one */
     for (int i = 0; i < 9; i++)
-        CHECK(!peri_policy_standing_failed(b, PERI_ON_ROUTE, PERI_POLICY_STANDS, 5));
+        CHECK(!peri_policy_standing_failed(b, PERI_ON_ROUTE, PERI_POLICY_STANDS, 5, false));
     CHECK(!fail(b, PERI_ON_ROUTE, 4));
     CHECK(fail(b, PERI_ON_ROUTE, 1));
     CHECK_EQ(peri_policy_state_of(b), PERI_POLICY_OUT);
@@ -79,7 +90,7 @@ TEST(policy_standing_goes_back) {
 TEST(policy_standing_with_an_open_row_has_not_worked) {
     struct peri_policy_standing *a = make("a", 1, 1, NULL);
     peri_policy_standing_worked(a, PERI_ON_ROUTE);
-    fail(a, PERI_ON_ROUTE, 1);
+    fail(a, PERI_ON_EVENT, 1);
     struct peri_policy_standing *b = make("b", 2, 2, a);
     CHECK(b->earlier == NULL);
     peri_policy_standing_unref(a);
@@ -97,7 +108,7 @@ static void *fail_often(void *arg) {
     struct race *race = arg;
     for (int i = 0; i < 1000; i++)
         if (peri_policy_standing_failed(race->standing, PERI_ON_ROUTE,
-                                        peri_policy_state_of(race->standing), 5))
+                                        peri_policy_state_of(race->standing), 5, false))
             atomic_fetch_add(&race->falls, 1);
     return NULL;
 }
