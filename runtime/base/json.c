@@ -260,8 +260,12 @@ bool peri_json_next(struct peri_json *j, struct peri_json_iter *it) {
     if (!is_object && !peri_json_is_a(j, it->container, PERI_JSON_ARRAY)) return false;
     const struct peri_json_list *list = peri_json_list_of(j, it->container);
     if (list == NULL) {
-        uint32_t at = it->place == 0 ? it->container + 1 : peri_json_after(j, it->value);
-        if (at >= peri_json_after(j, it->container)) return false;
+        uint32_t end = peri_json_after(j, it->container), at = it->container + 1;
+        if (it->place > 0) { /* after a rollback the last value may be none, or an edit's */
+            if (it->value < at || it->value >= end) return false;
+            at = peri_json_after(j, it->value);
+        }
+        if (at >= end) return false;
         it->name = is_object ? at++ : PERI_JSON_NONE;
         it->value = remember(j, it->container, it->place++, at);
         return true;

@@ -48,6 +48,21 @@ TEST(json_undo_revives_what_was_removed_and_ends_what_was_made) {
     peri_json_free(j);
 }
 
+TEST(json_undo_ends_a_walk_that_stands_on_what_is_no_more) {
+    struct peri_json *j = parse("{\"a\":1,\"b\":2,\"c\":3}");
+    struct peri_json_mark mark = peri_json_mark(j);
+    static const char *const names[] = { "a", "b", "c" };
+    for (size_t i = 0; i < 3; i++) CHECK_EQ(peri_json_unset(j, 0, peri_str_of(names[i])), PERI_OK);
+    struct peri_json_iter nowhere = peri_json_iter(j, 0), edited = nowhere;
+    CHECK(!peri_json_next(j, &nowhere));
+    CHECK_EQ(peri_json_set(j, 0, PERI_STR("d"), PERI_STR("4"), NULL), PERI_OK);
+    CHECK(peri_json_next(j, &edited));
+    peri_json_rollback(j, mark);
+    CHECK(!peri_json_next(j, &nowhere));
+    CHECK(!peri_json_next(j, &edited));
+    peri_json_free(j);
+}
+
 TEST(json_undo_works_on_the_root) {
     struct peri_json *j = parse(" [1] ");
     struct peri_buf b;
