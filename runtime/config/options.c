@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/map.h"
 #include "config/options_reader.h"
 
 #define NEAR_ENOUGH 3 /* edits between an unknown key and the name it may have meant */
@@ -318,14 +319,23 @@ static bool is_of_network(const struct peri_option *o, struct peri_str network) 
 
 static void check_names(struct peri_reader *r, const struct peri_record *record,
                         const struct peri_node *node) {
-    for (const struct peri_node *n = node->first; n != NULL; n = n->next) {
-        const struct peri_node *same = peri_node_get(node, n->key);
-        if (peri_record_find(record, n->key) == NULL)
+    struct peri_map known; /* members that are options */
+    peri_map_init(&known);
+    for (struct peri_node *n = node->first; n != NULL; n = n->next) {
+        if (peri_record_find(record, n->key) == NULL) {
             unknown(r, record, n);
-        else if (same != n)
+            continue;
+        }
+        enum peri_err err = peri_map_add(&known, n->key, n);
+        if (err == PERI_EEXIST) {
+            const struct peri_node *same = peri_map_get(&known, n->key);
             peri_fault_list_add(r->faults, &n->where, "'%.*s' is given twice, first in line %u",
                                 PERI_STR_ARGS(n->key), same->where.line);
+        } else if (err != PERI_OK) {
+            r->err = err;
+        }
     }
+    peri_map_done(&known);
     for (size_t i = 0; i < record->count; i++) {
         const struct peri_option *o = &record->options[i];
         if (o->is_required && peri_node_get(node, peri_str_of(o->name)) == NULL)

@@ -1,7 +1,9 @@
 /* What holds between the options of one provider, and of the whole configuration. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "base/map.h"
 #include "base/name.h"
 #include "config/options_reader.h"
 #include "config/secret_zone.h"
@@ -47,15 +49,23 @@ void peri_read_tags(struct peri_reader *r, const struct peri_option *o,
         peri_reader_expected(r, node, "text or a list of words");
         return;
     }
-    struct peri_str joined = { "", 0 };
+    size_t total = 1;
+    for (const struct peri_node *n = peri_node_first_item(node); n != NULL; n = n->next) {
+        total += n->text.n + 1;
+        if (n == node) break;
+    }
+    char *text = peri_reader_alloc(r, total);
+    if (text == NULL) return;
+    struct peri_str joined = { text, 0 };
     for (const struct peri_node *n = peri_node_first_item(node); n != NULL; n = n->next) {
         struct peri_str word;
         if (!peri_reader_string(r, n, "text", &word)) return;
-        joined = peri_arena_printf(r->arena, "%.*s%s%.*s", PERI_STR_ARGS(joined),
-                                   joined.n > 0 ? "," : "", PERI_STR_ARGS(word));
-        if (joined.p == NULL) r->err = PERI_ENOMEM;
-        if (n == node || r->err != PERI_OK) break;
+        if (joined.n > 0) text[joined.n++] = ',';
+        memcpy(text + joined.n, word.p, word.n);
+        joined.n += word.n;
+        if (n == node) break;
     }
+    text[joined.n] = '\0';
     *(struct peri_str *)(void *)((char *)at + o->at) = joined;
     peri_reader_note_str(r, node, joined);
 }
@@ -392,25 +402,28 @@ void peri_provider_check(struct peri_reader *r, const struct peri_node *node, vo
 
 static void check_ids(struct peri_reader *r, const struct peri_node *providers) {
     if (providers == NULL || !peri_node_is_list(providers)) return;
+    struct peri_map by_id;
     size_t index = 0;
-    for (const struct peri_node *n = providers->first; n != NULL; n = n->next) {
-        const struct peri_node *id = peri_node_get(n, PERI_STR("id"));
+    peri_map_init(&by_id);
+    for (struct peri_node *n = providers->first; n != NULL; n = n->next) {
+        struct peri_node *id = peri_node_get(n, PERI_STR("id"));
+        char at[PERI_WHERE_MAX];
         index++;
         if (id == NULL || id->kind != PERI_NODE_STRING) continue;
-        for (const struct peri_node *m = providers->first; m != n; m = m->next) {
-            const struct peri_node *other = peri_node_get(m, PERI_STR("id"));
-            char at[PERI_WHERE_MAX];
-            if (other == NULL || other->kind != PERI_NODE_STRING ||
-                !peri_str_eq(other->text, id->text))
-                continue;
-            peri_fault_list_add(
-                r->faults, &id->where,
-                "'providers[%zu].id' is '%.*s' again (first at %s), expected each id once", index,
-                (int)(id->text.n < 128 ? id->text.n : 128), id->text.p,
-                peri_where_text(at, &other->where));
+        enum peri_err err = peri_map_add(&by_id, id->text, id);
+        if (err == PERI_OK) continue;
+        if (err != PERI_EEXIST) {
+            r->err = err;
             break;
         }
+        const struct peri_node *other = peri_map_get(&by_id, id->text);
+        peri_fault_list_add(
+            r->faults, &id->where,
+            "'providers[%zu].id' is '%.*s' again (first at %s), expected each id once", index,
+            (int)(id->text.n < 128 ? id->text.n : 128), id->text.p,
+            peri_where_text(at, &other->where));
     }
+    peri_map_done(&by_id);
 }
 
 static void check_admin(struct peri_reader *r, const struct peri_node *root) {

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/map.h"
 #include "base/mem.h"
 #include "base/name.h"
 #include "config/ability.h"
@@ -55,17 +56,20 @@ static bool read_model(struct peri_reader *r, const struct peri_node *n,
     return true;
 }
 
-static bool add_model(struct peri_reader *r, const struct peri_node *n,
-                      struct peri_config_model *models, size_t *count,
-                      const struct peri_config_model *model, struct peri_str name) {
-    for (size_t i = 0; i < *count; i++) {
-        if (!peri_str_eq(models[i].name, name)) continue;
+/* `models` are those of one provider, and `by_name` finds them. */
+static bool add_model(struct peri_reader *r, const struct peri_node *n, struct peri_map *by_name,
+                      struct peri_config_model *models, const struct peri_config_model *model,
+                      struct peri_str name) {
+    size_t count = by_name->count;
+    enum peri_err err = peri_map_add(by_name, name, &models[count]);
+    if (err == PERI_EEXIST)
         peri_reader_fault(r, n, "names the model '%.*s' again, expected each public name once",
                           PERI_STR_ARGS(name));
-        return false;
-    }
-    models[*count] = *model;
-    models[(*count)++].name = name;
+    else if (err != PERI_OK)
+        r->err = err;
+    if (err != PERI_OK) return false;
+    models[count] = *model;
+    models[count].name = name;
     return true;
 }
 
@@ -75,7 +79,8 @@ void peri_read_models(struct peri_reader *r, const struct peri_option *o,
         peri_reader_expected(r, node, "a list of names, or a table of public names");
         return;
     }
-    size_t total = 0, count = 0, index = 0;
+    size_t total = 0, index = 0;
+    struct peri_map by_name;
     struct peri_read_model *read =
         peri_reader_alloc(r, (node->item_count + node->member_count) * sizeof *read);
     if (read == NULL) return;
@@ -91,32 +96,38 @@ void peri_read_models(struct peri_reader *r, const struct peri_option *o,
     struct peri_config_model *models = peri_reader_alloc(r, total * sizeof *models);
     if (models == NULL || r->err != PERI_OK) return;
     index = 0;
+    peri_map_init(&by_name);
     for (const struct peri_node *n = node->first; n != NULL; n = n->next, index++) {
         const struct peri_read_model *m = &read[index];
         if (m->out.name.p == NULL) continue;
-        if (!add_model(r, n, models, &count, &m->out, m->out.name)) continue;
+        if (!add_model(r, n, &by_name, models, &m->out, m->out.name)) continue;
         for (size_t i = 0; i < m->alias_count; i++)
             if (is_model_name(r, n, m->aliases[i]))
-                add_model(r, n, models, &count, &m->out, m->aliases[i]);
+                add_model(r, n, &by_name, models, &m->out, m->aliases[i]);
     }
-    set_list(o, at, models, count);
+    set_list(o, at, models, by_name.count);
+    peri_map_done(&by_name);
 }
 
 /* ---- other names for public models ---- */
 
-static void add_alias(struct peri_reader *r, const struct peri_node *n,
-                      struct peri_config_alias *aliases, size_t *count, struct peri_str model) {
+static void add_alias(struct peri_reader *r, const struct peri_node *n, struct peri_map *by_name,
+                      struct peri_config_alias *aliases, struct peri_str model) {
     struct peri_str name;
     if (!peri_reader_string(r, n, "another name for the model", &name)) return;
     if (!is_model_name(r, n, name)) return;
-    for (size_t i = 0; i < *count; i++) {
-        if (!peri_str_eq(aliases[i].name, name)) continue;
+    struct peri_config_alias *alias = &aliases[by_name->count];
+    enum peri_err err = peri_map_add(by_name, name, alias);
+    if (err == PERI_EEXIST) {
+        const struct peri_config_alias *other = peri_map_get(by_name, name);
         peri_reader_fault(r, n, "gives '%.*s' to a second model, it stands for '%.*s' already",
-                          PERI_STR_ARGS(name), PERI_STR_ARGS(aliases[i].model));
-        return;
+                          PERI_STR_ARGS(name), PERI_STR_ARGS(other->model));
+    } else if (err != PERI_OK) {
+        r->err = err;
+    } else {
+        *alias = (struct peri_config_alias){ .name = name, .model = model };
+        peri_reader_note_str(r, n, name);
     }
-    aliases[(*count)++] = (struct peri_config_alias){ .name = name, .model = model };
-    peri_reader_note_str(r, n, name);
 }
 
 void peri_read_aliases(struct peri_reader *r, const struct peri_option *o,
@@ -125,11 +136,13 @@ void peri_read_aliases(struct peri_reader *r, const struct peri_option *o,
         peri_reader_expected(r, node, "a table from a public model name to its other names");
         return;
     }
-    size_t total = 0, count = 0;
+    size_t total = 0;
+    struct peri_map by_name;
     for (const struct peri_node *n = node->first; n != NULL; n = n->next)
         total += peri_node_item_count(n);
     struct peri_config_alias *aliases = peri_reader_alloc(r, total * sizeof *aliases);
     if (aliases == NULL) return;
+    peri_map_init(&by_name);
     for (const struct peri_node *n = node->first; n != NULL; n = n->next) {
         size_t path = peri_reader_push(r, n->key), index = 0;
         struct peri_str model = peri_reader_dup(r, n->key);
@@ -142,14 +155,15 @@ void peri_read_aliases(struct peri_reader *r, const struct peri_option *o,
         } else {
             for (const struct peri_node *i = peri_node_first_item(n); i != NULL; i = i->next) {
                 size_t inner = peri_reader_push_index(r, ++index);
-                add_alias(r, i, aliases, &count, model);
+                add_alias(r, i, &by_name, aliases, model);
                 peri_reader_pop(r, inner);
                 if (i == n) break;
             }
         }
         peri_reader_pop(r, path);
     }
-    set_list(o, at, aliases, count);
+    set_list(o, at, aliases, by_name.count);
+    peri_map_done(&by_name);
 }
 
 /* ---- headers sent to a provider ---- */
@@ -350,24 +364,26 @@ static bool read_key(struct peri_reader *r, const struct peri_node *n, struct pe
     return r->err == PERI_OK;
 }
 
-static bool is_new_key(struct peri_reader *r, const struct peri_node *n,
-                       const struct peri_config_key *keys, size_t count) {
-    const struct peri_config_key *k = &keys[count];
-    for (size_t i = 0; i < count; i++) {
-        const struct peri_config_key *other = &keys[i];
-        if (peri_str_eq(other->id, k->id)) {
-            peri_reader_fault(r, n, "has the id '%.*s' of another key, expected each id once",
-                              PERI_STR_ARGS(k->id));
-            return false;
-        }
-        if (other->secret.n == k->secret.n &&
-            memcmp(other->secret.p, k->secret.p, k->secret.n) == 0) {
-            peri_reader_fault(r, n, "is the same secret as that of '%.*s'",
-                              PERI_STR_ARGS(other->id));
-            return false;
-        }
-    }
-    return true;
+/* Keys that were read, by what each must have alone. */
+struct known_keys {
+    struct peri_map by_id, by_secret;
+};
+
+static bool is_new_key(struct peri_reader *r, const struct peri_node *n, struct known_keys *known,
+                       struct peri_config_key *k) {
+    struct peri_str secret = { k->secret.p, k->secret.n };
+    const struct peri_config_key *other = peri_map_get(&known->by_secret, secret);
+    enum peri_err err = PERI_OK;
+    if (peri_map_get(&known->by_id, k->id) != NULL)
+        peri_reader_fault(r, n, "has the id '%.*s' of another key, expected each id once",
+                          PERI_STR_ARGS(k->id));
+    else if (other != NULL)
+        peri_reader_fault(r, n, "is the same secret as that of '%.*s'", PERI_STR_ARGS(other->id));
+    else if ((err = peri_map_add(&known->by_id, k->id, k)) == PERI_OK &&
+             (err = peri_map_add(&known->by_secret, secret, k)) == PERI_OK)
+        return true;
+    if (err != PERI_OK) r->err = err;
+    return false;
 }
 
 void peri_read_keys(struct peri_reader *r, const struct peri_option *o,
@@ -378,12 +394,18 @@ void peri_read_keys(struct peri_reader *r, const struct peri_option *o,
     }
     struct peri_config_key *keys = peri_reader_alloc(r, node->item_count * sizeof *keys);
     size_t count = 0, index = 0;
+    struct known_keys known;
     if (keys == NULL) return;
+    peri_map_init(&known.by_id);
+    peri_map_init(&known.by_secret);
     for (const struct peri_node *n = node->first; n != NULL && r->err == PERI_OK; n = n->next) {
         size_t path = peri_reader_push_index(r, ++index);
         keys[count] = (struct peri_config_key){ 0 };
-        if (read_key(r, n, &keys[count], index) && is_new_key(r, n, keys, count)) count++;
+        if (read_key(r, n, &keys[count], index) && is_new_key(r, n, &known, &keys[count])) count++;
         peri_reader_pop(r, path);
     }
     set_list(o, at, keys, count);
+    peri_map_done(&known.by_id);
+    peri_wipe(known.by_secret.slots, known.by_secret.capacity * sizeof *known.by_secret.slots);
+    peri_map_done(&known.by_secret);
 }

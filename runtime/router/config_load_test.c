@@ -1,5 +1,8 @@
 #include "router/config_load.h"
 
+#include <time.h>
+
+#include "base/buf.h"
 #include "base/mem.h"
 #include "base/test.h"
 
@@ -153,5 +156,93 @@ TEST(config_load_leaves_no_secret_in_freed_memory) {
         unlink(named);
         peri_wipe(secret, sizeof secret);
         peri_wipe(text, sizeof text);
+    }
+}
+
+/* A large configuration, of `count` items written by a format with the item's number. */
+static char *large_text(const char *start, const char *item, size_t count, const char *end) {
+    struct peri_buf text;
+    peri_buf_init(&text, 0);
+    peri_buf_add(&text, peri_str_of(start));
+    for (size_t i = 0; i < count; i++) {
+        const char *number = strchr(item, '#');
+        struct peri_str before = { item, (size_t)(number - item) };
+        peri_buf_addf(&text, "%.*s%zu%s", PERI_STR_ARGS(before), i, number + 1);
+    }
+    peri_buf_add(&text, peri_str_of(end));
+    peri_buf_add_char(&text, '\0');
+    CHECK_EQ(text.err, PERI_OK);
+    char *copy = strdup(text.p);
+    peri_buf_done(&text);
+    return copy;
+}
+
+/* CPU time of one load, in ms. */
+static double load_ms(const char *text, bool is_json, enum peri_err expected) {
+    static const char *const pairs[] = { "PERILUNE_UPSTREAM", "http://h", NULL };
+    char named[80];
+    const struct peri_env env = { .get = get, .arg = (void *)pairs };
+    struct peri_secret_box *box = peri_secret_box_new(&env);
+    struct peri_fault_list faults = { 0 };
+    struct peri_config *c = NULL;
+    struct timespec from, to;
+    write_config(text);
+    snprintf(named, sizeof named, "%s%s", path, is_json ? ".json" : "");
+    CHECK_EQ(rename(path, named), 0);
+    struct peri_config_source source = { .file = peri_str_of(named), .box = box };
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
+    enum peri_err err = peri_config_load(&c, &source, &faults);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &to);
+    if (err != expected) printf("%s\n", faults.faults[0].text);
+    CHECK_EQ(err, expected);
+    peri_config_unref(c);
+    peri_secret_box_free(box);
+    unlink(named);
+    return (double)(to.tv_sec - from.tv_sec) * 1e3 + (double)(to.tv_nsec - from.tv_nsec) / 1e6;
+}
+
+#define FEW  2000
+#define MANY 20000
+
+TEST(config_load_takes_time_in_proportion) {
+    static const struct large {
+        const char *start, *item, *end;
+        bool is_json, is_wrong;
+    } kinds[] = {
+        { "return { providers = {", "{id='p#',url='http://h'},\n", "} }", false, false },
+        { "return { providers = { { id='a', url='http://h', models = {", "['m#']={},\n", "} } } }",
+          false, false },
+        { "return { providers = { { id='a', url='http://h', models = {", "'m#',\n", "} } } }",
+          false, false },
+        { "return { models = { m = {", "'a#',\n", "} } }", false, false },
+        { "return { keys = {", "'0123456789abcdef-#',\n", "} }", false, false },
+        { "return {", "unknown# = 1,\n", "}", false, true },
+        { "return {", "listen = '#',\n", "}", false, true },
+        { "return {", "['listen'] = # .. '',\n", "}", false, true },
+        { "{\"keys\":[\"0123456789abcdef\"", ",\"0123456789abcdef-#\"", "]}", true, false },
+        { "{\"workers\":1", ",\"unknown#\":1", "}", true, true },
+        { "{\"providers\":[{\"id\":\"a\",\"url\":\"http://h\",\"models\":{\"a\":{}", ",\"m#\":{}",
+          "}}]}", true, false },
+    };
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        const struct large *k = &kinds[i];
+        enum peri_err expected = k->is_wrong ? PERI_ECONFIG : PERI_OK;
+        char *few = large_text(k->start, k->item, FEW, k->end);
+        char *many = large_text(k->start, k->item, MANY, k->end);
+        double least = 1e9, most = 1e9;
+        for (int round = 0; round < 3; round++) {
+            double took = load_ms(few, k->is_json, expected);
+            least = took < least ? took : least;
+        }
+        for (int round = 0; round < 2; round++) {
+            double took = load_ms(many, k->is_json, expected);
+            most = took < most ? took : most;
+        }
+        /* What is quadratic would take a hundred times as long. */
+        bool is_linear = most < 30 * least || most < 30;
+        if (!is_linear) printf("%s: %.1f ms, %.1f ms\n", k->item, least, most);
+        CHECK(is_linear);
+        free(few);
+        free(many);
     }
 }

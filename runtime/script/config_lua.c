@@ -10,11 +10,12 @@
 #include "script/lua_places.h"
 #include "script/state/budget.h"
 
-#define CHUNKS_MAX    64        /* files included, altogether */
-#define DEPTH_MAX     32        /* of files in one another, and of tables */
-#define WALK_PER_STEP 16        /* places compared in the time of one instruction */
-#define FILE_MAX      (1 << 20) /* bytes */
-#define SECRET_TOKEN  "perilune.secret"
+#define CHUNKS_MAX 64 /* files included, altogether */
+#define DEPTH_MAX  32 /* of files in one another, and of tables */
+#define NODE_STEPS                                                                                 \
+    8 /* of a value that becomes a node: tables that share tables have more of them than lines */
+#define FILE_MAX     (1 << 20) /* bytes */
+#define SECRET_TOKEN "perilune.secret"
 
 /* One file. Lua knows it as "=#K": its own names for chunks are cut after 60 characters. */
 struct chunk {
@@ -227,12 +228,13 @@ static void add_child(lua_State *L, struct peri_node *table, struct peri_str key
 
 static void add_items(lua_State *L, struct peri_node *table, struct place at, size_t depth) {
     lua_Unsigned count = lua_rawlen(L, -1);
+    const struct peri_lua_place *p = peri_lua_places_item(at.inner, NULL);
     for (lua_Unsigned i = 1; i <= count; i++) {
         lua_rawgeti(L, -1, (lua_Integer)i);
         if (!lua_isnil(L, -1))
-            add_child(L, table, (struct peri_str){ NULL, 0 },
-                      place_of(at, peri_lua_places_item(at.inner, (size_t)i)), depth);
+            add_child(L, table, (struct peri_str){ NULL, 0 }, place_of(at, p), depth);
         lua_pop(L, 1);
+        if (p != NULL) p = peri_lua_places_item(at.inner, p);
     }
 }
 
@@ -260,18 +262,16 @@ static int by_name(const void *a, const void *b) {
 static void add_member(lua_State *L, struct peri_node *table, struct place at, struct peri_str key,
                        const struct peri_lua_place *p, size_t depth) {
     struct reader *r = reader_of(L);
-    size_t walked = 0;
     lua_pushlstring(L, key.p, key.n);
     lua_rawget(L, -2);
     if (!lua_isnil(L, -1)) add_child(L, table, key, place_of(at, p), depth);
     lua_pop(L, 1);
-    for (const struct peri_lua_place *q = p == NULL ? NULL : at.inner->first; q != p; q = q->next) {
-        if (++walked % WALK_PER_STEP == 0) peri_budget_charge(&r->budget, L, 1);
-        if (q->key.p == NULL || !peri_str_eq(q->key, key)) continue;
-        struct peri_where where = place_of(at, p).where;
-        peri_fault_list_add(r->faults, &where, "'%.*s' is given twice, first in line %u",
-                            PERI_STR_ARGS(key), q->line);
-    }
+    const struct peri_lua_place *first = p;
+    while (first != NULL && first->earlier != NULL) first = first->earlier;
+    if (first == p) return;
+    struct peri_where where = place_of(at, p).where;
+    peri_fault_list_add(r->faults, &where, "'%.*s' is given twice, first in line %u",
+                        PERI_STR_ARGS(key), first->line);
 }
 
 /* First the members whose place is known, in the order they were written, then the others by name. */
@@ -334,6 +334,7 @@ static struct peri_node *node(lua_State *L, struct place at, size_t depth) {
     struct peri_node *n = NULL;
     struct peri_str text;
     const char *token;
+    peri_budget_charge(&r->budget, L, NODE_STEPS);
     switch (lua_type(L, -1)) {
     case LUA_TBOOLEAN:
         n = need(L, peri_node_new(r->arena, PERI_NODE_BOOL, at.where));
@@ -397,13 +398,14 @@ static void take_error(struct reader *r, struct peri_str text) {
     peri_fault_list_add(r->faults, &where, "%.*s", (int)(text.n < 400 ? text.n : 400), text.p);
 }
 
-/* As an error of Lua's own would read. */
+/* As an error of Lua's own would read. What it stopped outside Lua, in a tree that is too large, has no line. */
 static void say_end(const struct peri_budget *b, char *text, size_t n) {
+    const char *colon = b->where[0] == '\0' ? "" : ": ";
     if (peri_budget_end(b) == PERI_BUDGET_STEPS)
-        snprintf(text, n, "%s: ran for %d instructions, expected plain data", b->where,
+        snprintf(text, n, "%s%sran for %d instructions, expected plain data", b->where, colon,
                  PERI_CONFIG_LUA_INSTRUCTIONS);
     else
-        snprintf(text, n, "%s: ran for %d ms, expected plain data", b->where,
+        snprintf(text, n, "%s%sran for %d ms, expected plain data", b->where, colon,
                  PERI_CONFIG_LUA_CPU_MS);
 }
 

@@ -186,6 +186,35 @@ static bool key(struct scan *s, struct peri_str *out) {
     return is(s, "=");
 }
 
+/* Where a name is, or would be put. */
+static struct peri_lua_place **find_slot(const struct peri_lua_places *in, struct peri_str name) {
+    size_t mask = in->named_capacity - 1, i = peri_str_hash(name) & mask;
+    while (in->named[i] != NULL && !peri_str_eq(in->named[i]->key, name)) i = (i + 1) & mask;
+    return &in->named[i];
+}
+
+static bool grow_named(struct scan *s, struct peri_lua_places *places) {
+    struct peri_lua_places bigger = { .named_capacity = places->named_capacity * 2 };
+    if (bigger.named_capacity == 0) bigger.named_capacity = 16;
+    bigger.named = peri_arena_zalloc(s->arena, bigger.named_capacity * sizeof *bigger.named);
+    if (bigger.named == NULL) return false;
+    for (size_t i = 0; i < places->named_capacity; i++)
+        if (places->named[i] != NULL) *find_slot(&bigger, places->named[i]->key) = places->named[i];
+    places->named = bigger.named;
+    places->named_capacity = bigger.named_capacity;
+    return true;
+}
+
+/* Out of memory, its line is not known. */
+static void put_name(struct scan *s, struct peri_lua_places *places, struct peri_lua_place *place) {
+    if (place->key.p == NULL || place->key.n == 0) return;
+    if ((places->named_count + 1) * 2 > places->named_capacity && !grow_named(s, places)) return;
+    struct peri_lua_place **slot = find_slot(places, place->key);
+    if (*slot == NULL) places->named_count++;
+    place->earlier = *slot;
+    *slot = place;
+}
+
 static void field(struct scan *s, struct peri_lua_places *places, int depth) {
     struct peri_lua_place *place = peri_arena_zalloc(s->arena, sizeof *place);
     if (place == NULL) {
@@ -210,6 +239,7 @@ static void field(struct scan *s, struct peri_lua_places *places, int depth) {
     else
         places->last->next = place;
     places->last = place;
+    put_name(s, places, place);
 }
 
 /* The opening brace is current; afterwards what follows the closing one is. */
@@ -261,14 +291,12 @@ const struct peri_lua_places *peri_lua_places_read(struct peri_arena *a, struct 
 
 const struct peri_lua_place *peri_lua_places_find(const struct peri_lua_places *in,
                                                   struct peri_str k) {
-    const struct peri_lua_place *found = NULL;
-    for (const struct peri_lua_place *p = in == NULL ? NULL : in->first; p != NULL; p = p->next)
-        if (p->key.p != NULL && p->key.n > 0 && peri_str_eq(p->key, k)) found = p;
-    return found;
+    return in == NULL || in->named_capacity == 0 ? NULL : *find_slot(in, k);
 }
 
-const struct peri_lua_place *peri_lua_places_item(const struct peri_lua_places *in, size_t index) {
-    for (const struct peri_lua_place *p = in == NULL ? NULL : in->first; p != NULL; p = p->next)
-        if (p->key.p == NULL && --index == 0) return p;
-    return NULL;
+const struct peri_lua_place *peri_lua_places_item(const struct peri_lua_places *in,
+                                                  const struct peri_lua_place *item) {
+    const struct peri_lua_place *p = item != NULL ? item->next : in == NULL ? NULL : in->first;
+    while (p != NULL && p->key.p != NULL) p = p->next;
+    return p;
 }

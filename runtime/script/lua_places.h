@@ -13,13 +13,16 @@
 /* One table constructor. */
 struct peri_lua_places {
     struct peri_lua_place *first, *last;
+    struct peri_lua_place **named; /* the last place of each name, by its hash; NULL: none */
+    size_t named_capacity, named_count;
     uint32_t line; /* of its opening brace */
 };
 
 /* One field of it. */
 struct peri_lua_place {
     struct peri_lua_place *next;
-    struct peri_str key; /* a name or a short string; p is NULL for a positional item */
+    struct peri_lua_place *earlier; /* the last of the same name before it; NULL: none */
+    struct peri_str key;            /* a name or a short string; p is NULL for a positional item */
     uint32_t line;
     const struct peri_lua_places *inner; /* when the value is a constructor, or the name of one */
 };
@@ -31,7 +34,8 @@ const struct peri_lua_places *peri_lua_places_read(struct peri_arena *a, struct 
 /* The last field of that name (Lua's own choice when there are two); NULL when absent or `in` is NULL. */
 const struct peri_lua_place *peri_lua_places_find(const struct peri_lua_places *in,
                                                   struct peri_str key);
-/* The index-th positional item, from 1. */
-const struct peri_lua_place *peri_lua_places_item(const struct peri_lua_places *in, size_t index);
+/* The positional item behind `item`, the first behind NULL; NULL when there is none. */
+const struct peri_lua_place *peri_lua_places_item(const struct peri_lua_places *in,
+                                                  const struct peri_lua_place *item);
 
 #endif

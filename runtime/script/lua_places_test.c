@@ -2,6 +2,13 @@
 
 #include "base/test.h"
 
+static const struct peri_lua_place *nth_item(const struct peri_lua_places *in, uint64_t n) {
+    const struct peri_lua_place *p = NULL;
+    do p = peri_lua_places_item(in, p);
+    while (p != NULL && --n > 0);
+    return p;
+}
+
 /* "a.b.2" from the returned table: names, and items from 1. gives its line, 0 when it is not there. */
 static uint32_t line_of(const char *source, const char *path) {
     struct peri_arena arena;
@@ -14,7 +21,7 @@ static uint32_t line_of(const char *source, const char *path) {
     uint64_t index;
     while (peri_str_cut(&part, &rest, '.')) {
         bool is_item = peri_str_to_u64(&index, part) == PERI_OK;
-        p = is_item ? peri_lua_places_item(in, (size_t)index) : peri_lua_places_find(in, part);
+        p = is_item ? nth_item(in, index) : peri_lua_places_find(in, part);
         in = p == NULL ? NULL : p->inner;
     }
     uint32_t line = p == NULL ? 0 : p->line;
