@@ -193,7 +193,7 @@ static double load_ms(const char *text, bool is_json, enum peri_err expected) {
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
     enum peri_err err = peri_config_load(&c, &source, &faults);
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &to);
-    if (err != expected) printf("%s\n", faults.faults[0].text);
+    if (err != expected) printf("%.60s: %s\n", text, faults.faults[0].text);
     CHECK_EQ(err, expected);
     peri_config_unref(c);
     peri_secret_box_free(box);
@@ -244,5 +244,26 @@ TEST(config_load_takes_time_in_proportion) {
         CHECK(is_linear);
         free(few);
         free(many);
+    }
+}
+
+#define FILE_CPU_MS 1000 /* that reading a file in Lua may take */
+
+/* All four that a configuration has, without end: stopped by the budget, or refused for their number or size. */
+TEST(config_load_ends_what_does_not_end) {
+    static const char *const endless[] = {
+        "while true do end return {}",
+        "while true do env 'X' end return {}",
+        "while true do secret 'env:X' end return {}",
+        "while true do file '/proc/self/maps' end return {}",
+        "local function f() include '/dev/null' return f() end return f()",
+        "local t = {} for _ = 1, 28 do t = { t, t } end return { providers = t }",
+        "local s = '1' while #s < 4000000 do s = s .. s end while true do s = s < s .. '1' and s "
+        "end",
+    };
+    for (size_t i = 0; i < sizeof endless / sizeof endless[0]; i++) {
+        double took = load_ms(endless[i], false, PERI_ECONFIG);
+        if (took >= 2 * FILE_CPU_MS) printf("%s: %.0f ms\n", endless[i], took);
+        CHECK(took < 2 * FILE_CPU_MS);
     }
 }

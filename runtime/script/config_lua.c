@@ -14,6 +14,7 @@
 #define DEPTH_MAX  32 /* of files in one another, and of tables */
 #define NODE_STEPS                                                                                 \
     8 /* of a value that becomes a node: tables that share tables have more of them than lines */
+#define FILE_STEPS   10000     /* of one that is read: about what its largest takes */
 #define FILE_MAX     (1 << 20) /* bytes */
 #define SECRET_TOKEN "perilune.secret"
 
@@ -105,17 +106,14 @@ static struct peri_str whole_path(lua_State *L, struct peri_str path) {
     return whole;
 }
 
-/* Into the arena. gives NULL, or why not. */
-static const char *read_file(struct reader *r, const char *path, struct peri_str *out) {
+/* Into `p`, of FILE_MAX + 1 bytes. gives NULL, or why not. */
+static const char *read_into(char *p, const char *path, struct peri_str *out) {
     FILE *f = fopen(path, "rbe");
     if (f == NULL) return strerror(errno);
     setvbuf(f, NULL, _IONBF, 0); /* no second copy of what may hold a secret */
-    char *p = peri_arena_alloc(r->arena, FILE_MAX + 1);
-    size_t n = p == NULL ? 0 : fread(p, 1, FILE_MAX + 1, f);
+    size_t n = fread(p, 1, FILE_MAX + 1, f);
     const char *why = NULL;
-    if (p == NULL)
-        r->is_out_of_memory = true, why = "out of memory";
-    else if (ferror(f))
+    if (ferror(f))
         why = strerror(errno);
     else if (n > FILE_MAX)
         why = "it is larger than 1 MiB";
@@ -124,9 +122,18 @@ static const char *read_file(struct reader *r, const char *path, struct peri_str
     return why;
 }
 
+/* Into the arena. */
+static const char *read_file(struct reader *r, const char *path, struct peri_str *out) {
+    char *p = peri_arena_alloc(r->arena, FILE_MAX + 1);
+    if (p != NULL) return read_into(p, path, out);
+    r->is_out_of_memory = true;
+    return "out of memory";
+}
+
 static int config_file(lua_State *L) {
     struct peri_str path = whole_path(L, check_str(L, 1, "file")), text;
-    const char *why = read_file(reader_of(L), path.p, &text);
+    peri_budget_charge(&reader_of(L)->budget, L, FILE_STEPS);
+    const char *why = read_into(lua_newuserdatauv(L, FILE_MAX + 1, 0), path.p, &text);
     if (why != NULL) return luaL_error(L, "'file' can not read '%s': %s", path.p, why);
     if (text.n > 0 && text.p[text.n - 1] == '\n') text.n--;
     lua_pushlstring(L, text.p, text.n);

@@ -38,7 +38,7 @@ static bool leave_out(struct peri_policy_lua *set, size_t link, enum peri_hook h
     peri_fault_set(&fault, PERI_EBUDGET,
                    "left out for the rest of the %s: it used %llu ms (policy.%s_budget)", what,
                    (unsigned long long)ms, what);
-    return peri_policy_failed(set, link, hook, r->request, &fault);
+    return peri_policy_failed(set, link, hook, r == NULL ? NULL : r->request, &fault);
 }
 
 /* The second begins with the first entry after the one before. What a body adds to an entry is not counted: it is
@@ -47,7 +47,7 @@ static bool spend_second(struct peri_policy_lua *set, size_t link, enum peri_hoo
                          struct peri_lua_request *r, uint64_t spent) {
     struct peri_link *l = &set->links[link];
     uint64_t now = peri_loop_now_ns(set->worker->env.loop);
-    uint64_t free_ns = (uint64_t)peri_policy_more_ms(set, r, 0) * MS_NS;
+    uint64_t free_ns = r == NULL ? 0 : (uint64_t)peri_policy_more_ms(set, r, 0) * MS_NS;
     if (now - l->second_ns >= SECOND_NS || l->second_ns == 0) {
         l->second_ns = now;
         l->second_spent_ns = 0;
@@ -60,6 +60,7 @@ static bool spend_second(struct peri_policy_lua *set, size_t link, enum peri_hoo
 
 bool peri_policy_spend(struct peri_policy_lua *set, size_t link, enum peri_hook hook,
                        struct peri_lua_request *r, uint64_t spent) {
+    if (r == NULL) return spend_second(set, link, hook, NULL, spent);
     if (r->spent == NULL)
         r->spent = set->count == 1
                        ? &r->spent_alone

@@ -318,21 +318,27 @@ static int visit_epoch(lua_State *L) {
     struct epoch_visit *v = lua_touserdata(L, 1);
     struct peri_policy_lua *set = v->set;
     lua_rawgeti(L, LUA_REGISTRYINDEX, set->on_error); /* stack: visit on_error */
+    uint64_t before = 0;
     for (size_t i = 0; i < set->count; i++) {
+        const struct peri_link *link = &set->links[i];
         struct peri_fault fault;
-        if (set->links[i].hooks[PERI_ON_EPOCH] == LUA_NOREF || set->links[i].is_closed) continue;
-        lua_rawgeti(L, LUA_REGISTRYINDEX, set->links[i].hooks[PERI_ON_EPOCH]);
-        set->state->share = set->links[i].share;
+        if (link->hooks[PERI_ON_EPOCH] == LUA_NOREF || link->is_closed) continue;
+        if (peri_policy_is_out(set, i, NULL)) continue;
+        lua_rawgeti(L, LUA_REGISTRYINDEX, link->hooks[PERI_ON_EPOCH]);
+        set->state->share = link->share;
         push_change(L, v->change);
         int status = lua_pcall(L, 1, 0, 2);
         if (status == LUA_OK) {
             peri_policy_worked(set, i, PERI_ON_EPOCH);
-            continue;
+        } else {
+            peri_state_explain(set->state, L, status, &fault);
+            lua_settop(L, 2);
+            peri_policy_failed(set, i, PERI_ON_EPOCH, NULL, &fault);
         }
-        peri_state_explain(set->state, L, status, &fault);
-        lua_settop(L, 2);
-        peri_policy_failed(set, i, PERI_ON_EPOCH, NULL, &fault);
-        peri_policy_renew_budget(set, L, NULL);
+        uint64_t spent = peri_budget_spent_ns(&set->state->budget);
+        peri_policy_spend(set, i, PERI_ON_EPOCH, NULL, spent - before);
+        before = spent;
+        if (status != LUA_OK && peri_policy_renew_budget(set, L, NULL)) before = 0;
     }
     return 0;
 }

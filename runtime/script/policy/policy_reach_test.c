@@ -1,0 +1,448 @@
+/* The budget's reach in a router: every function of the sandbox and every member of the objects that hooks are given,
+ * found by walking them, in each hook, in a file's chunk and in `check`. Whatever a policy calls without end is stopped
+ * within twice its CPU time, the log says where, and the other client of the worker is answered meanwhile. */
+#include <sys/mman.h>
+
+#include "router/rig_test.h"
+#include "script/policy/policy_lua.h"
+#include "script/policy/policy_parts.h"
+#include "script/state/reach_test.h"
+#include "script/state/task.h"
+
+#define BUDGET_MS 5
+#define ENTRY_MS  (REACH_IS_EXACT ? BUDGET_MS : 50)
+/* Of the router and the two providers for two requests, which the budget does not bound. */
+#define REQUESTS_MS 3
+#define LEAVES_MS   (REACH_IS_EXACT ? 2 * BUDGET_MS + REQUESTS_MS : 2000)
+
+#define WHOLE                                                                                      \
+    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"               \
+    "{\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"hi\"},"          \
+    "\"finish_reason\":\"stop\"}]}"
+
+/* In which hooks an object is there. */
+enum {
+    IN_REQUEST = 1 << PERI_ON_REQUEST,
+    IN_ATTEMPT = 1 << PERI_ON_ATTEMPT,
+    IN_EVENT = 1 << PERI_ON_EVENT,
+    IN_ANSWER = 1 << PERI_ON_ANSWER,
+    IN_EPOCH = 1 << PERI_ON_EPOCH,
+    IN_ALL = (1 << PERI_HOOK_COUNT) - 1,
+    IN_REQUESTS = IN_ALL & ~IN_EPOCH,
+};
+
+/* Methods and metamethods: "type:method" and "type.__metamethod", as the walk finds them. `o` is the hook's own object,
+ * `p` a provider, `n` a document's array of objects. */
+static const struct object_row {
+    struct reach_row row;
+    unsigned hooks;
+} object_rows[] = {
+    { { "perilune.request:try", "", "pcall(req.try, req, 'nobody')" }, IN_REQUESTS },
+    { { "perilune.request:providers", "", "pcall(req.providers, req)" }, IN_REQUESTS },
+    { { "perilune.request:pick", "", "pcall(req.pick, req, { overflow = true })" }, IN_REQUESTS },
+    { { "perilune.request:reply", "", "pcall(req.reply, req, 200, list)" }, IN_REQUESTS },
+    { { "perilune.request:fail", "", "pcall(req.fail, req, 500, s)" }, IN_REQUESTS },
+    { { "perilune.request:header", "", "req:header(s)" }, IN_REQUESTS },
+    { { "perilune.request:set_header", "",
+        "pcall(req.set_header, req, 'x-a', s:sub(1, 8192)) "
+        "pcall(req.set_header, req, s, s)" },
+      IN_REQUESTS },
+    { { "perilune.request.__index", "", "local _ = req.body, req.model, req.headers" },
+      IN_REQUESTS },
+    { { "perilune.request.__newindex", "",
+        "pcall(function() req.model = s end) "
+        "pcall(function() req.model = 'm' end)" },
+      IN_REQUESTS },
+    { { "perilune.request.__tostring", "", "tostring(req)" }, IN_REQUESTS },
+    { { "perilune.answer.__index", "local a",
+        "if not a then pcall(function() a = req:try('a') end) end "
+        "pcall(function() local _ = a.status end)" },
+      1 << PERI_ON_ROUTE },
+    { { "perilune.attempt:set_header", "", "pcall(o.set_header, o, 'x-a', s:sub(1, 8192))" },
+      IN_ATTEMPT },
+    { { "perilune.attempt:set_answer_header", "", "pcall(o.set_answer_header, o, 'x-a', 'b')" },
+      IN_ATTEMPT },
+    { { "perilune.attempt:refuse", "", "pcall(o.refuse, o, 400, s:sub(1, 10000), s)" },
+      IN_ATTEMPT },
+    { { "perilune.attempt:expect_content", "", "o:expect_content()" }, IN_ATTEMPT },
+    { { "perilune.attempt.__index", "", "local _ = o.headers['x-a'], o.body, o.provider" },
+      IN_ATTEMPT },
+    { { "perilune.attempt.__newindex", "",
+        "pcall(function() o.headers = s end) "
+        "pcall(function() o.headers['x-b'] = s end)" },
+      IN_ATTEMPT },
+    { { "perilune.event:drop", "", "o:drop()" }, IN_EVENT },
+    { { "perilune.event:replace", "", "pcall(o.replace, o, document) pcall(o.replace, o, json)" },
+      IN_EVENT },
+    { { "perilune.event.__index", "", "local _ = o.json, o.data" }, IN_EVENT },
+    { { "perilune.event.__newindex", "", "pcall(function() o.data = s end)" }, IN_EVENT },
+    { { "perilune.whole_answer.__index", "", "local _ = o.body, o.status" }, IN_ANSWER },
+    { { "perilune.whole_answer.__newindex", "", "pcall(function() o.body = s end)" }, IN_ANSWER },
+    { { "perilune.provider.__index", "", "local _ = p.models, p:model(s), p.url" }, IN_ALL },
+    { { "perilune.provider.__newindex", "", "pcall(function() p.id = s end)" }, IN_ALL },
+    { { "perilune.provider.__tostring", "", "tostring(p)" }, IN_ALL },
+    { { "perilune.provider.__eq", "", "local _ = p == peri.providers()[1]" }, IN_ALL },
+    { { "perilune.json.node.__index", "", "local _ = n[#n], n[1].absent, document[5000].k5000" },
+      IN_ALL },
+    { { "perilune.json.node.__newindex", "", "n[1].a = list n[1].a = nil" }, IN_ALL },
+    { { "perilune.json.node.__len", "", "local _ = #n, #document" }, IN_ALL },
+    { { "perilune.json.node.__pairs", "", "for _ in pairs(document) do end" }, IN_ALL },
+    { { "perilune.json.node.__eq", "", "local _ = n == document, n[1] == n[2]" }, IN_ALL },
+    { { "perilune.json.node.__tostring", "", "tostring(n)" }, IN_ALL },
+};
+#define OBJECT_ROWS (sizeof object_rows / sizeof *object_rows)
+
+/* Fields, from the stubs: read without end. */
+static const struct field_class {
+    const char *name, *variable;
+    unsigned hooks;
+} classes[] = {
+    { "perilune.Request", "req", IN_REQUESTS }, { "perilune.Provider", "p", IN_REQUEST | IN_EPOCH },
+    { "perilune.Attempt", "o", IN_ATTEMPT },    { "perilune.Event", "o", IN_EVENT },
+    { "perilune.WholeAnswer", "o", IN_ANSWER }, { "perilune.Outcome", "o", 1 << PERI_ON_DONE },
+    { "perilune.EpochChange", "o", IN_EPOCH },
+};
+
+/* One thing to be called. Its text may hold an own name. */
+struct target {
+    struct reach_row row;
+    unsigned hooks;
+    bool has_every_form; /* in every hook; else the forms take turns */
+    char name[80], call[120];
+};
+
+struct targets {
+    struct target at[512];
+    size_t count;
+};
+
+static struct target *add(struct targets *t, struct reach_row row, unsigned hooks) {
+    if (t->count == sizeof t->at / sizeof *t->at) abort();
+    struct target *made = &t->at[t->count++];
+    *made = (struct target){ .row = row, .hooks = hooks };
+    return made;
+}
+
+static void add_field(struct targets *t, const struct field_class *c, struct peri_str field) {
+    struct target *made = add(t, (struct reach_row){ .setup = "" }, c->hooks);
+    snprintf(made->name, sizeof made->name, "%s.%.*s", c->name, PERI_STR_ARGS(field));
+    snprintf(made->call, sizeof made->call, "local _ = %s.%.*s", c->variable, PERI_STR_ARGS(field));
+    made->row.name = made->name;
+    made->row.call = made->call;
+}
+
+/* From lua/perilune/_meta/policy.lua: "---@class NAME", "---@field NAME …". */
+static void add_fields(struct targets *t) {
+    FILE *f = fopen("lua/perilune/_meta/policy.lua", "r");
+    char line[1024];
+    const struct field_class *class = NULL;
+    size_t before = t->count;
+    if (f == NULL) abort();
+    while (fgets(line, sizeof line, f) != NULL) {
+        char name[80];
+        if (sscanf(line, "---@class %79s", name) == 1) {
+            class = NULL;
+            for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
+                if (strcmp(classes[i].name, name) == 0) class = &classes[i];
+        } else if (class != NULL && sscanf(line, "---@field %79[a-z_0-9]", name) == 1) {
+            add_field(t, class, peri_str_of(name));
+        }
+    }
+    fclose(f);
+    CHECK(t->count > before + 40);
+}
+
+static struct targets *targets_new(void) {
+    struct targets *t = calloc(1, sizeof *t);
+    for (size_t i = 0; i < OBJECT_ROWS; i++) {
+        struct target *made = add(t, object_rows[i].row, object_rows[i].hooks);
+        made->has_every_form = true;
+    }
+    for (size_t i = 0; i < REACH_ROWS; i++) add(t, reach_rows[i], IN_ALL);
+    add_fields(t);
+    return t;
+}
+
+/* ---- The policy ---- */
+
+/* A request with a large body has time to make ready; the one behind it has the budget alone. */
+static const char policy_end[] =
+    "local ready, policy = nil, { name = 'reach' }\n"
+    "local function objects(body)\n"
+    "  local n = body and body.messages or peri.json.document('[{},{}]')\n"
+    "  return peri.providers()[1], n\n"
+    "end\n"
+    "local function run(hook, case, req, o)\n"
+    "  local want, form, name = case:match('^(%w+)|(%d)|(.+)$')\n"
+    "  if want == 'ready' and hook ~= 'done' then\n"
+    "    if not s then prelude() end\n"
+    "    document = peri.json.document(json)\n"
+    "    ready = rows[name]()\n"
+    "  elseif want == hook then\n"
+    "    local p, n = objects(req and req.body)\n"
+    "    if o and hook == 'attempt' then n = o.body.messages end\n"
+    "    ready[tonumber(form)](req, o, p, n)\n"
+    "  end\n"
+    "end\n"
+    "function policy.request(req) run('request', req.body.case, req) end\n"
+    "function policy.route(req) run('route', req.body.case, req) end\n"
+    "function policy.attempt(req, attempt) run('attempt', req.body.case, req, attempt) end\n"
+    "function policy.event(req, event)\n"
+    "  if event.data:find('hi', 1, true) then run('event', req.body.case, req, event) end\n"
+    "end\n"
+    "function policy.answer(req, answer) run('answer', req.body.case, req, answer) end\n"
+    "function policy.done(req, outcome) run('done', req.body.case, req, outcome) end\n"
+    "function policy.epoch(change) run('epoch', change.network, nil, change) end\n"
+    "return policy\n";
+
+static void write_policy(FILE *f, const struct targets *t) {
+    fprintf(f, "local peri = require 'perilune'\n" REACH_NAMES "local rows = {}\n");
+    fprintf(f, "local function prelude()\n%send\n", reach_prelude);
+    for (size_t i = 0; i < t->count; i++) {
+        fprintf(f, "rows['%s'] = function()\n%s\nreturn {\n", t->at[i].row.name,
+                t->at[i].row.setup);
+        for (size_t k = 0; k < REACH_FORMS; k++) {
+            fprintf(f, "function(req, o, p, n) ");
+            fprintf(f, reach_forms[k], t->at[i].row.call); /* NOLINT: the forms are ours */
+            fprintf(f, " end,\n");
+        }
+        fprintf(f, "} end\n");
+    }
+    fprintf(f, "%s", policy_end);
+}
+
+struct bed {
+    struct rig rig;
+    struct peri_policy_lua *set;
+    struct targets *targets;
+    char path[64];
+    int log; /* what the policy's component writes */
+    int sent, ended, answered;
+    size_t cases;
+    double most_ms;
+};
+
+/* `second_ms`: what the policy may use in a second */
+static void bed_open(struct bed *b, int second_ms) {
+    char settings[400];
+    *b = (struct bed){ .path = "/tmp/perilune-reach-XXXXXX", .targets = targets_new() };
+    FILE *f = fdopen(mkstemp(b->path), "w");
+    if (f == NULL) abort();
+    write_policy(f, b->targets);
+    fclose(f);
+    snprintf(settings, sizeof settings,
+             ",\"policies\":[\"%s\"],\"route\":{\"failure_cooldown\":0},\"policy\":{"
+             "\"budget\":\"10s\",\"budget_per_mib\":\"%ds\",\"failures\":0,"
+             "\"second_budget\":\"%dms\",\"instructions\":1000000000}",
+             b->path, REACH_IS_EXACT ? 1 : 10, second_ms);
+    rig_open(&b->rig, settings, "", NULL);
+    b->set = b->rig.worker->env.policy->self;
+    struct peri_state_options *o = &b->set->state->options; /* the file itself may take longer */
+    o->entry.cpu_ms = o->load.cpu_ms = ENTRY_MS;
+    b->set->spending.entry_ms = ENTRY_MS;
+    b->set->spending.request_ms = 4 * ENTRY_MS;
+    b->log = memfd_create("log", 0);
+    peri_log_init(&b->rig.worker->env.logs.whole, b->log, PERI_LOG_ERROR, &peri_clock_real);
+    b->rig.worker->env.logs.of[PERI_COMPONENT_POLICY].level = PERI_LOG_ERROR;
+}
+
+static void bed_close(struct bed *b) {
+    rig_close(&b->rig);
+    close(b->log);
+    unlink(b->path);
+    free(b->targets);
+}
+
+static void on_case_head(void *arg, int status, const struct peri_header *headers, size_t count) {
+    struct bed *b = arg;
+    (void)headers, (void)count;
+    b->answered += status == 200;
+}
+
+static void on_case_end(void *arg, enum peri_err err) {
+    struct bed *b = arg;
+    (void)err;
+    b->ended++;
+}
+
+static const struct peri_answer_ops case_ops = { .head = on_case_head, .end = on_case_end };
+
+static void send_case(struct bed *b, bool is_stream, const char *text, size_t padding) {
+    struct peri_buf body;
+    peri_buf_init(&body, 0);
+    peri_buf_addf(&body, "{\"model\":\"m\",\"stream\":%s,\"case\":\"%s\",\"messages\":[{},{}]",
+                  is_stream ? "true" : "false", text);
+    peri_buf_addf(&body, "%*s}", (int)padding, "");
+    CHECK_EQ(
+        peri_router_send(b->rig.router, "/v1/chat/completions", peri_buf_str(&body), &case_ops, b),
+        PERI_OK);
+    b->sent++;
+    peri_buf_done(&body);
+}
+
+static void finish(struct bed *b) {
+    alarm(60);
+    while (b->ended < b->sent) rig_step(&b->rig);
+}
+
+/* The last lines of it; from then on it is empty. */
+static void read_log(struct bed *b, char *out, size_t n) {
+    peri_log_flush(&b->rig.worker->env.logs.whole);
+    off_t end = lseek(b->log, 0, SEEK_END);
+    ssize_t got = pread(b->log, out, n - 1, end >= (off_t)n ? end - (off_t)n + 1 : 0);
+    out[got > 0 ? got : 0] = '\0';
+    CHECK_EQ(ftruncate(b->log, 0), 0);
+    lseek(b->log, 0, SEEK_SET);
+}
+
+static void make_ready(struct bed *b, const struct target *t) {
+    char text[128], said[4096];
+    snprintf(text, sizeof text, "ready|1|%s", t->row.name);
+    b->rig.a.script = b->rig.b.script = WHOLE;
+    send_case(b, false, text, 300000);
+    finish(b);
+    read_log(b, said, sizeof said);
+    CHECK_STR(peri_str_of(said), "");
+}
+
+/* One hook calls the target without end, and another client asks. gives false when it took too long, which may be the
+ * machine's fault; what is wrong otherwise is said. */
+static bool try_case(struct bed *b, const struct target *t, enum peri_hook hook, size_t form,
+                     bool is_last) {
+    char text[160], said[8192], named[40];
+    const char *name = peri_hook_names[hook];
+    bool is_stream = hook == PERI_ON_EVENT;
+    struct peri_epoch_change change = { .old_epoch = 1, .new_epoch = 2 };
+    snprintf(text, sizeof text, "%s|%zu|%s", name, form + 1, t->row.name);
+    b->rig.a.script = b->rig.b.script = is_stream ? SSE ROLE WORD STOP DONE : WHOLE;
+    peri_vitals_reset(peri_fleet_provider(b->rig.worker->env.fleet, PERI_STR("a"))->vitals);
+    peri_vitals_reset(peri_fleet_provider(b->rig.worker->env.fleet, PERI_STR("b"))->vitals);
+    peri_loop_advance(b->rig.worker->env.loop, 1001); /* each says its line */
+    b->answered = 0;
+    double began = reach_clock_ms();
+    if (hook == PERI_ON_EPOCH) {
+        change.network = peri_str_of(text);
+        b->set->ops.epoch(b->set, &change);
+    } else {
+        send_case(b, is_stream, text, 0);
+    }
+    send_case(b, is_stream, "none|1|none", 0); /* the other client's */
+    finish(b);
+    double took = reach_clock_ms() - began;
+    read_log(b, said, sizeof said);
+    snprintf(named, sizeof named, "\"hook\":\"%s\"", name);
+    /* What waits between its calls is many entries, and the router's work is beside them. */
+    bool waits = strcmp(t->row.name, "perilune.http.fetch") == 0 && hook <= PERI_ON_ROUTE;
+    bool is_ended = strstr(said, "\"error\":\"EBUDGET\"") != NULL && strstr(said, named) != NULL &&
+                    (waits || strstr(said, b->path) != NULL) &&
+                    b->answered == (hook == PERI_ON_EPOCH ? 1 : 2);
+    bool is_soon = waits || took < LEAVES_MS;
+    if (!is_ended || (!is_soon && is_last))
+        printf("%s: %.1f ms, %d answered: %.300s\n", text, took, b->answered,
+               said[0] == '\0' ? "nothing was logged" : said);
+    CHECK(is_ended);
+    if (is_soon && !waits && took > b->most_ms) b->most_ms = took;
+    return is_soon;
+}
+
+static void check_case(struct bed *b, const struct target *t, enum peri_hook hook, size_t form) {
+    bool is_soon = false;
+    for (int round = 1; round <= 3 && !is_soon; round++)
+        is_soon = try_case(b, t, hook, form, round == 3);
+    CHECK(is_soon);
+    b->cases++;
+}
+
+TEST(everything_that_a_hook_can_call_is_ended_by_the_budget) {
+    struct bed b;
+    bed_open(&b, 60000);
+    double began = reach_clock_ms();
+    for (size_t i = 0; i < b.targets->count; i++) {
+        const struct target *t = &b.targets->at[i];
+        make_ready(&b, t);
+        for (int hook = 0; hook < PERI_HOOK_COUNT; hook++) {
+            if ((t->hooks & 1u << hook) == 0) continue;
+            for (size_t form = 0; form < REACH_FORMS; form++)
+                if (t->has_every_form || form == (i + (size_t)hook) % REACH_FORMS)
+                    check_case(&b, t, (enum peri_hook)hook, form);
+        }
+    }
+    printf("%zu cases in %.0f ms of CPU, the longest %.1f ms\n", b.cases, reach_clock_ms() - began,
+           b.most_ms);
+    bed_close(&b);
+}
+
+/* An `epoch` hook is of no request, but the second is its worker's. */
+TEST(an_epoch_hook_that_takes_too_much_of_a_second_is_left_out) {
+    struct bed b;
+    char said[8192];
+    struct peri_epoch_change change = { .network = PERI_STR("epoch|1|type") };
+    const struct target *t = NULL;
+    int second_ms = 3 * ENTRY_MS - 1;
+    bed_open(&b, second_ms);
+    for (size_t i = 0; i < b.targets->count; i++)
+        if (strcmp(b.targets->at[i].row.name, "type") == 0) t = &b.targets->at[i];
+    make_ready(&b, t);
+    peri_loop_advance(b.rig.worker->env.loop, 1001);
+    for (int i = 0; i < 3; i++) b.set->ops.epoch(b.set, &change);
+    read_log(&b, said, sizeof said);
+    CHECK(strstr(said, "left out for the rest of the second") != NULL);
+    b.set->ops.epoch(b.set, &change);
+    read_log(&b, said, sizeof said);
+    CHECK_STR(peri_str_of(said), "");
+    peri_loop_advance(b.rig.worker->env.loop, 1001);
+    b.set->ops.epoch(b.set, &change);
+    read_log(&b, said, sizeof said);
+    CHECK(strstr(said, "EBUDGET") != NULL);
+    bed_close(&b);
+}
+
+/* ---- Loading ---- */
+
+#define LOAD_MS      (REACH_IS_EXACT ? 15 : 1000)
+#define LOAD_MOST_MS (REACH_IS_EXACT ? 2 * LOAD_MS : 5000)
+
+/* A file that ends with the endless call, in its chunk or in `check`. gives the line that its last function begins in:
+ * that of `endless`, or of the call itself */
+static unsigned write_loader(const char *path, const struct reach_row *row, size_t form,
+                             bool is_check) {
+    char text[8192];
+    unsigned line = 1;
+    int n = snprintf(text, sizeof text, "local peri = require 'perilune'\n" REACH_NAMES "%s",
+                     reach_prelude);
+    for (int i = 0; i < n - 1; i++) line += text[i] == '\n';
+    snprintf(text + n, sizeof text - (size_t)n, "%s\nlocal policy = { name = 'reach' }\n%s\n",
+             row->setup, is_check ? "function policy.check()" : "");
+    FILE *f = fopen(path, "w");
+    if (f == NULL) abort();
+    fputs(text, f);
+    fprintf(f, reach_forms[form], row->call); /* NOLINT: the forms are ours */
+    fprintf(f, "\n%s\nreturn policy\n", is_check ? "end" : "");
+    fclose(f);
+    return line;
+}
+
+TEST(everything_that_a_file_can_call_while_it_loads_is_ended_by_the_budget) {
+    struct bed b;
+    bed_open(&b, 60000);
+    b.set->home->config->policy_budget_ms = LOAD_MS;
+    for (size_t i = 0; i < 2 * REACH_ROWS; i++) {
+        const struct reach_row *row = &reach_rows[i / 2];
+        struct peri_fault fault = { PERI_OK, "" };
+        unsigned at = 0;
+        bool is_check = i % 2 == 1;
+        unsigned line = write_loader(b.path, row, (i / 2 + is_check) % REACH_FORMS, is_check);
+        double began = reach_clock_ms();
+        enum peri_err err = peri_policy_lua_check(b.set->home, &fault);
+        double took = reach_clock_ms() - began;
+        bool is_placed =
+            peri_str_has_prefix(peri_str_of(fault.text), peri_str_of(b.path)) &&
+            sscanf(fault.text + strlen(b.path), ":%u: stopped: it used up its", &at) == 1;
+        bool is_good = err == PERI_EBUDGET && took < LOAD_MOST_MS && is_placed && at >= line;
+        if (!is_good)
+            printf("%s in %s: %.1f ms: %s\n", row->name, is_check ? "check" : "the chunk", took,
+                   fault.text);
+        CHECK(is_good);
+    }
+    bed_close(&b);
+}
