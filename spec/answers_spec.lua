@@ -38,6 +38,21 @@ describe("answers.split", function()
     assert.same({ "", "why </thi" }, { split { "<think>why ", "</thi" } })
   end)
 
+  it("joins blanks that it holds back once, however many events bring them", function()
+    local s = answers.splitter()
+    for _ = 1, 1000 do
+      assert.equal("", (answers.split(s, " \n")))
+      assert.equal("", s.held)
+    end
+    assert.equal("", (answers.split(s, "<thi")))
+    assert.equal((" \n"):rep(1000) .. "<this", (answers.split(s, "s")))
+    s = answers.splitter()
+    for _ = 1, 10 do answers.split(s, " ") end
+    assert.equal((" "):rep(11), (answers.split(s, " ", true)))
+    for _ = 1, 10 do answers.split(s, " ") end
+    assert.same({ "b", "a" }, { answers.split(s, "<think>a</think>b") })
+  end)
+
   it("takes an answer that only closes as one whose template opened", function()
     assert.same({ "\n\nso", "why" }, { answers.split_whole "why</think>\n\nso" })
     assert.same({ "so" }, { answers.split_whole "so" })

@@ -24,22 +24,30 @@ local function tail_of(text, tag)
   return 0
 end
 
---- A splitter for one choice of a stream. States: "start" (nothing but blanks so far), "thinking", "saying".
+--- A splitter for one choice of a stream. States: "start" (nothing but blanks so far), "thinking", "saying". `blanks`
+--- are held back in front of `held`, in pieces: joined at each event, a stream of blanks alone would cost its square.
 ---@return table
 function answers.splitter()
-  return { state = "start", held = "" }
+  return { state = "start", held = "", blanks = {} }
 end
+
+local function has_held(s) return s.held ~= "" or #s.blanks > 0 end
 
 local steps = {}
 
 function steps.start(s, text)
   local rest = text:match "^%s*(.*)$"
-  if rest == "" or (#rest < #open_tag and open_tag:sub(1, #rest) == rest) then return text end
+  if rest == "" or (#rest < #open_tag and open_tag:sub(1, #rest) == rest) then
+    if #rest < #text then s.blanks[#s.blanks + 1] = text:sub(1, #text - #rest) end
+    return rest
+  end
   if rest:sub(1, #open_tag) == open_tag then
-    s.state = "thinking"
+    s.state, s.blanks = "thinking", {}
     return rest:sub(#open_tag + 1)
   end
-  s.state = "saying"
+  s.blanks[#s.blanks + 1] = text
+  text = table.concat(s.blanks)
+  s.state, s.blanks = "saying", {}
   return text
 end
 
@@ -74,10 +82,10 @@ function answers.split(s, piece, is_last)
     text = steps[state](s, text, out)
   until s.state == state
   s.held = text
-  if is_last and text ~= "" then
+  if is_last and has_held(s) then
     local side = s.state == "thinking" and out.reasoning or out.content
-    side[#side + 1] = text
-    s.held = ""
+    side[#side + 1] = table.concat(s.blanks) .. text
+    s.held, s.blanks = "", {}
   end
   return table.concat(out.content), table.concat(out.reasoning)
 end
@@ -114,13 +122,13 @@ local function split_delta(splitters, choice, index)
   local delta = choice.delta
   if not is_kind(delta, "object") then
     -- The end may come without a delta; what was held back still goes out.
-    if s.held == "" then return end
+    if not has_held(s) then return end
     choice.delta = json.object {}
     delta = choice.delta
   end
   local is_last = choice.finish_reason ~= nil and choice.finish_reason ~= json.null
   local piece = type(delta.content) == "string" and delta.content or ""
-  if s.held == "" and (piece == "" or s.state == "saying") then return end
+  if not has_held(s) and (piece == "" or s.state == "saying") then return end
   local said, reasoning = answers.split(s, piece, is_last)
   if said ~= piece then delta.content = said end
   if reasoning ~= "" then delta.reasoning_content = reasoning end
