@@ -130,6 +130,41 @@ describe("a repair", function()
   end)
 end)
 
+describe("repair_schema, of what is far too large", function()
+  local function properties(n)
+    local list = {}
+    for i = 1, n do list[i] = '"k' .. i .. '":{"type":"str"}' end
+    return '"properties":{' .. table.concat(list, ",") .. "}"
+  end
+
+  local shapes = {
+    ["at the root"] = properties,
+    ["further down"] = function(n) return '"properties":{"a":{' .. properties(n) .. "}}" end,
+    ["in required"] = function(n)
+      local names = {}
+      for i = 1, n do names[i] = '"k' .. i .. '"' end
+      return '"required":[' .. table.concat(names, ",") .. "]," .. properties(n)
+    end,
+    ["as alternatives"] = function(n) return '"anyOf":[' .. ('{"type":"str"},'):rep(n) .. "{}]" end,
+    ["as patterns"] = function(n) return properties(n):gsub("properties", "patternProperties") end,
+  }
+  -- Walking all of the document several times took 2,000 instructions a node.
+  for what, shape in pairs(shapes) do
+    it("cuts it before it looks at the rest: " .. what, function()
+      local n, count = 5000, 0
+      local doc = json.document('{"type":"object",' .. shape(n) .. "}")
+      debug.sethook(function() count = count + 1000 end, "", 1000)
+      local done, _, is_good = repair_schema.run(doc, schema.limits.tools, 30, true)
+      debug.sethook()
+      assert.equal("simplified", done)
+      assert.equal(what ~= "in required" and what ~= "as patterns", is_good)
+      assert.is_true(count < 400 * n, count // n .. " instructions a node")
+      if what ~= "at the root" then return end
+      assert.same({ "string", nil }, { doc.properties.k255.type, doc.properties.k256 })
+    end)
+  end
+end)
+
 describe("repair_schema, where nothing that binds may be lost", function()
   local function binding(text)
     local doc = json.document(text)

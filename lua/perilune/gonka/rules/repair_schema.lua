@@ -12,6 +12,8 @@ local repair = {
     none = "null" },
   --- Most references that are inlined in one schema: a small one can unfold into millions of nodes.
   most_references = 256,
+  --- Times the nodes that the gateway takes, from which on a schema is cut before it is repaired.
+  most_nodes = 2,
 }
 
 local function is_kind(value, kind)
@@ -357,7 +359,64 @@ local function drop_properties(root, limits, levels)
   drop(root, names, from, many)
 end
 
---- Make a schema acceptable.
+-- ---- What is far too large ----
+
+--- Schemas directly below those of a level, and no more than fit.
+local function next_level(level, room)
+  local below = {}
+  local function add(value)
+    if type(value) == "table" then below[#below + 1] = value end
+    return #below > room
+  end
+  for _, node in ipairs(level) do
+    for name, value in pairs(node) do
+      if type(value) == "table" and not schema.data[name] then
+        if not schema.maps[name] and type(next(value)) ~= "number" then
+          if add(value) then return below end
+        else
+          for _, child in pairs(value) do
+            if add(child) then return below end
+          end
+        end
+      end
+    end
+  end
+  return below
+end
+
+--- How many levels of schemas below the root hold at most so many nodes together; nil: all of them.
+local function levels_within(plain, most)
+  local level, count, levels = { plain }, 1, 0
+  repeat
+    level = next_level(level, most - count)
+    count = count + #level
+    if count > most then return levels end
+    levels = levels + 1
+  until #level == 0
+end
+
+--- Cut a schema down to so many nodes: deeper levels first, then the root's own properties and alternatives.
+---@return boolean is_done false: it has more where nothing may be cut
+---@return boolean was_cut
+local function cut(root, most, limits)
+  for round = 1, 2 do
+    local levels = levels_within(json.table(root), most)
+    if not levels then return true, round > 1 end
+    if levels > 0 then
+      prune(root, levels, limits)
+      return true, true
+    end
+    for _, name in ipairs { "anyOf", "oneOf", "allOf" } do
+      if is_kind(root[name], "array") and #root[name] > limits.arms then root[name] = nil end
+    end
+    local names, count = droppable(root)
+    drop(root, names, 1, math.min(#names, math.max(0, count - limits.nodes)))
+  end
+  return false, true
+end
+
+--- Make a schema acceptable. Every step looks at all nodes of the document, at some 50 µs each, so one with many times
+--- the nodes that may be is cut first, or left alone where nothing may be lost.
 ---@param root perilune.json.node edited
 ---@param limits table one of schema.limits
 ---@param levels integer how deep it may nest where it stands
@@ -366,15 +425,21 @@ end
 ---@return boolean is_too_deep it still nests deeper than `levels`
 ---@return boolean is_good the gateway takes it
 function repair.run(root, limits, levels, may_prune)
-  if not fault_of(root, limits, levels) then return nil, false, true end
+  local fault = fault_of(root, limits, levels)
+  if not fault then return nil, false, true end
+  local most = repair.most_nodes * limits.nodes
+  if not may_prune and levels_within(json.table(root), most) then return nil, fault == too_deep, false end
+  local is_done, was_cut = true, false
+  if may_prune then is_done, was_cut = cut(root, most, limits) end
+  if not is_done then return "simplified", false, false end
   repair.inline(root)
   repair_keywords(root, limits)
-  local fault = fault_of(root, limits, levels)
-  if not fault then return "rewrote", false, true end
+  fault = fault_of(root, limits, levels)
+  if not fault then return was_cut and "simplified" or "rewrote", false, true end
   merge(root)
-  for _, most in ipairs { 1000, 200, 0 } do
+  for _, bytes in ipairs { 1000, 200, 0 } do
     if not schema.size_fault(json.text(root), limits.bytes) then break end
-    shorten(root, most)
+    shorten(root, bytes)
   end
   if not may_prune then
     fault = fault_of(root, limits, levels)
