@@ -15,8 +15,13 @@
  * A budget that is used up stays used up until the entry is left: the hook then fires at every instruction, the timer
  * sets it again each slice, and what protects calls (pcall, xpcall, coroutine.*) asks peri_budget_check afterwards,
  * which raises again. C loops charge what they do with peri_budget_charge in pieces of at most a millisecond, since no
- * hook sees into C. What neither sees is one instruction of Lua's own (comparing or joining two long texts, a table
- * that grows): the memory cap bounds it, at 64 MiB to some 20 ms.
+ * hook sees into C.
+ *
+ * What neither sees is one instruction of Lua's own on long texts, and one look of C at a long text that is not made in
+ * pieces. The memory cap bounds both, and the entry ends at the next instruction. Measured with 64 MiB, so with texts of
+ * 30 MiB (November 2026): `==` 3 ms, `<` 5 ms, but 260 ms for texts of NULs alone, which the C library compares one by
+ * one; joining 40 ms; a text as a number 23 ms, 38 ms when it is hexadecimal or blank. A document is read in 8 ms a MiB,
+ * at most 105 ms up to its limits; its text after edits is written in 7 ms a MiB, one of its strings read in 4 ms a MiB.
  *
  * Where there is no timer to be had, and under a thread sanitizer, which holds signals back, the hook counts from the
  * start and reads the clock.
