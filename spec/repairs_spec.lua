@@ -165,6 +165,14 @@ describe("repair_schema, of what is far too large", function()
   end
 end)
 
+describe("repair_schema, of a long list of types", function()
+  it("writes each type once", function()
+    local doc = json.document('{"type":[' .. ('"str","nothing",'):rep(100) .. '"int"]}')
+    assert.same({ "rewrote", false, true }, { repair_schema.run(doc, schema.limits.tools, 30, true) })
+    assert.equal('{"type":["string","integer"]}', json.text(doc))
+  end)
+end)
+
 describe("repair_schema, where nothing that binds may be lost", function()
   local function binding(text)
     local doc = json.document(text)

@@ -14,6 +14,8 @@ local repair = {
   most_references = 256,
   --- Times the nodes that the gateway takes, from which on a schema is cut before it is repaired.
   most_nodes = 2,
+  --- Types in one list that are spelled one by one.
+  most_types = 16,
 }
 
 local function is_kind(value, kind)
@@ -135,9 +137,22 @@ local function type_of(name)
   return schema.types[name] and name or nil
 end
 
+--- Types of a list, once each. A long one is written anew: to edit each of its elements would cost more than all else.
+local function unique_types(value)
+  local names, seen = json.array {}, {}
+  for i = 1, #value do
+    local name = type_of(value[i])
+    if name and not seen[name] then names[#names + 1] = name end
+    if name then seen[name] = true end
+  end
+  return #names > 0 and names or nil
+end
+
 local function repair_type(node)
   local value = node.type
-  if is_kind(value, "array") then
+  if is_kind(value, "array") and #value > repair.most_types then
+    node.type = unique_types(value)
+  elseif is_kind(value, "array") then
     for i = #value, 1, -1 do
       local name = type_of(value[i])
       if name == nil then json.remove(value, i) elseif name ~= value[i] then value[i] = name end
