@@ -467,8 +467,9 @@ static inline void rig_open(struct rig *r, const char *config) {
         peri_buf_init(&r->lines[i].seen, 0);
     }
     enum peri_err err = PERI_EBUDGET;
-    /* The address sanitizer clears up when it likes: that may use up a budget of few milliseconds. */
-    for (int i = 0; i < 8 && err == PERI_EBUDGET; i++)
+    /* The address sanitizer clears up when it likes: that may use up a budget of few milliseconds. While a state opens its own
+     * libraries that is told as PERI_ENOMEM. */
+    for (int i = 0; i < 8 && (err == PERI_EBUDGET || err == PERI_ENOMEM); i++)
         err = peri_testbed_new(&r->bed, config, rig_told, r, &fault);
     if (err != PERI_OK) fprintf(stderr, "%s\n", fault.text);
     demand(err == PERI_OK);
