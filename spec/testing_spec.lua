@@ -179,6 +179,16 @@ describe("perilune test", function()
     assert.same({ passed = 1, failed = 1 }, lines[3])
   end)
 
+  it("does not wait for a program that a test leaves behind", function()
+    write("a_test.lua", [[testing.test("starts one", function(t)
+  os.execute "sleep 20 >/dev/null 2>&1 & echo $! >left.pid"
+  t:ok(true)
+end)]])
+    local code, out = run "--timeout=5000 a_test.lua"
+    os.execute(("kill $(cat %s/left.pid)"):format(check.folder()))
+    assert.same({ 0, "1 passed, 0 failed\n" }, { code, out })
+  end)
+
   it("says what is wrong with its arguments", function()
     write("a_test.lua", "")
     for args, why in pairs {

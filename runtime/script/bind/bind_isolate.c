@@ -4,6 +4,7 @@
  * The child is a copy of this process made by fork, so the function needs no loading; that is safe because a process that
  * runs tests has one thread. It talks to the caller in lines over a pipe. */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -133,7 +134,8 @@ static int testbed_isolate(lua_State *L) {
     peri_buf_init(&c->in, LINE_MAX_BYTES);
     luaL_setmetatable(L, CHILD_TYPE);
     int ends[2];
-    if (pipe(ends) != 0) return peri_push_failure(L, PERI_EIO);
+    /* A program that the function starts and leaves behind must not keep the pipe open. */
+    if (pipe2(ends, O_CLOEXEC) != 0) return peri_push_failure(L, PERI_EIO);
     fflush(NULL);
     pid_t pid = fork();
     if (pid < 0) {
