@@ -331,10 +331,11 @@ static bool try_case(struct bed *b, const struct target *t, enum peri_hook hook,
     double took = reach_clock_ms() - began;
     read_log(b, said, sizeof said);
     snprintf(named, sizeof named, "\"hook\":\"%s\"", name);
-    /* What waits between its calls is many entries, and the router's work is beside them. */
+    /* What waits between its calls is many entries, and the router's work is beside them. An entry may end where it goes
+     * on, between two hooks: then the line names none. */
     bool waits = strcmp(t->row.name, "perilune.http.fetch") == 0 && hook <= PERI_ON_ROUTE;
-    bool is_ended = strstr(said, "\"error\":\"EBUDGET\"") != NULL && strstr(said, named) != NULL &&
-                    (waits || strstr(said, b->path) != NULL) &&
+    bool is_placed = strstr(said, named) != NULL && strstr(said, b->path) != NULL;
+    bool is_ended = strstr(said, "\"error\":\"EBUDGET\"") != NULL && (waits || is_placed) &&
                     b->answered == (hook == PERI_ON_EPOCH ? 1 : 2);
     bool is_soon = waits || took < LEAVES_MS;
     if (!is_ended || (!is_soon && is_last))
