@@ -101,7 +101,9 @@ enum peri_err peri_json_fork(struct peri_json **out, const struct peri_json *j) 
     f->undo_count = f->undo_cap = 0;
     f->indexes = NULL;
     f->cells = peri_malloc(f->cap * sizeof *f->cells);
-    if (f->cells == NULL || (j->is_edited && !copy_edits(f, j))) {
+    /* Edits that were rolled back have left their arrays behind, with room in them that is the original's to write to. */
+    bool has_arrays = j->list_cap > 0 || j->piece_cap > 0;
+    if (f->cells == NULL || (has_arrays && !copy_edits(f, j))) {
         peri_json_free(f);
         return PERI_ENOMEM;
     }
@@ -261,13 +263,19 @@ bool peri_json_next(struct peri_json *j, struct peri_json_iter *it) {
     const struct peri_json_list *list = peri_json_list_of(j, it->container);
     if (list == NULL) {
         uint32_t end = peri_json_after(j, it->container), at = it->container + 1;
+        bool has_rank = it->place == 0;
         if (it->place > 0) { /* after a rollback the last value may be none, or an edit's */
             if (it->value < at || it->value >= end) return false;
             at = peri_json_after(j, it->value);
+            /* and places were counted in a list that had other children */
+            has_rank = j->cursor.container == it->container && j->cursor.node == it->value &&
+                       j->cursor.rank + 1 == it->place;
         }
         if (at >= end) return false;
         it->name = is_object ? at++ : PERI_JSON_NONE;
-        it->value = remember(j, it->container, it->place++, at);
+        it->value = at;
+        if (has_rank) remember(j, it->container, it->place, at);
+        it->place++;
         return true;
     }
     for (uint32_t steps = peri_json_list_steps(list); it->place < steps;) {

@@ -63,6 +63,39 @@ TEST(json_undo_ends_a_walk_that_stands_on_what_is_no_more) {
     peri_json_free(j);
 }
 
+TEST(json_undo_of_a_walk_leaves_elements_where_they_are) {
+    struct peri_json *j = parse("[0,1,2,3,4,5]");
+    struct peri_json_mark mark = peri_json_mark(j);
+    struct peri_json_iter it = peri_json_iter(j, 0);
+    CHECK_EQ(peri_json_remove(j, peri_json_at(j, 0, 0)), PERI_OK);
+    CHECK(peri_json_next(j, &it) && peri_json_next(j, &it)); /* at the 2 */
+    peri_json_rollback(j, mark);
+    CHECK(peri_json_next(j, &it));
+    CHECK_STR(peri_json_raw(j, it.value), "3");
+    CHECK_STR(peri_json_raw(j, peri_json_at(j, 0, 4)), "4");
+    CHECK_STR(peri_json_raw(j, peri_json_at(j, 0, 3)), "3");
+    peri_json_free(j);
+}
+
+TEST(json_undo_leaves_nothing_that_a_fork_shares) {
+    struct peri_json *j = parse("{\"a\":{\"x\":1},\"b\":[2]}"), *fork;
+    struct peri_json_mark mark = peri_json_mark(j);
+    CHECK_EQ(peri_json_set(j, 0, PERI_STR("c"), PERI_STR("3"), NULL), PERI_OK);
+    peri_json_rollback(j, mark);
+    CHECK_EQ(peri_json_fork(&fork, j), PERI_OK);
+    uint32_t a = peri_json_get(fork, 0, PERI_STR("a")), b = peri_json_get(j, 0, PERI_STR("b"));
+    CHECK_EQ(peri_json_set(fork, a, PERI_STR("y"), PERI_STR("4"), NULL), PERI_OK);
+    CHECK_EQ(peri_json_insert(j, b, 0, PERI_STR("55"), NULL), PERI_OK);
+    CHECK_EQ(peri_json_set(fork, a, PERI_STR("z"), PERI_STR("[6]"), NULL), PERI_OK);
+    struct peri_buf text;
+    peri_buf_init(&text, 0);
+    CHECK_STR(peri_json_text(fork, &text), "{\"a\":{\"x\":1,\"y\":4,\"z\":[6]},\"b\":[2]}");
+    CHECK_STR(peri_json_text(j, &text), "{\"a\":{\"x\":1},\"b\":[55,2]}");
+    peri_buf_done(&text);
+    peri_json_free(fork);
+    peri_json_free(j);
+}
+
 TEST(json_undo_works_on_the_root) {
     struct peri_json *j = parse(" [1] ");
     struct peri_buf b;
