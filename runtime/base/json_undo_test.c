@@ -166,6 +166,19 @@ static void check_like(struct peri_json *j, const struct savepoint *then, uint32
     peri_buf_done(&want);
 }
 
+/* A fork has a future of its own: what is made of it is a document, and nothing of the original. */
+static void edit_a_fork(struct peri_rand *r, const struct peri_json *j) {
+    struct peri_json *fork, *again;
+    struct peri_buf text;
+    peri_buf_init(&text, 0);
+    CHECK_EQ(peri_json_fork(&fork, j), PERI_OK);
+    for (uint64_t i = 1 + peri_rand_below(r, 6); i > 0; i--) random_edit(r, fork);
+    CHECK_EQ(peri_json_parse(&again, peri_json_text(fork, &text), NULL, NULL), PERI_OK);
+    peri_json_free(again);
+    peri_json_free(fork);
+    peri_buf_done(&text);
+}
+
 TEST(json_undo_agrees_with_forks) {
     enum { DEEP = 5, NODES = 2000 };
     struct peri_rand r;
@@ -177,7 +190,7 @@ TEST(json_undo_agrees_with_forks) {
         struct savepoint open[DEEP];
         int deep = 0;
         for (int step = 0; step < 30; step++) {
-            uint64_t what = peri_rand_below(&r, 8);
+            uint64_t what = peri_rand_below(&r, 9);
             if (what == 0 && deep < DEEP) {
                 open[deep].mark = peri_json_mark(j);
                 CHECK_EQ(peri_json_fork(&open[deep++].fork, j), PERI_OK);
@@ -189,6 +202,8 @@ TEST(json_undo_agrees_with_forks) {
                 check_like(j, &open[to], NODES);
                 while (deep > to + 1) peri_json_free(open[--deep].fork);
                 rollbacks++;
+            } else if (what == 8) {
+                edit_a_fork(&r, j);
             } else {
                 random_edit(&r, j);
             }
