@@ -33,7 +33,8 @@ uint32_t peri_policy_more_ms(const struct peri_policy_lua *set, const struct per
 /* It has used up the budget of this request or of this second. */
 bool peri_policy_is_out(const struct peri_policy_lua *set, size_t link,
                         const struct peri_lua_request *r);
-/* A hook has run for so long. What is too much is said once, and counts as a failure.
+/* A hook has run for so long. What is too much is said once, and fails that hook for this request; it makes no row of
+ * failures, since the hook has returned.
  *   r       NULL: of no request, so the second alone is bounded
  *   gives   false when the request may not go on without that policy */
 bool peri_policy_spend(struct peri_policy_lua *set, size_t link, enum peri_hook hook,
