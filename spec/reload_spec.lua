@@ -46,6 +46,20 @@ describe("reloading a policy", function()
     assert.equal(2, edit_of(r:chat()))
   end))
 
+  it("does not wait for a policy that is no file", router.test(function(start)
+    local r = start({ providers = { router.provider("a", provider.start()) }, policies = { "edited.lua" } },
+      { ["edited.lua"] = good(1) })
+    local path = r.directory .. "/edited.lua"
+    assert(os.execute(("mkfifo %s.new && mv %s.new %s"):format(path, path, path)))
+    local refused = loop.await("the FIFO to be refused", function()
+      return r:log("reload refused, the old generation stays")[1]
+    end)
+    assert.matches("edited.lua: a policy must be a regular file", refused.error, 1, true)
+    assert(os.remove(path))
+    r:write("edited.lua", good(2))
+    loop.await("the next edit to serve", function() return edit_of(r:chat()) == 2 end)
+  end))
+
   it("lets requests under way finish on the policy they began with", router.test(function(start)
     local release = {}
     local p = provider.start(function(c, request)

@@ -14,7 +14,7 @@
 static enum peri_err read_text(struct peri_str *out, int64_t *changed_ns,
                                const struct peri_config_policy *c, struct peri_fault *fault) {
     enum peri_err err = PERI_OK;
-    int fd = open(c->path.p, O_RDONLY | O_CLOEXEC);
+    int fd = open(c->path.p, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO is not waited for */
     *out = (struct peri_str){ NULL, 0 };
     if (fd < 0)
         return peri_fault_set(fault, errno == ENOENT ? PERI_ENOTFOUND : PERI_EIO,

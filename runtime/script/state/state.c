@@ -346,7 +346,7 @@ void peri_push_chunk(lua_State *L, const char *path, struct peri_str source) {
 /* Up to `n` bytes of a regular file; `n` becomes what was read. */
 static enum peri_err read_file(char *bytes, size_t *n, const char *path) {
     size_t room = *n;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     *n = 0;
     if (fd < 0) return PERI_EIO;
     while (*n < room) {
