@@ -258,8 +258,8 @@ TEST(config_load_ends_what_does_not_end) {
         "while true do file '/proc/self/maps' end return {}",
         "local function f() include '/dev/null' return f() end return f()",
         "local t = {} for _ = 1, 28 do t = { t, t } end return { providers = t }",
-        "local s = '1' while #s < 4000000 do s = s .. s end while true do s = s < s .. '1' and s "
-        "end",
+        ("local s = '1' while #s < 4000000 do s = s .. s end "
+         "while true do s = s < s .. '1' and s end"),
     };
     for (size_t i = 0; i < sizeof endless / sizeof endless[0]; i++) {
         double took = load_ms(endless[i], false, PERI_ECONFIG);

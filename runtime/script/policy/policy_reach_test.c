@@ -283,6 +283,7 @@ static void send_case(struct bed *b, bool is_stream, const char *text, size_t pa
 static void finish(struct bed *b) {
     alarm(60);
     while (b->ended < b->sent) rig_step(&b->rig);
+    alarm(0);
 }
 
 /* The last lines of it; from then on it is empty. */
@@ -335,8 +336,11 @@ static bool try_case(struct bed *b, const struct target *t, enum peri_hook hook,
      * on, between two hooks: then the line names none. */
     bool waits = strcmp(t->row.name, "perilune.http.fetch") == 0 && hook <= PERI_ON_ROUTE;
     bool is_placed = strstr(said, named) != NULL && strstr(said, b->path) != NULL;
-    bool is_ended = strstr(said, "\"error\":\"EBUDGET\"") != NULL && (waits || is_placed) &&
-                    b->answered == (hook == PERI_ON_EPOCH ? 1 : 2);
+    /* Edits without end may come to the limits of their document first. */
+    bool is_refused = strstr(said, "\"error\":\"EBUDGET\"") != NULL ||
+                      strstr(said, "the document would outgrow its limits") != NULL;
+    bool is_ended =
+        is_refused && (waits || is_placed) && b->answered == (hook == PERI_ON_EPOCH ? 1 : 2);
     bool is_soon = waits || took < LEAVES_MS;
     if (!is_ended || (!is_soon && is_last))
         printf("%s: %.1f ms, %d answered: %.300s\n", text, took, b->answered,
