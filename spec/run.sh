@@ -46,7 +46,7 @@ run_tests() { ctest --test-dir "$1" --output-on-failure --no-tests=error -j"$(np
 # such an interpreter starts inherit it: Debian's curl then hangs before its main. Specs that do both stay with the
 # plain build.
 run_sanitized_tests() {
-  # Thousands of calls that have some milliseconds of CPU each: sanitizers make every one ten times as dear.
+  # Thousands of calls that have some milliseconds of CPU each: here they take minutes, and some more than they may.
   local spec left_out='^c\.policy_reach_test$'
   echo "skipped: $left_out, whose bounds are CPU time"
   for spec in $(grep -l 'require *(*"perilune' spec/*_spec.lua | xargs -r grep -lE 'popen|support\.(process|router)'); do
@@ -62,7 +62,7 @@ thread_specs="admin|budget|epoch_webhook|faults|gonka_gateway|gonka_kept|headers
 
 # The thread sanitizer keeps a signal until the thread calls the C library, which a loop in Lua may never do, and loses count of
 # frames that Lua's errors jump over until its own stack is full: tests of budgets and those that raise errors by the thousand
-# are left out. So is what has one thread and fails every allocation in turn.
+# are left out. So is what has one thread and takes longer than its alarm there.
 run_thread_tests() {
   local left_out='^c\.(budget|budget_reach|config_load|policy_crowd|policy_reach|sandbox|strings)_test$'
   echo "skipped: $left_out, and the specs but $thread_specs"
