@@ -1,154 +1,19 @@
-/* Sending, and everything up to the commit point. What follows it is relay.c. */
+/* Sending, and everything up to the commit point. What is sent is attempt_shape.c, what a refusal means attempt_judge.c,
+ * what follows the commit point relay.c. */
 #include "request/attempt.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "base/json_edit.h"
-#include "dialect/upstream_error.h"
 #include "fleet/health.h"
 #include "fleet/network.h"
 #include "fleet/slots.h"
 #include "net/header.h"
 #include "net/retry_after.h"
 
-#define HELD_MAX         262144 /* bytes of life-cycle frames before the first token */
-#define HINT_MAX_MS      60000 /* longest a provider may send us away; official clients obey as much */
-#define MODEL_MISSES_MAX 10    /* in a row: a host that has nothing it lists is set aside */
-#define ERROR_BODY_MAX   65536 /* bytes of a provider's error answer that are read */
-
-/* ---- Body and headers ---- */
-
-struct peri_json *peri_attempt_body(struct peri_attempt *a) {
-    if (a->own_body != NULL) return a->own_body;
-    if (peri_json_fork(&a->own_body, a->request->body) != PERI_OK) return NULL;
-    a->unshaped = peri_json_mark(a->own_body);
-    return a->own_body;
-}
-
-enum peri_err peri_header_put(struct peri_arena *arena, struct peri_header **headers, size_t *count,
-                              struct peri_str name, struct peri_str value) {
-    if (peri_header_fault((struct peri_header){ name, value }) != NULL) return PERI_EINVAL;
-    struct peri_header h = { peri_arena_dup(arena, name), peri_arena_dup(arena, value) };
-    if (h.name.p == NULL || h.value.p == NULL) return PERI_ENOMEM;
-    size_t at = 0;
-    while (at < *count && !peri_str_eq_nocase((*headers)[at].name, name)) at++;
-    /* A list of its own each time: a savepoint keeps the one that was. */
-    size_t n = at < *count ? *count : *count + 1;
-    struct peri_header *list = peri_arena_alloc(arena, n * sizeof *list);
-    if (list == NULL) return PERI_ENOMEM;
-    if (*count > 0) memcpy(list, *headers, *count * sizeof *list);
-    list[at] = h;
-    *headers = list;
-    *count = n;
-    return PERI_OK;
-}
-
-const char *peri_attempt_header_fault(const struct peri_attempt *a, struct peri_header header) {
-    static const struct peri_str ours[] = { PERI_STR_INIT("content-type"),
-                                            PERI_STR_INIT("accept-encoding"),
-                                            PERI_STR_INIT("content-encoding") };
-    const char *fault = peri_header_fault(header);
-    if (fault != NULL) return fault;
-    struct peri_str prefix = { header.name.p, header.name.n < 6 ? header.name.n : 6 };
-    if (peri_header_is_framing(header.name) || peri_str_eq_nocase(prefix, PERI_STR("proxy-")))
-        return PERI_HEADER_IS_OURS;
-    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
-        if (peri_str_eq_nocase(header.name, ours[i])) return PERI_HEADER_IS_OURS;
-    const struct peri_network *n = a->candidate.provider->found_by;
-    bool is_signature = n != NULL && n->ops->is_signature_header(header.name);
-    return is_signature ? "it belongs to the signature for this network" : NULL;
-}
-
-enum peri_err peri_attempt_set_header(struct peri_attempt *a, struct peri_str name,
-                                      struct peri_str value) {
-    if (peri_attempt_header_fault(a, (struct peri_header){ name, value }) != NULL)
-        return PERI_EINVAL;
-    if (!peri_request_has_room(a->request, name.n + value.n)) return PERI_ETOOBIG;
-    return peri_header_put(&a->request->arena, &a->headers, &a->header_count, name, value);
-}
-
-enum peri_err peri_attempt_set_answer_header(struct peri_attempt *a, struct peri_str name,
-                                             struct peri_str value) {
-    if (peri_answer_header_fault((struct peri_header){ name, value }) != NULL) return PERI_EINVAL;
-    if (a->answer_header_count >= PERI_ANSWER_HEADERS_MAX) return PERI_ETOOBIG;
-    if (!peri_request_has_room(a->request, name.n + value.n)) return PERI_ETOOBIG;
-    return peri_header_put(&a->request->arena, &a->answer_headers, &a->answer_header_count, name,
-                           value);
-}
-
-enum peri_err peri_attempt_refuse(struct peri_attempt *a, int status, struct peri_str message,
-                                  struct peri_str param, struct peri_str code) {
-    if (!peri_request_has_room(a->request, message.n + param.n + code.n)) return PERI_ETOOBIG;
-    struct peri_arena *arena = &a->request->arena;
-    struct peri_hook_refusal *refusal = peri_arena_alloc(arena, sizeof *refusal);
-    if (refusal == NULL) return PERI_ENOMEM;
-    refusal->status = status;
-    refusal->json = peri_request_error_json(a->request, status, message, param, code);
-    refusal->message =
-        peri_arena_dup(arena, (struct peri_str){ message.p, message.n < 150 ? message.n : 150 });
-    if (refusal->json.p == NULL || refusal->message.p == NULL) return PERI_ENOMEM;
-    a->refusal = refusal;
-    return PERI_OK;
-}
-
-/* As if the provider had said it. */
-static enum peri_err take_refusal(struct peri_attempt *a) {
-    if (peri_buf_add(&a->in, a->refusal->json) != PERI_OK) return PERI_ENOMEM;
-    a->status = a->refusal->status;
-    a->is_json = a->is_refused = true;
-    snprintf(a->detail, sizeof a->detail, "was not asked: %.*s",
-             PERI_STR_ARGS(a->refusal->message));
-    return PERI_EREJECTED;
-}
-
-struct peri_attempt_mark peri_attempt_mark(const struct peri_attempt *a) {
-    struct peri_attempt_mark mark = { .has_body = a->own_body != NULL,
-                                      .expects_content = a->expects_content,
-                                      .headers = a->headers,
-                                      .answer_headers = a->answer_headers,
-                                      .header_count = a->header_count,
-                                      .answer_header_count = a->answer_header_count,
-                                      .refusal = a->refusal };
-    if (mark.has_body) mark.body = peri_json_mark(a->own_body);
-    return mark;
-}
-
-void peri_attempt_rollback(struct peri_attempt *a, const struct peri_attempt_mark *mark) {
-    /* A body that was made since stays, as nobody has changed it: a script may hold it. */
-    if (a->own_body != NULL)
-        peri_json_rollback(a->own_body, mark->has_body ? mark->body : a->unshaped);
-    a->expects_content = mark->expects_content;
-    a->headers = mark->headers;
-    a->header_count = mark->header_count;
-    a->answer_headers = mark->answer_headers;
-    a->answer_header_count = mark->answer_header_count;
-    a->refusal = mark->refusal;
-}
-
-void peri_attempt_expect_content(struct peri_attempt *a) { a->expects_content = true; }
-
-enum peri_err peri_attempt_previous(const struct peri_attempt *a) {
-    return a->request->last == NULL ? PERI_OK : a->request->last->err;
-}
-
-/* The provider's own name for the model goes into its version of the body. */
-static enum peri_err rename_model(struct peri_attempt *a) {
-    struct peri_request *r = a->request;
-    struct peri_str want =
-        a->candidate.upstream.n > 0 ? a->candidate.upstream : peri_attempt_model(a);
-    uint32_t root = peri_json_root(r->body);
-    if (peri_json_string_is(r->body, peri_json_get(r->body, root, PERI_STR("model")), want))
-        return PERI_OK;
-    struct peri_json *doc = peri_attempt_body(a);
-    if (doc == NULL) return PERI_ENOMEM;
-    return peri_json_set_string(doc, root, PERI_STR("model"), want);
-}
-
-static enum peri_err body_of(struct peri_attempt *a, struct peri_str *out) {
-    *out = peri_json_text(a->own_body != NULL ? a->own_body : a->request->body, &a->body_text);
-    return out->p != NULL ? PERI_OK : a->body_text.err;
-}
+#define HELD_MAX       262144 /* bytes of life-cycle frames before the first token */
+#define HINT_MAX_MS    60000 /* longest a provider may send us away; official clients obey as much */
+#define ERROR_BODY_MAX 65536 /* bytes of a provider's error answer that are read */
 
 /* ---- Results ---- */
 
@@ -321,125 +186,13 @@ static bool is_refusal(const struct peri_attempt *a) {
     return peri_health_of_status(a->status) != PERI_OK;
 }
 
-/* What we know of a network is not what its hosts go by: it is looked at anew, once for a storm of such answers. */
-static void look_again(struct peri_attempt *a) {
-    struct peri_request_env *env = a->request->env;
-    struct peri_network *n = a->candidate.provider->found_by;
-    if (n == NULL || !n->ops->may_refresh(n, peri_loop_now_ms(env->loop))) return;
-    enum peri_err err = env->ops->refresh_networks(env);
-    (void)err; /* out of memory, or stopping: the interval brings the next look */
-}
-
-/* The host is listed with a model it does not have: for good, or while its machines are elsewhere (503). */
-static void drop_model(struct peri_attempt *a) {
-    const struct peri_request *r = a->request;
-    uint64_t ms = a->status >= 500 ? r->config->failure_cooldown_ms : r->config->quarantine_ms;
-    peri_vitals_lack(a->candidate.provider->vitals, peri_attempt_model(a),
-                     peri_loop_now_ms(r->env->loop), ms);
-    look_again(a);
-}
-
-/* What a refusal means is in its words more than in its status: a 400 may be our clock, a 500 an empty wallet. The
- * provider's judge reads them. gives the kind of failure; the sentence with the remedy goes to the log, and to the
- * client when nobody else answers. */
-static enum peri_err judge_refusal(struct peri_attempt *a) {
-    struct peri_request_env *env = a->request->env;
-    const struct peri_provider *p = a->candidate.provider;
-    enum peri_err err = peri_health_of_status(a->status);
-    if (p->judge == NULL) return err;
-    struct peri_judgement j =
-        p->judge(p, a->wallet, a->status, peri_buf_str(&a->in), peri_loop_now_ms(env->loop));
-    switch (j.refusal) {
-    case PERI_REFUSAL_OF_STATUS: break;
-    case PERI_REFUSAL_OF_REQUEST: return PERI_EREJECTED;
-    case PERI_REFUSAL_OF_MOMENT:
-        a->is_excused = true;
-        err = PERI_EUPSTREAM;
-        break;
-    case PERI_REFUSAL_OF_LOAD: err = err == PERI_ERATELIMIT ? err : PERI_EUPSTREAM; break;
-    case PERI_REFUSAL_OF_HOST: err = PERI_EUPSTREAM; break;
-    case PERI_REFUSAL_OF_MODEL:
-        /* Its other models are as good as before, and the next list says which those are. */
-        a->is_excused = atomic_load(&p->vitals->failures) < MODEL_MISSES_MAX;
-        drop_model(a);
-        err = PERI_EAUTH;
-        break;
-    case PERI_REFUSAL_OF_WALLET:
-        a->is_excused = true;
-        err = PERI_EAUTH;
-        break;
-    case PERI_REFUSAL_OF_PROVIDER: err = PERI_EAUTH; break;
-    }
-    if (j.is_outdated) look_again(a);
-    if (j.event == NULL) return err;
-    a->remedy = j.sentence;
-    struct peri_log *log = &env->logs.of[PERI_COMPONENT_GONKA];
-    if (peri_log_begin(log, PERI_LOG_WARN, j.event)) {
-        peri_log_str(log, "provider", p->id);
-        peri_log_int(log, "status", a->status);
-        peri_log_str(log, "code", peri_str_of(j.code));
-        peri_log_str(log, "action", peri_str_of(j.action));
-        peri_log_str(log, "remedy", peri_str_of(j.sentence));
-        peri_log_end(log);
-    }
-    return err;
-}
-
-static bool reads_more(const struct peri_candidate *c, const struct peri_attempt *a) {
-    uint64_t known = a->candidate.model == NULL ? 0 : a->candidate.model->context_tokens;
-    return c->model != NULL && c->model->context_tokens > known &&
-           c->provider != a->candidate.provider && !a->request->tried[c->provider->index];
-}
-
-/* Too long for this provider by its own count: only those that are known to read more are worth asking, and nobody is
- * asked where that is not known. The rest is as good as tried.
- *   gives   false: there are none */
-static bool is_for_larger(struct peri_attempt *a) {
-    if (a->options.model.n > 0) return false; /* the policy, not the request, chose that model */
-    struct peri_candidates all = peri_request_fit(a->request);
-    bool is_found = false;
-    for (size_t i = 0; i < all.count && !is_found; i++) is_found = reads_more(&all.at[i], a);
-    for (size_t i = 0; i < all.count && is_found; i++)
-        if (!reads_more(&all.at[i], a)) a->request->tried[all.at[i].provider->index] = true;
-    return is_found;
-}
-
-static void end_refusal(struct peri_attempt *a) {
-    const struct peri_provider *p = a->candidate.provider;
-    enum peri_err err = judge_refusal(a);
-    struct peri_upstream_error told;
-    struct peri_str secret = { NULL, 0 };
-    if (p->has_credential) secret = p->headers[p->header_count - 1].value;
-    peri_upstream_error_read(&told, peri_buf_str(&a->in), secret);
-    if (err == PERI_EREJECTED && strcmp(told.code, "context_length_exceeded") == 0 &&
-        is_for_larger(a))
-        err = PERI_EUNFIT;
-    peri_attempt_fail(a, err, "answered %d: %.150s", a->status, told.message);
-}
-
-void peri_attempt_fail_inside(struct peri_attempt *a, struct peri_str error) {
-    struct peri_upstream_error e;
-    struct peri_buf body; /* `error` may stand in a->in */
-    peri_upstream_error_read(&e, error, a->candidate.provider->credential);
-    peri_buf_init(&body, a->request->config->answer_bytes);
-    int status = peri_upstream_error_status(&e);
-    if (status == 0 || peri_buf_add(&body, error) != PERI_OK) {
-        peri_attempt_fail(a, PERI_EUPSTREAM, "sent an error instead of content: %.120s", e.message);
-        return;
-    }
-    peri_buf_done(&a->in);
-    a->in = body;
-    a->status = status;
-    end_refusal(a);
-}
-
 static bool on_body(void *arg, struct peri_call *call, struct peri_str bytes) {
     struct peri_attempt *a = arg;
     (void)call;
     if (is_refusal(a)) {
         if (bytes.n > a->in.max - a->in.n) bytes.n = a->in.max - a->in.n, a->is_cut = true;
         peri_buf_add(&a->in, bytes);
-        if (a->is_cut) end_refusal(a);
+        if (a->is_cut) peri_attempt_end_refusal(a);
         return true;
     }
     if (a->is_sse) return peri_relay_feed(a, bytes);
@@ -476,7 +229,7 @@ static void on_done(void *arg, struct peri_call *call, const struct peri_call_re
     (void)call;
     a->call = NULL;
     if (report->status != 0 && is_refusal(a))
-        end_refusal(a);
+        peri_attempt_end_refusal(a);
     else if (a->is_sse)
         peri_relay_ended(a, report->err);
     else if (report->err != PERI_OK)
@@ -493,15 +246,6 @@ static void on_first_token_late(void *arg) {
                       (unsigned long long)a->options.first_token_ms);
 }
 
-/* What the policies make of the body for this provider. */
-static enum peri_err shape(struct peri_attempt *a) {
-    struct peri_request *r = a->request;
-    enum peri_err err = rename_model(a);
-    if (err != PERI_OK || r->policy == NULL || r->policy->ops->attempt == NULL) return err;
-    err = r->policy->ops->attempt(r->policy->self, r, a);
-    return err == PERI_OK && a->refusal != NULL ? take_refusal(a) : err;
-}
-
 /* A policy's header stands in place of the provider's own of that name, its key included. */
 static bool is_replaced(const struct peri_attempt *a, struct peri_str name) {
     for (size_t i = 0; i < a->header_count; i++)
@@ -513,7 +257,7 @@ static enum peri_err send_call(struct peri_attempt *a) {
     struct peri_request *r = a->request;
     const struct peri_provider *p = a->candidate.provider;
     struct peri_str body;
-    enum peri_err err = body_of(a, &body);
+    enum peri_err err = peri_attempt_text(a, &body);
     if (err != PERI_OK) return err;
     /* Few and short: half of libcurl's own time is formatting what is sent. */
     size_t most = p->header_count + a->header_count + 2 + PERI_NETWORK_HEADERS_MAX, n = 0;
@@ -583,7 +327,7 @@ enum peri_err peri_attempt_start(struct peri_attempt **out, struct peri_request 
     a->has_slot = true;
     a->started_ns = now_ns(a);
     peri_list_insert(&r->attempts, &a->link);
-    enum peri_err err = shape(a);
+    enum peri_err err = peri_attempt_shape(a);
     if (a->state == PERI_OVER) return PERI_EINVAL; /* a hook has ended the request */
     if (err == PERI_OK) err = send_call(a);
     /* Whoever asks again because a slot is missing must not take our own connections for one. */

@@ -132,6 +132,15 @@ void peri_relay_resume(struct peri_attempt *a);
 PERI_MUST_USE enum peri_err peri_relay_hold_whole(struct peri_attempt *a,
                                                   struct peri_str completion);
 
+/* attempt_shape.c: the provider's own name for the model, and what the `attempt` hooks make of body and headers.
+ *   gives   PERI_OK · PERI_EREJECTED a hook refused, is_refused · PERI_EPOLICY · PERI_ENOMEM · PERI_ETOOBIG */
+PERI_MUST_USE enum peri_err peri_attempt_shape(struct peri_attempt *a);
+/* The bytes that are sent. gives PERI_OK · PERI_ENOMEM · PERI_ETOOBIG */
+PERI_MUST_USE enum peri_err peri_attempt_text(struct peri_attempt *a, struct peri_str *out);
+
+/* attempt_judge.c: its status and body, `in`, are a refusal. It fails, and what the refusal is about rests. */
+void peri_attempt_end_refusal(struct peri_attempt *a);
+
 /* For relay.c: the two ways out of ASKING. */
 void peri_attempt_fail(struct peri_attempt *a, enum peri_err err, const char *format, ...)
     PERI_PRINTF(3, 4);
