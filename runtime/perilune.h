@@ -133,11 +133,17 @@ struct peri_event {
     const struct peri_attempt *attempt; /* whose answer it belongs to */
 };
 
-/* PERI_BREAK: what should be sent instead could not be made (it is too large, memory ran out), and what came must not
+/* PERI_HOOK_BREAK: what should be sent instead could not be made (it is too large, memory ran out), and what came must not
  * be sent as it is. The client sees an answer that failed.
- * PERI_REFUSE: the policy failed, and nothing may go on without it. The client sees 500 `policy_failed`, or an error
+ * PERI_HOOK_REFUSE: the policy failed, and nothing may go on without it. The client sees 500 `policy_failed`, or an error
  * frame when the answer has begun. */
-enum peri_verdict { PERI_KEEP, PERI_DROP, PERI_REPLACE, PERI_BREAK, PERI_REFUSE };
+enum peri_verdict {
+    PERI_HOOK_KEEP,
+    PERI_HOOK_DROP,
+    PERI_HOOK_REPLACE,
+    PERI_HOOK_BREAK,
+    PERI_HOOK_REFUSE
+};
 
 /* What changed in a network. Addresses; the lists are good until the callback returns. */
 struct peri_epoch_change {
@@ -155,12 +161,12 @@ struct peri_policy_ops {
      * (peri_attempt_expect_content). An error keeps the attempt from being sent; PERI_EPOLICY ends the request with 500
      * `policy_failed`, as the policy failed and nothing may go on without it. */
     enum peri_err (*attempt)(void *self, struct peri_request *r, struct peri_attempt *a);
-    /* Each streamed event once the answer is being served. With PERI_REPLACE, `out` holds what is sent instead:
+    /* Each streamed event once the answer is being served. With PERI_HOOK_REPLACE, `out` holds what is sent instead:
      * whole frames with their blank lines. */
     enum peri_verdict (*event)(void *self, struct peri_request *r, const struct peri_event *e,
                                struct peri_buf *out);
-    /* The whole JSON answer of a request that is not streamed. With PERI_REPLACE, `out` holds the new text;
-     * PERI_DROP is as PERI_KEEP. */
+    /* The whole JSON answer of a request that is not streamed. With PERI_HOOK_REPLACE, `out` holds the new text;
+     * PERI_HOOK_DROP is as PERI_HOOK_KEEP. */
     enum peri_verdict (*answer)(void *self, struct peri_request *r, struct peri_str json,
                                 struct peri_buf *out);
     /* The request is over; may not wait. */

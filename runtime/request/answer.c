@@ -155,21 +155,21 @@ static void serve_whole(struct peri_request *r, struct peri_attempt *a) {
     struct peri_buf edited;
     peri_buf_init(&edited, r->config->answer_bytes);
     const struct peri_policy_ops *ops = r->policy == NULL ? NULL : r->policy->ops;
-    enum peri_verdict verdict = PERI_KEEP;
+    enum peri_verdict verdict = PERI_HOOK_KEEP;
     if (ops != NULL && ops->answer != NULL)
         verdict = ops->answer(r->policy->self, r, body, &edited);
-    if (verdict == PERI_REFUSE) {
+    if (verdict == PERI_HOOK_REFUSE) {
         peri_buf_done(&edited);
         peri_request_refuse(r);
         return;
     }
-    if (verdict == PERI_BREAK) {
+    if (verdict == PERI_HOOK_BREAK) {
         peri_buf_done(&edited);
         peri_request_fail(r, PERI_ETOOBIG, 502, NULL,
                           "policies made more of the answer than 'limits.answer_bytes' allows");
         return;
     }
-    if (verdict == PERI_REPLACE) body = peri_buf_str(&edited);
+    if (verdict == PERI_HOOK_REPLACE) body = peri_buf_str(&edited);
     peri_vitals_saw_total(a->candidate.provider->vitals,
                           (a->first_token_ns - a->started_ns) / 1000);
     peri_request_answer(r, a->status, NULL, 0, body);

@@ -70,7 +70,7 @@ static void send_event(struct peri_attempt *a, struct run *run,
     peri_buf_init(&out, PERI_SSE_MAX);
     struct peri_event seen = { event->data, event->name, a };
     switch (ops->event(r->policy->self, r, &seen, &out)) {
-    case PERI_KEEP:
+    case PERI_HOOK_KEEP:
         if (run->n == 0) run->from = event->raw.p;
         if (run->from + run->n != event->raw.p) {
             flush_run(a, run);
@@ -78,19 +78,19 @@ static void send_event(struct peri_attempt *a, struct run *run,
         }
         run->n += event->raw.n;
         break;
-    case PERI_REPLACE:
+    case PERI_HOOK_REPLACE:
         flush_run(a, run);
         if (a->state == PERI_ATTEMPT_SERVING)
             put(a, peri_buf_str(&out));
         else
             peri_buf_add(&a->held, peri_buf_str(&out));
         break;
-    case PERI_DROP: flush_run(a, run); break;
-    case PERI_BREAK:
+    case PERI_HOOK_DROP: flush_run(a, run); break;
+    case PERI_HOOK_BREAK:
         flush_run(a, run);
         a->is_lossy = true; /* nothing more of it is put: `feed` tells */
         break;
-    case PERI_REFUSE:
+    case PERI_HOOK_REFUSE:
         flush_run(a, run);
         peri_request_refuse(r); /* a is over */
         break;

@@ -172,9 +172,10 @@ static enum peri_verdict shout(void *self, struct peri_request *r, const struct 
                                struct peri_buf *out) {
     (void)self, (void)r;
     if (peri_attempt_provider(e->attempt).n == 0) abort();
-    if (peri_str_find(e->data, PERI_STR("role")) >= 0) return PERI_DROP;
-    if (peri_str_find(e->data, PERI_STR("hi")) < 0) return PERI_KEEP;
-    return peri_buf_add(out, PERI_STR("data: HI\n\n")) == PERI_OK ? PERI_REPLACE : PERI_KEEP;
+    if (peri_str_find(e->data, PERI_STR("role")) >= 0) return PERI_HOOK_DROP;
+    if (peri_str_find(e->data, PERI_STR("hi")) < 0) return PERI_HOOK_KEEP;
+    return peri_buf_add(out, PERI_STR("data: HI\n\n")) == PERI_OK ? PERI_HOOK_REPLACE
+                                                                  : PERI_HOOK_KEEP;
 }
 
 TEST(router_lets_a_policy_drop_and_replace_events) {

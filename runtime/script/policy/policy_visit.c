@@ -239,23 +239,24 @@ static enum peri_verdict write_event(struct peri_json *json, struct peri_buf *ou
     peri_buf_add(out, data);
     bool is_whole = data.p != NULL && peri_buf_add(out, PERI_STR("\n\n")) == PERI_OK;
     peri_buf_done(&text);
-    return is_whole ? PERI_REPLACE : PERI_BREAK; /* what was taken out of it must not go on */
+    return is_whole ? PERI_HOOK_REPLACE
+                    : PERI_HOOK_BREAK; /* what was taken out of it must not go on */
 }
 
 enum peri_verdict peri_policy_on_event(void *self, struct peri_request *r,
                                        const struct peri_event *event, struct peri_buf *out) {
     struct peri_hook_event e = { .event = event, .out = out };
-    enum peri_verdict verdict = PERI_KEEP;
+    enum peri_verdict verdict = PERI_HOOK_KEEP;
     struct visit v = {
         self, r, PERI_ON_EVENT, &e, event->attempt->candidate.provider, false, event->data.n
     };
-    if (!is_asked_for(&v)) return PERI_KEEP;
+    if (!is_asked_for(&v)) return PERI_HOOK_KEEP;
     if (!visit(&v))
-        verdict = PERI_REFUSE;
+        verdict = PERI_HOOK_REFUSE;
     else if (e.is_replaced)
-        verdict = PERI_REPLACE;
+        verdict = PERI_HOOK_REPLACE;
     else if (e.is_dropped)
-        verdict = PERI_DROP;
+        verdict = PERI_HOOK_DROP;
     else if (e.json != NULL && peri_json_is_edited(e.json))
         verdict = write_event(e.json, out);
     peri_json_free(e.json);
@@ -266,15 +267,15 @@ enum peri_verdict peri_policy_on_answer(void *self, struct peri_request *r, stru
                                         struct peri_buf *out) {
     struct peri_hook_answer a = { .status = 200 };
     struct visit v = { self, r, PERI_ON_ANSWER, &a, r->serving->candidate.provider, false, json.n };
-    if (!is_asked_for(&v)) return PERI_KEEP;
+    if (!is_asked_for(&v)) return PERI_HOOK_KEEP;
     struct peri_fault fault;
     if (peri_json_parse(&a.json, json, NULL, &fault) != PERI_OK)
-        return peri_policy_failed_all(v.set, v.hook, r, &fault) ? PERI_KEEP : PERI_REFUSE;
-    enum peri_verdict verdict = PERI_KEEP;
+        return peri_policy_failed_all(v.set, v.hook, r, &fault) ? PERI_HOOK_KEEP : PERI_HOOK_REFUSE;
+    enum peri_verdict verdict = PERI_HOOK_KEEP;
     if (!visit(&v))
-        verdict = PERI_REFUSE;
+        verdict = PERI_HOOK_REFUSE;
     else if (peri_json_is_edited(a.json))
-        verdict = peri_json_text(a.json, out).p != NULL ? PERI_REPLACE : PERI_BREAK;
+        verdict = peri_json_text(a.json, out).p != NULL ? PERI_HOOK_REPLACE : PERI_HOOK_BREAK;
     peri_json_free(a.json);
     return verdict;
 }
