@@ -8,7 +8,7 @@
 #include "net/header.h"
 #include "request/attempt.h"
 
-#define OWN_HEADERS_MAX 12
+#define OWN_HEADERS_MAX 13
 #define HEADERS_MAX     (OWN_HEADERS_MAX + 2 * PERI_ANSWER_HEADERS_MAX)
 
 /* What is said of an answer is the router's word: headers of these names would be sent twice, or contradict it. */
@@ -18,6 +18,7 @@ const char *peri_answer_header_fault(struct peri_header header) {
         PERI_STR_INIT("content-type"),
         PERI_STR_INIT("content-encoding"),
         PERI_STR_INIT("x-request-id"),
+        PERI_STR_INIT("request-id"),
         PERI_STR_INIT("x-perilune-model"),
         PERI_STR_INIT("x-perilune-route"),
         PERI_STR_INIT("x-perilune-attempts"),
@@ -108,7 +109,9 @@ static struct peri_str ascii_of(struct peri_request *r, struct peri_str s) {
  * out before most of this was known. */
 static void add_own(struct peri_request *r, struct head *h, const struct peri_attempt *a) {
     note_overhead(r);
-    add(h, PERI_STR("x-request-id"), (struct peri_str){ r->id, PERI_REQUEST_ID_BYTES });
+    struct peri_str id = { r->id, PERI_REQUEST_ID_BYTES };
+    add(h, PERI_STR("x-request-id"), id); /* as OpenAI's clients look for it */
+    add(h, PERI_STR("request-id"), id);   /* as Anthropic's do */
     if (a != NULL) add(h, PERI_STR("x-perilune-provider"), a->candidate.provider->id);
     if (r->model.n > 0) add(h, PERI_STR("x-perilune-model"), ascii_of(r, r->model));
     add(h, PERI_STR("x-perilune-attempts"),

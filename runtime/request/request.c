@@ -429,9 +429,12 @@ struct peri_str peri_request_body(const struct peri_request *r) {
     if (r->body == NULL) return (struct peri_str){ NULL, 0 };
     return peri_json_raw(r->body, peri_json_root(r->body));
 }
-/* The header that a client's key came in, and whichever repeats the key, is between the client and the router. */
+/* A header that a client's key may come in, or that repeats the key, is between the client and the router. */
 static bool carries_key(const struct peri_request *r, struct peri_str name, struct peri_str value) {
     if (r->key == NULL) return false;
+    if (peri_str_eq_nocase(name, PERI_STR("x-api-key")) ||
+        peri_str_eq_nocase(name, PERI_STR("api-key")))
+        return true;
     struct peri_str secret = { r->key->secret.p, r->key->secret.n };
     return peri_str_eq_nocase(name, PERI_STR("authorization")) || peri_str_find(value, secret) >= 0;
 }

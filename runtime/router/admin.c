@@ -4,7 +4,7 @@
 #include "base/json_text.h"
 #include "base/mem.h"
 #include "dialect/error.h"
-#include "router/bearer.h"
+#include "router/client_key.h"
 
 #define LISTEN_MAX  8
 #define BODY_MAX    65536 /* no call has a body yet */
@@ -27,8 +27,14 @@ static void answer(struct peri_exchange *x, int status, const char *allow, struc
         { PERI_STR("cache-control"), PERI_STR("no-store") },
         { PERI_STR("allow"), peri_str_of(allow) },
     };
-    bool is_whole = body->err == PERI_OK;
-    peri_exchange_answer(x, is_whole ? status : 500, headers, allow != NULL && is_whole ? 3 : 2,
+    const struct peri_header challenge[] = {
+        headers[0],
+        headers[1],
+        { PERI_STR("www-authenticate"), PERI_STR(PERI_CLIENT_KEY_CHALLENGE) },
+    };
+    bool is_whole = body->err == PERI_OK, is_401 = is_whole && status == 401;
+    peri_exchange_answer(x, is_whole ? status : 500, is_401 ? challenge : headers,
+                         is_401 || (allow != NULL && is_whole) ? 3 : 2,
                          is_whole ? peri_buf_str(body) : out_of_memory);
     peri_buf_done(body);
 }
@@ -59,13 +65,14 @@ static bool names_this_machine(struct peri_str host) {
 /* gives false when it answered itself */
 static bool admit(const struct peri_admin *a, struct peri_exchange *x) {
     const struct peri_secret *key = &a->env.config->admin_key;
-    struct peri_str token;
+    struct peri_str given[PERI_CLIENT_KEYS_MAX];
     if (key->n > 0) {
-        bool has_token = peri_bearer_of(&token, x);
-        if (has_token && peri_bearer_is(token, key)) return true;
+        size_t count = peri_client_keys(given, x);
+        for (size_t i = 0; i < count; i++)
+            if (peri_client_key_is(given[i], key)) return true;
         refuse(x, 401, NULL, "invalid_api_key",
-               has_token ? "the admin key is not valid"
-                         : "no admin key was given: send 'Authorization: Bearer KEY'");
+               count > 0 ? "the admin key is not valid"
+                         : "no admin key was given: " PERI_CLIENT_KEY_HOW);
         return false;
     }
     bool is_page = peri_exchange_header(x, PERI_STR("origin")).p != NULL;

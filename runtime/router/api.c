@@ -4,29 +4,34 @@
 
 #include "base/json_text.h"
 #include "dialect/error.h"
-#include "router/bearer.h"
+#include "router/client_key.h"
+#include "router/path.h"
 #include "router/runtime.h"
 
-/* `allow` NULL: no such header. Every answer can be named, those that no request comes to be of as well. */
-static void answer(struct peri_worker *w, struct peri_exchange *x, int status, const char *allow,
-                   struct peri_buf *body) {
+#define NO_HEADER ((struct peri_header){ { NULL, 0 }, { NULL, 0 } })
+
+/* Every answer can be named, those that no request comes to be of as well. */
+static void answer(struct peri_worker *w, struct peri_exchange *x, int status,
+                   struct peri_header more, struct peri_buf *body) {
     char id[PERI_REQUEST_ID_BYTES];
     peri_request_make_id(id, &w->env.rand);
     struct peri_header headers[] = {
         { PERI_STR("content-type"), PERI_STR("application/json") },
         { PERI_STR("x-request-id"), { id, sizeof id } },
-        { PERI_STR("allow"), peri_str_of(allow) },
+        { PERI_STR("request-id"), { id, sizeof id } },
+        more,
     };
-    peri_exchange_answer(x, status, headers, allow != NULL ? 3 : 2, peri_buf_str(body));
+    peri_exchange_answer(x, status, headers, more.name.p != NULL ? 4 : 3, peri_buf_str(body));
     peri_buf_done(body);
 }
 
-static void refuse(struct peri_worker *w, struct peri_exchange *x, int status, struct peri_str type,
-                   struct peri_str code, struct peri_str message) {
+static void refuse(struct peri_worker *w, struct peri_exchange *x, int status,
+                   struct peri_header more, struct peri_str code, struct peri_str message) {
     struct peri_buf body;
     peri_buf_init(&body, 65536);
-    peri_error_body(&body, message, type, (struct peri_str){ NULL, 0 }, code);
-    answer(w, x, status, NULL, &body);
+    peri_error_body(&body, message, PERI_STR("invalid_request_error"), (struct peri_str){ NULL, 0 },
+                    code);
+    answer(w, x, status, more, &body);
 }
 
 /* ---- Keys ---- */
@@ -37,14 +42,17 @@ static bool admit(struct peri_worker *w, struct peri_exchange *x,
     const struct peri_config *c = w->env.config;
     *key = NULL;
     if (c->key_count == 0) return true;
-    struct peri_str given;
-    bool has_bearer = peri_bearer_of(&given, x);
-    for (size_t i = 0; has_bearer && i < c->key_count; i++)
-        if (peri_bearer_is(given, &c->keys[i].secret)) *key = &c->keys[i];
+    struct peri_str given[PERI_CLIENT_KEYS_MAX];
+    size_t count = peri_client_keys(given, x);
+    for (size_t i = 0; i < c->key_count; i++)
+        for (size_t g = 0; g < count; g++)
+            if (peri_client_key_is(given[g], &c->keys[i].secret)) *key = &c->keys[i];
     if (*key != NULL) return true;
-    refuse(w, x, 401, PERI_STR("invalid_request_error"), PERI_STR("invalid_api_key"),
-           has_bearer ? PERI_STR("the API key is not valid")
-                      : PERI_STR("no API key was given: send 'Authorization: Bearer KEY'"));
+    struct peri_header challenge = { PERI_STR("www-authenticate"),
+                                     PERI_STR(PERI_CLIENT_KEY_CHALLENGE) };
+    refuse(w, x, 401, challenge, PERI_STR("invalid_api_key"),
+           count > 0 ? PERI_STR("the API key is not valid")
+                     : PERI_STR("no API key was given: " PERI_CLIENT_KEY_HOW));
     return false;
 }
 
@@ -96,23 +104,37 @@ static void list_models(struct peri_worker *w, struct peri_exchange *x) {
         put_model(&b, w->env.fleet, w->env.fleet->models[i]);
     peri_json_put_close(&b, ']');
     peri_json_put_close(&b, '}');
-    answer(w, x, 200, NULL, &b);
+    answer(w, x, 200, NO_HEADER, &b);
+}
+
+static struct peri_candidates find_escaped(struct peri_worker *w, struct peri_str text) {
+    char id[PERI_NAME_MAX];
+    size_t n;
+    if (!peri_path_decode(id, sizeof id, &n, text)) return (struct peri_candidates){ .count = 0 };
+    return peri_fleet_find(w->env.fleet, (struct peri_str){ id, n });
+}
+
+/* Public names hold slashes and colons, which many clients escape. A slash at the end is the client's base URL's. */
+static struct peri_candidates find_model(struct peri_worker *w, struct peri_str text) {
+    struct peri_candidates c = find_escaped(w, text);
+    if (c.model.n > 0 || text.n < 2 || text.p[text.n - 1] != '/') return c;
+    return find_escaped(w, (struct peri_str){ text.p, text.n - 1 });
 }
 
 static void show_model(struct peri_worker *w, struct peri_exchange *x, struct peri_str id) {
-    struct peri_candidates c = peri_fleet_find(w->env.fleet, id);
+    struct peri_candidates c = find_model(w, id);
     if (c.model.n == 0) {
         char text[300];
         int n = snprintf(text, sizeof text, "the model '%.*s' does not exist here",
                          (int)(id.n < 200 ? id.n : 200), id.p);
-        refuse(w, x, 404, PERI_STR("invalid_request_error"), PERI_STR("model_not_found"),
+        refuse(w, x, 404, NO_HEADER, PERI_STR("model_not_found"),
                (struct peri_str){ text, (size_t)n });
         return;
     }
     struct peri_buf b;
     peri_buf_init(&b, 0);
     put_model(&b, w->env.fleet, c.model);
-    answer(w, x, 200, NULL, &b);
+    answer(w, x, 200, NO_HEADER, &b);
 }
 
 /* ---- Health ---- */
@@ -121,7 +143,7 @@ static void say(struct peri_worker *w, struct peri_exchange *x, int status, cons
     struct peri_buf b;
     peri_buf_init(&b, 256);
     peri_buf_addf(&b, "{\"status\":\"%s\"}", word);
-    answer(w, x, status, NULL, &b);
+    answer(w, x, status, NO_HEADER, &b);
 }
 
 static void health(struct peri_worker *w, struct peri_exchange *x) {
@@ -135,7 +157,7 @@ static void health(struct peri_worker *w, struct peri_exchange *x) {
         &b,
         "{\"status\":\"ok\",\"models\":%zu,\"api_keys\":%zu,\"providers\":%zu,\"available\":%zu}",
         w->env.fleet->model_count, w->env.config->key_count, w->env.fleet->provider_count, open);
-    answer(w, x, 200, NULL, &b);
+    answer(w, x, 200, NO_HEADER, &b);
 }
 
 static void live(struct peri_worker *w, struct peri_exchange *x) { say(w, x, 200, "ok"); }
@@ -168,14 +190,42 @@ static const struct path paths[] = {
     { PERI_STR_INIT("/readyz"), ready, -1, false },
 };
 
+#define PATH_COUNT (sizeof paths / sizeof *paths)
+
 static void wrong_method(struct peri_worker *w, struct peri_exchange *x, const char *allowed) {
-    struct peri_buf body;
-    peri_buf_init(&body, 1024);
     char text[64];
     int n = snprintf(text, sizeof text, "this path takes %s only", allowed);
-    peri_error_body(&body, (struct peri_str){ text, (size_t)n }, PERI_STR("invalid_request_error"),
-                    (struct peri_str){ NULL, 0 }, PERI_STR("method_not_allowed"));
-    answer(w, x, 405, allowed, &body);
+    struct peri_header allow = { PERI_STR("allow"), peri_str_of(allowed) };
+    refuse(w, x, 405, allow, PERI_STR("method_not_allowed"), (struct peri_str){ text, (size_t)n });
+}
+
+/* A slip in a base URL is seen at once when its nearest path is named. */
+static void wrong_path(struct peri_worker *w, struct peri_exchange *x, struct peri_str path) {
+    const struct path *nearest = NULL;
+    char text[400];
+    unsigned best = 9; /* one word more or less: "/v1/embeddings/create" is 7 away */
+    for (size_t i = 0; i < PATH_COUNT; i++) {
+        unsigned d = peri_path_distance(path, paths[i].path, best);
+        if (d < best && 2 * d <= paths[i].path.n) best = d, nearest = &paths[i];
+    }
+    struct peri_str shown = { path.p, path.n < 200 ? path.n : 200 };
+    int n =
+        nearest == NULL
+            ? snprintf(text, sizeof text,
+                       "there is nothing on '%.*s': served are /v1/chat/completions, "
+                       "/v1/completions, /v1/embeddings and /v1/models",
+                       PERI_STR_ARGS(shown))
+            : snprintf(text, sizeof text, "there is nothing on '%.*s'; the nearest path is '%s'",
+                       PERI_STR_ARGS(shown), nearest->path.p);
+    refuse(w, x, 404, NO_HEADER, PERI_STR("not_found"), (struct peri_str){ text, (size_t)n });
+}
+
+static const struct path *find_path(struct peri_str path) {
+    for (size_t i = 0; i < PATH_COUNT; i++)
+        if (peri_str_eq(paths[i].path, path)) return &paths[i];
+    for (size_t i = 0; i < PATH_COUNT; i++)
+        if (peri_path_is(path, paths[i].path)) return &paths[i];
+    return NULL;
 }
 
 void peri_api_request(struct peri_worker *w, struct peri_exchange *x) {
@@ -184,21 +234,21 @@ void peri_api_request(struct peri_worker *w, struct peri_exchange *x) {
     bool is_get = peri_str_eq(method, PERI_STR("GET")) || peri_str_eq(method, PERI_STR("HEAD"));
     bool is_post = peri_str_eq(method, PERI_STR("POST"));
     const struct peri_config_key *key;
-    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
-        if (!peri_str_eq(paths[i].path, path)) continue;
-        if (paths[i].needs_key && !admit(w, x, &key)) return;
-        if (paths[i].endpoint >= 0 && is_post)
-            peri_request_begin(&w->env, x, (enum peri_endpoint)paths[i].endpoint, key);
-        else if (paths[i].get != NULL && is_get)
-            paths[i].get(w, x);
+    const struct path *p = find_path(path);
+    if (p != NULL) {
+        if (p->needs_key && !admit(w, x, &key)) return;
+        if (p->endpoint >= 0 && is_post)
+            peri_request_begin(&w->env, x, (enum peri_endpoint)p->endpoint, key);
+        else if (p->get != NULL && is_get)
+            p->get(w, x);
         else
-            wrong_method(w, x, paths[i].get != NULL ? "GET" : "POST");
+            wrong_method(w, x, p->get != NULL ? "GET" : "POST");
         return;
     }
-    if (is_get && peri_str_has_prefix(path, PERI_STR("/v1/models/"))) {
-        if (admit(w, x, &key)) show_model(w, x, peri_str_from(path, 11));
+    struct peri_str id = peri_path_behind(path, PERI_STR("/v1/models"));
+    if (is_get && id.p != NULL) {
+        if (admit(w, x, &key)) show_model(w, x, id);
         return;
     }
-    refuse(w, x, 404, PERI_STR("invalid_request_error"), PERI_STR("not_found"),
-           PERI_STR("there is nothing on this path"));
+    wrong_path(w, x, path);
 }
