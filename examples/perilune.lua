@@ -25,8 +25,9 @@ return {
                               context_tokens = 131072, capabilities = { "chat", "tools" } },
       } },
     -- A broker of a network is a plain provider; what it serves, and how it spells that, is read from its /v1/models.
+    -- `broker` names the network, so that its words for a refusal are understood.
     { id = "broker", url = "https://api.gonka24.com/v1", key = secret "env:GONKA_BROKER_KEY", tier = 2,
-      discover_models = true },
+      broker = "gonka", discover_models = true },
     -- A network: its hosts are discovered, and requests are signed with the wallet's key.
     { id = "gonka", network = "gonka", source = { "http://node1.gonka.ai:8000", "http://node2.gonka.ai:8000" },
       key = secret "env:GONKA_PRIVATE_KEY", damping = "sqrt", default_max_concurrent = 4, tier = 2 },

@@ -164,6 +164,14 @@ local refused = {
     "2: 'providers[1]' lacks 'id': its name in policies, logs and headers, one of a kind" },
   { "a provider without a URL", "return { providers = {\n  { id = \"a\" } } }",
     "2: 'providers[1]' lacks 'url': base URL such as \"https://api.openai.com/v1\"" },
+  { "a broker of a network that is not known",
+    "return { providers = {\n  { id = \"a\", url = \"http://h\", broker = \"gonk\" } } }",
+    "2: 'providers[1].broker' must be \"gonka\", got \"gonk\"" },
+  { "a network with a broker",
+    "return { providers = { { id = \"g\", network = \"gonka\", source = \"http://n\", key = \"WALLET\",\n" ..
+    "  broker = \"gonka\" } } }",
+    "2: 'providers[1]' has a 'broker', but the hosts of a network are called themselves: expected it only with " ..
+    "a 'url'" },
   { "a provider id with a space", "return { providers = {\n  { id = \"a b\", url = \"http://h\" } } }",
     "2: 'providers[1].id' must be 1 to 128 letters, digits or any of . _ : / @ -, got \"a b\"" },
   { "two providers of one id",

@@ -38,7 +38,8 @@ function Gateway:chats()
 end
 
 function Gateway:provider(more)
-  local entry = { id = "gate", url = self.url, key = router.expression 'secret "env:GATE_KEY"', models = { "m" } }
+  local entry = { id = "gate", url = self.url, key = router.expression 'secret "env:GATE_KEY"', models = { "m" },
+    broker = "gonka" }
   for name, value in pairs(more or {}) do entry[name] = value end
   return entry
 end
@@ -76,7 +77,8 @@ describe("a gateway or broker of the network", function()
         assert.truthy(message:find("answered " .. status, 1, true), message)
         assert.truthy(message:find(remedy, 1, true), message)
         local line = refused(r, "gonka gateway refused")
-        assert.same({ code, status, "gate" }, { line.code, math.tointeger(line.status), line.provider })
+        assert.same({ "attempt", code, status, "gate" },
+          { line.component, line.code, math.tointeger(line.status), line.provider })
         assert.truthy(line.remedy:find(remedy, 1, true), line.remedy)
       end))
   end
@@ -125,6 +127,20 @@ describe("a gateway or broker of the network", function()
     local r = start({ providers = { gate:provider() } }, nil, KEY)
     assert(r:chat().status >= 400)
     assert.is_nil(refused(r, "gonka gateway refused"))
+  end))
+
+  it("is judged by its status alone when nobody said that it is one", router.test(function(start)
+    local gate = gateway()
+    for name, status in pairs { closed = 410, moved = 308, budget = 429 } do
+      gate:order { refuse = name }
+      local plain = gate:provider()
+      plain.broker = nil
+      local r = start({ providers = { plain } }, nil, KEY)
+      local message = r:chat().json.error.message
+      assert.truthy(message:find("answered " .. status, 1, true), message)
+      assert.is_nil(message:find("broker", 1, true), message)
+      assert.is_nil(refused(r, "gonka gateway refused"))
+    end
   end))
 
   it("answers as a gateway does", loop.body(function()

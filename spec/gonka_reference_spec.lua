@@ -361,7 +361,7 @@ describe("a Gonka network", function()
     local config = {
       providers = { net:provider(), router.provider("dead", provider.dead_url(), { weight = 1000000 }) },
       policies = { "network.lua", "says.lua" },
-      log = { level = "error", levels = { server = "info", gonka = "debug", attempt = "debug", policy = "warn" } },
+      log = { level = "error", levels = { server = "info", network = "debug", attempt = "debug", policy = "warn" } },
       admin = { listen = "127.0.0.1:0" },
     }
     local r = start(config, {
@@ -380,16 +380,16 @@ describe("a Gonka network", function()
     local seen = {}
     for _, line in ipairs(r:log()) do seen[line.component] = (seen[line.component] or "") .. "\n" .. line.msg end
     assert.matches("\nlistening", seen.server)
-    assert.matches("\ngonka hosts", seen.gonka)
+    assert.matches("\ngonka hosts", seen.network)
     assert.matches("\nattempt failed", seen.attempt)
     assert.matches("\naloud", seen.policy)
     assert.is_nil(seen.policy:find "quietly")
     assert.same({}, { seen.request, seen.admin, seen.config }) -- errors only, and there were none
-    local levels = "{ net = 'warn', gonka = 'loud'" -- check closes the tables
+    local levels = "{ net = 'warn', network = 'loud'" -- check closes the tables
     local ok, text = check(SOURCE .. "private_key = '" .. KEY .. "' } }, log = { levels = " .. levels)
     assert.is_false(ok)
     assert.matches("unknown key 'net' in 'log.levels'", text, 1, true)
-    assert.matches("'log.levels.gonka' must be one of", text, 1, true)
+    assert.matches("'log.levels.network' must be one of", text, 1, true)
   end))
 
   it("G19: logs what it does by request, and never what was said", router.test(function(start)

@@ -8,9 +8,9 @@
     X(SERVER, "server", "start and end, addresses, the fleet")                                     \
     X(CONFIG, "config", "reloads and what they could not change")                                  \
     X(REQUEST, "request", "one line for each request")                                             \
-    X(ATTEMPT, "attempt", "attempts at providers that failed")                                     \
+    X(ATTEMPT, "attempt", "attempts at providers that failed, what a network's refusal means")     \
     X(POLICY, "policy", "what policies say, and how they fail")                                    \
-    X(GONKA, "gonka", "networks, their hosts, refusals of their nodes, webhooks")                  \
+    X(NETWORK, "network", "networks, their hosts, webhooks")                                       \
     X(CATALOG, "catalog", "lists of models read from providers")                                   \
     X(ADMIN, "admin", "the operator's API")
 

@@ -120,6 +120,7 @@ struct peri_config_provider {
     struct peri_config_timeouts timeouts; /* the general ones where not given */
     bool use_http2, is_insecure;
     struct peri_str ca_file;
+    struct peri_str broker;  /* "", "gonka": a network whose answers the plain provider sells */
     struct peri_str network; /* "", "gonka", "0g": expands to many providers; url is empty then */
     const struct peri_str *sources; /* discovery URLs, in order of preference */
     size_t source_count;

@@ -23,7 +23,8 @@ void peri_provider_begin(struct peri_reader *r, void *at) {
     struct peri_read_provider *p = at;
     p->out.timeouts = r->config->timeouts;
     r->network = (struct peri_str){ "", 0 };
-    p->out.network = p->out.url = p->out.tags = p->out.ca_file = p->out.auth_header = r->network;
+    p->out.network = p->out.broker = p->out.url = p->out.tags = p->out.ca_file =
+        p->out.auth_header = r->network;
     p->gonka.address = p->zerog.ledger = p->zerog.inference = r->network;
 }
 
@@ -41,6 +42,17 @@ void peri_read_network(struct peri_reader *r, const struct peri_option *o,
                           "is \"0g\", which is not supported by this version, expected \"gonka\"");
     *(struct peri_str *)(void *)((char *)at + o->at) = r->network;
     peri_reader_note_str(r, node, r->network);
+}
+
+void peri_read_broker(struct peri_reader *r, const struct peri_option *o,
+                      const struct peri_node *node, void *at) {
+    if (node->kind != PERI_NODE_STRING || !peri_str_eq(node->text, PERI_STR("gonka"))) {
+        peri_reader_expected(r, node, "\"gonka\"");
+        return;
+    }
+    struct peri_str broker = peri_reader_dup(r, node->text);
+    *(struct peri_str *)(void *)((char *)at + o->at) = broker;
+    peri_reader_note_str(r, node, broker);
 }
 
 void peri_read_tags(struct peri_reader *r, const struct peri_option *o,
@@ -305,6 +317,11 @@ static void check_network(struct peri_reader *r, const struct peri_node *node,
             r, url,
             "has a 'url', but the hosts of a network are discovered: expected 'sources' or "
             "'endpoints'");
+    const struct peri_node *broker = peri_node_get(node, PERI_STR("broker"));
+    if (broker != NULL)
+        peri_reader_fault(r, broker,
+                          "has a 'broker', but the hosts of a network are called themselves: "
+                          "expected it only with a 'url'");
     const struct peri_node *discover = peri_node_get(node, PERI_STR("discover_models"));
     if (discover != NULL && p->out.discovers_models)
         peri_reader_fault(r, discover,

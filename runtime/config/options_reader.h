@@ -79,6 +79,8 @@ void peri_read_policies(struct peri_reader *r, const struct peri_option *o,
                         const struct peri_node *node, void *at);
 void peri_read_keys(struct peri_reader *r, const struct peri_option *o,
                     const struct peri_node *node, void *at);
+void peri_read_broker(struct peri_reader *r, const struct peri_option *o,
+                      const struct peri_node *node, void *at);
 void peri_read_network(struct peri_reader *r, const struct peri_option *o,
                        const struct peri_node *node, void *at);
 void peri_read_ca_file(struct peri_reader *r, const struct peri_option *o,

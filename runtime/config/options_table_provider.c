@@ -229,6 +229,16 @@ static const struct peri_option provider_rows[] = {
       .schema = "{\"type\":\"string\"}",
       .lua = "string",
       .help = "PEM file of the authorities to believe instead of the system's." },
+    { .name = "broker",
+      .type = PERI_OPTION_CUSTOM,
+      PERI_ROW_FIELD(peri_read_provider, out.broker),
+      .read = peri_read_broker,
+      .is_reloadable = true,
+      .schema = "{\"enum\":[\"gonka\"]}",
+      .lua = "\"gonka\"",
+      .help = "The provider is a broker of this network, or a gateway in front of it: its refusals "
+              "are read in the words of the network's servers. Without it their status and the "
+              "API's own codes alone tell." },
     { .name = "tags",
       .type = PERI_OPTION_CUSTOM,
       PERI_ROW_FIELD(peri_read_provider, out.tags),

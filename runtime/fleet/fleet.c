@@ -143,6 +143,7 @@ static enum peri_err build_provider(struct peri_fleet *f, const struct peri_conf
         .is_insecure = c->is_insecure,
         .ca_file = c->ca_file,
         .tags = c->tags,
+        .broker = c->broker,
         .network = c->network,
     };
     enum peri_err err = build_headers(f, p, c);

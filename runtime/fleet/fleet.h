@@ -59,6 +59,7 @@ struct peri_provider {
     bool is_adaptive;    /* max_concurrent gives way to what it was found to take */
     const struct peri_model_slots *model_slots; /* by model; NULL: none has a limit of its own */
     struct peri_str ca_file, tags;
+    struct peri_str broker;        /* the network whose answers a plain provider sells; "" */
     struct peri_str network;       /* "" for a plain provider */
     struct peri_str address;       /* the host's address on that network */
     struct peri_network *found_by; /* referenced; signs attempts. NULL: a plain provider */

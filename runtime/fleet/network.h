@@ -138,6 +138,9 @@ struct peri_network_ops {
                           struct peri_str address, uint64_t now_ms);
     /* A worker's thread: of a refusal of one of its hosts. */
     peri_judge *judge;
+    /* A worker's thread: of a refusal of a plain provider that sells this network's answers (`broker`), which hands the
+     * words of the network's servers on. What none of these servers says is left to its status. */
+    peri_judge *judge_broker;
     /* Any thread: an answer was outdated.
      *   gives   true: the caller is to have the networks refreshed. The next such answers within a while change nothing,
      *           nor does any when the network is not followed. */

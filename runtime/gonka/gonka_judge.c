@@ -1,4 +1,4 @@
-/* What the refusals of hosts, and of gateways in front of the network, are about: the advice of gonka_diagnose.h in the
+/* What the refusals of hosts, and of brokers and gateways in front of the network, are about: the advice of gonka_diagnose.h in the
  * terms of fleet/network.h. */
 #include "gonka/gonka_diagnose.h"
 #include "gonka/gonka_network_parts.h"
@@ -38,8 +38,8 @@ struct peri_judgement peri_gonka_judge_host(const struct peri_provider *p, size_
     return j;
 }
 
-struct peri_judgement peri_gonka_judge_gateway(const struct peri_provider *p, size_t wallet,
-                                               int status, struct peri_str body, uint64_t now_ms) {
+struct peri_judgement peri_gonka_judge_broker(const struct peri_provider *p, size_t wallet,
+                                              int status, struct peri_str body, uint64_t now_ms) {
     struct peri_judgement j = judge(peri_gonka_recognise(status, body), "gonka gateway refused");
     (void)p, (void)wallet, (void)now_ms;
     /* The wallet is the gateway's own. */

@@ -176,5 +176,6 @@ const struct peri_network_ops peri_gonka_network_ops = {
     .is_signature_header = peri_gonka_is_header,
     .sign = sign,
     .judge = peri_gonka_judge_host,
+    .judge_broker = peri_gonka_judge_broker,
     .may_refresh = may_refresh,
 };

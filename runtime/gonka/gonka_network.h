@@ -22,8 +22,4 @@
 
 extern const struct peri_network_ops peri_gonka_network_ops;
 
-/* For providers that no network found: brokers, and the operator's own gateway in front of the network, hand the words of
- * the network's servers on. What none of these servers says is left to its status. */
-peri_judge peri_gonka_judge_gateway;
-
 #endif

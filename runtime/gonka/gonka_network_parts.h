@@ -88,7 +88,7 @@ void peri_gonka_refresh(struct peri_network *n);
 void peri_gonka_close(struct peri_network *n);
 bool peri_gonka_inherit(struct peri_network *n, struct peri_network *old);
 enum peri_err peri_gonka_hosts(const struct peri_network *n, struct peri_host_list *out);
-peri_judge peri_gonka_judge_host;
+peri_judge peri_gonka_judge_host, peri_gonka_judge_broker;
 /* A host says that the wallet can not pay. Hosts may lie, and one that does would else take the whole network away: the
  * wallet rests for a while once a second host has said the same.
  *   node    the host's account

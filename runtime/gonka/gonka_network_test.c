@@ -1,4 +1,4 @@
-#include "gonka/gonka_network.h"
+#include "gonka/gonka_network_parts.h"
 
 #include "base/test.h"
 
@@ -132,9 +132,9 @@ TEST(a_wallet_rests_when_a_second_host_says_that_it_can_not_pay) {
     CHECK_EQ(sign(n, &signers, &out), PERI_EAUTH);
     /* A gateway's wallet is its own: the status tells what follows. */
     struct peri_judgement j =
-        peri_gonka_judge_gateway(&first, 0, 402, PERI_STR("devshard: insufficient funds"), 1);
+        peri_gonka_judge_broker(&first, 0, 402, PERI_STR("devshard: insufficient funds"), 1);
     CHECK_EQ(j.refusal, PERI_REFUSAL_OF_STATUS);
-    CHECK(peri_gonka_judge_gateway(&first, 0, 500, PERI_STR("out of order"), 1).event == NULL);
+    CHECK(peri_gonka_judge_broker(&first, 0, 500, PERI_STR("out of order"), 1).event == NULL);
     peri_signers_done(&signers);
     rig_close(&r);
 }

@@ -59,7 +59,7 @@ static enum peri_err judge_refusal(struct peri_attempt *a) {
     if (j.is_outdated) look_again(a);
     if (j.event == NULL) return err;
     a->remedy = j.sentence;
-    struct peri_log *log = &env->logs.of[PERI_COMPONENT_GONKA];
+    struct peri_log *log = &env->logs.of[PERI_COMPONENT_ATTEMPT];
     if (peri_log_begin(log, PERI_LOG_WARN, j.event)) {
         peri_log_str(log, "provider", p->id);
         peri_log_int(log, "status", a->status);

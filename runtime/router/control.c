@@ -32,11 +32,12 @@ struct peri_control {
 
 /* ---- Fleet ---- */
 
-/* Words of a network that reach us through a broker are read, too. */
-static void set_judges(struct peri_fleet *fleet) {
-    for (size_t i = 0; i < fleet->provider_count; i++)
-        if (fleet->providers[i].found_by == NULL)
-            fleet->providers[i].judge = peri_networks_judge_plain;
+/* Words of a network that come through a broker are read as the network reads them. */
+static void set_broker_judges(struct peri_fleet *fleet) {
+    for (size_t i = 0; i < fleet->provider_count; i++) {
+        const struct peri_network_ops *ops = peri_networks_find(fleet->providers[i].broker);
+        if (ops != NULL) fleet->providers[i].judge = ops->judge_broker;
+    }
 }
 
 /* What the first network that tells its epoch says, and whether there are hosts to wait for. */
@@ -69,7 +70,7 @@ enum peri_err peri_control_fleet(struct peri_control *c, struct peri_fleet **out
                              generation, fault);
     if (err == PERI_ENOMEM) peri_fault_set(fault, err, "out of memory");
     if (err == PERI_OK) {
-        set_judges(*out);
+        set_broker_judges(*out);
         describe_networks(c, *out);
     }
     peri_host_list_done(&hosts);
@@ -142,7 +143,7 @@ static enum peri_err make_catalogs(struct peri_control *c) {
 static enum peri_err make_networks(struct peri_control *c, struct peri_fault *fault) {
     struct peri_network_env env = { .loop = c->loop,
                                     .client = c->client,
-                                    .log = &c->logs.of[PERI_COMPONENT_GONKA],
+                                    .log = &c->logs.of[PERI_COMPONENT_NETWORK],
                                     .clock = c->runtime->clock,
                                     .stamps = &c->runtime->stamps,
                                     .state_dir = c->config->state_dir,

@@ -5,8 +5,6 @@
 /* Another kind of network is one more line here. */
 static const struct peri_network_ops *const kinds[] = { &peri_gonka_network_ops };
 
-peri_judge *const peri_networks_judge_plain = peri_gonka_judge_gateway;
-
 const struct peri_network_ops *peri_networks_find(struct peri_str network) {
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (peri_str_eq(peri_str_of(kinds[i]->name), network)) return kinds[i];

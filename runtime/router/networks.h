@@ -4,9 +4,7 @@
 
 #include "fleet/network.h"
 
-/* NULL: `network` is empty, or no kind of that name is built in. */
+/* NULL: the name is empty, or no kind of that name is built in. */
 const struct peri_network_ops *peri_networks_find(struct peri_str network);
-/* What judges the refusals of providers that no network found. */
-extern peri_judge *const peri_networks_judge_plain;
 
 #endif

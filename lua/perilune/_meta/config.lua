@@ -41,9 +41,9 @@ function include(path) end
 ---@field server? "trace"|"debug"|"info"|"warn"|"error"|"off" As `log.level`, for start and end, addresses, the fleet.
 ---@field config? "trace"|"debug"|"info"|"warn"|"error"|"off" As `log.level`, for reloads and what they could not change.
 ---@field request? "trace"|"debug"|"info"|"warn"|"error"|"off" As `log.level`, for one line for each request.
----@field attempt? "trace"|"debug"|"info"|"warn"|"error"|"off" As `log.level`, for attempts at providers that failed.
+---@field attempt? "trace"|"debug"|"info"|"warn"|"error"|"off" As `log.level`, for attempts at providers that failed, what a network's refusal means.
 ---@field policy? "trace"|"debug"|"info"|"warn"|"error"|"off" As `log.level`, for what policies say, and how they fail.
----@field gonka? "trace"|"debug"|"info"|"warn"|"error"|"off" As `log.level`, for networks, their hosts, refusals of their nodes, webhooks.
+---@field network? "trace"|"debug"|"info"|"warn"|"error"|"off" As `log.level`, for networks, their hosts, webhooks.
 ---@field catalog? "trace"|"debug"|"info"|"warn"|"error"|"off" As `log.level`, for lists of models read from providers.
 ---@field admin? "trace"|"debug"|"info"|"warn"|"error"|"off" As `log.level`, for the operator's API.
 
@@ -110,6 +110,7 @@ function include(path) end
 ---@field http2? boolean Offer HTTP/2 to an https URL. Default: false.
 ---@field insecure? boolean Do not check the provider's certificate. Default: false.
 ---@field ca_file? string PEM file of the authorities to believe instead of the system's.
+---@field broker? "gonka" The provider is a broker of this network, or a gateway in front of it: its refusals are read in the words of the network's servers. Without it their status and the API's own codes alone tell.
 ---@field tags? string|string[] Words for policies to look at; a list is joined with commas.
 ---@field sources? string|string[] Where hosts are discovered, in order of preference: nodes of the chain, for 0G its RPC.
 ---@field source? string|string[] Where hosts are discovered, in order of preference: nodes of the chain, for 0G its RPC.
