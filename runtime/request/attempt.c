@@ -176,8 +176,8 @@ static void on_head(void *arg, struct peri_call *call, int status,
     }
     struct peri_request *r = a->request;
     /* Some providers answer a request for a stream with the whole: that is told as a stream. */
-    bool may_unfold = r->is_stream && a->is_json && r->endpoint == PERI_CHAT;
-    if (r->is_stream ? !a->is_sse && !may_unfold : !a->is_json)
+    bool may_be_whole = r->is_stream && a->is_json && r->endpoint == PERI_CHAT;
+    if (r->is_stream ? !a->is_sse && !may_be_whole : !a->is_json)
         peri_attempt_fail(a, PERI_EPROTO, "answered %d with a body that is not %s", status,
                           r->is_stream ? "an event stream" : "JSON");
 }

@@ -128,7 +128,7 @@ void peri_relay_ended(struct peri_attempt *a, enum peri_err err);
 void peri_relay_resume(struct peri_attempt *a);
 /* A whole completion where a stream was asked for: its frames, [DONE] included, wait with those held; the `event`
  * hooks see them like any other.
- *   gives   as peri_unfold */
+ *   gives   as peri_chat_stream_of_whole */
 PERI_MUST_USE enum peri_err peri_relay_hold_whole(struct peri_attempt *a,
                                                   struct peri_str completion);
 

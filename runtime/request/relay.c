@@ -12,7 +12,7 @@
 #include <stdio.h>
 
 #include "dialect/error.h"
-#include "dialect/unfold.h"
+#include "dialect/chat_whole.h"
 #include "dialect/upstream_error.h"
 
 /* For the provider to end its answer after [DONE], so that the connection can be reused. */
@@ -201,11 +201,11 @@ static void send_frames(struct peri_attempt *a, struct peri_str frames) {
     flush_run(a, &run);
 }
 
-static enum peri_err send_unfolded(struct peri_attempt *a, struct peri_str completion,
-                                   struct peri_str end) {
+static enum peri_err send_whole_as_stream(struct peri_attempt *a, struct peri_str completion,
+                                          struct peri_str end) {
     struct peri_buf frames;
     peri_buf_init(&frames, 0);
-    enum peri_err err = peri_unfold(&frames, completion);
+    enum peri_err err = peri_chat_stream_of_whole(&frames, completion);
     if (err == PERI_OK) err = peri_buf_add(&frames, end);
     if (err == PERI_OK) send_frames(a, peri_buf_str(&frames));
     if (err == PERI_OK) err = a->held.err;
@@ -215,13 +215,13 @@ static enum peri_err send_unfolded(struct peri_attempt *a, struct peri_str compl
 
 enum peri_err peri_relay_hold_whole(struct peri_attempt *a, struct peri_str completion) {
     a->held.max = a->in.max;
-    return send_unfolded(a, completion, PERI_STR("data: [DONE]\n\n"));
+    return send_whole_as_stream(a, completion, PERI_STR("data: [DONE]\n\n"));
 }
 
 /* A whole completion where a chunk should stand: told as chunks.
  *   gives   false when the attempt is over: it can not be told so, or a policy ended the request */
-static bool put_unfolded(struct peri_attempt *a, struct peri_str completion) {
-    enum peri_err err = send_unfolded(a, completion, PERI_STR(""));
+static bool put_whole_as_stream(struct peri_attempt *a, struct peri_str completion) {
+    enum peri_err err = send_whole_as_stream(a, completion, PERI_STR(""));
     if (a->state == PERI_OVER) return false;
     if (err != PERI_OK)
         peri_attempt_fail(a, err, "sent a whole completion in its stream that is none");
@@ -287,7 +287,7 @@ static size_t take_frames(struct peri_attempt *a, struct peri_str in) {
         if (!is_shown) flush_run(a, &run);
         if (break_off(a, kind, &event)) return used;
         if (kind == PERI_STREAM_WHOLE) {
-            if (!put_unfolded(a, event.data)) return used;
+            if (!put_whole_as_stream(a, event.data)) return used;
             if (decides(a, kind)) commit(a);
             if (a->state == PERI_READY) return used;
             run.from = in.p + used;

@@ -1,4 +1,4 @@
-#include "dialect/unfold.h"
+#include "dialect/chat_whole.h"
 
 #include "base/test.h"
 #include "dialect/stream.h"
@@ -18,7 +18,7 @@ TEST(a_whole_completion_reads_as_a_stream_that_ended) {
     struct peri_buf b, scratch;
     peri_buf_init(&b, 0);
     peri_buf_init(&scratch, 0);
-    CHECK_EQ(peri_unfold(&b, peri_str_of(completion)), PERI_OK);
+    CHECK_EQ(peri_chat_stream_of_whole(&b, peri_str_of(completion)), PERI_OK);
     struct peri_sse sse;
     struct peri_sse_event event;
     struct peri_stream_state state = { .frames = 0 };
@@ -52,7 +52,7 @@ TEST(what_is_no_completion_is_refused) {
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct peri_buf b;
         peri_buf_init(&b, 0);
-        CHECK_EQ(peri_unfold(&b, peri_str_of(bad[i])), PERI_EPROTO);
+        CHECK_EQ(peri_chat_stream_of_whole(&b, peri_str_of(bad[i])), PERI_EPROTO);
         peri_buf_done(&b);
     }
 }
@@ -62,7 +62,7 @@ TEST(running_out_of_memory_anywhere_is_told) {
     TEST_EACH_FAILING_ALLOCATION {
         struct peri_buf b;
         peri_buf_init(&b, 0);
-        err = peri_unfold(&b, peri_str_of(completion));
+        err = peri_chat_stream_of_whole(&b, peri_str_of(completion));
         CHECK(err == PERI_OK || err == PERI_ENOMEM);
         peri_buf_done(&b);
     }

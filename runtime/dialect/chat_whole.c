@@ -1,4 +1,4 @@
-#include "dialect/unfold.h"
+#include "dialect/chat_whole.h"
 
 #include "base/json_edit.h"
 #include "base/json_text.h"
@@ -90,7 +90,7 @@ static void put_usage(struct peri_buf *b, struct peri_json *j) {
     end_chunk(b);
 }
 
-enum peri_err peri_unfold(struct peri_buf *frames, struct peri_str completion) {
+enum peri_err peri_chat_stream_of_whole(struct peri_buf *frames, struct peri_str completion) {
     struct peri_json *j;
     enum peri_err err = peri_json_parse(&j, completion, NULL, NULL);
     if (err != PERI_OK) return err == PERI_ENOMEM ? err : PERI_EPROTO;
