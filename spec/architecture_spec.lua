@@ -28,15 +28,15 @@ end
 -- The rooms of runtime/ in their order, each with the rooms it includes: only ones that stand before it.
 local rooms = {
   { "base" },
-  { "crypto", "base" },
-  { "net", "base" },
-  { "config", "base", "crypto", "net" },
-  { "fleet", "base", "crypto", "net", "config" },
-  { "gonka", "base", "crypto", "net", "config", "fleet" },
   { "dialect", "base" },
-  { "request", "base", "crypto", "net", "config", "fleet", "dialect" },
-  { "router", "base", "crypto", "net", "config", "fleet", "gonka", "dialect", "request" },
-  { "script", "base", "crypto", "net", "config", "fleet", "gonka", "dialect", "request", "router" },
+  { "crypto", "base" },
+  { "net", "base", "dialect" },
+  { "config", "base", "dialect", "crypto", "net" },
+  { "fleet", "base", "dialect", "crypto", "net", "config" },
+  { "gonka", "base", "crypto", "net", "config", "fleet" },
+  { "request", "base", "dialect", "crypto", "net", "config", "fleet" },
+  { "router", "base", "dialect", "crypto", "net", "config", "fleet", "gonka", "request" },
+  { "script", "base", "dialect", "crypto", "net", "config", "fleet", "gonka", "request", "router" },
   { "app", "base", "crypto", "net", "gonka", "router", "script" },
 }
 -- Folders of a room that include each other in one direction only: { from, to } is forbidden.
@@ -145,6 +145,17 @@ describe("the rooms", function()
     end)
     table.sort(found)
     assert.same(named, found)
+  end)
+
+  it("write the end of a stream and the shape of an error in one place each", function()
+    local places = { ['"%[DONE%]'] = "dialect/stream.h", ['{\\"error\\":{\\"message'] = "dialect/error.c" }
+    for needle, place in pairs(places) do
+      local found = {}
+      for _, path in ipairs(lines_of("find runtime -name '*.[ch]'")) do
+        if not is_test(path) and not path:match("fuzz") and read(path):find(needle) then found[#found + 1] = path end
+      end
+      assert.same({ "runtime/" .. place }, found)
+    end
   end)
 
   it("keep each library to one of them", function()

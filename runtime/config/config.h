@@ -33,7 +33,8 @@ struct peri_config_model {
     const struct peri_str
         *capabilities; /* "chat", "tools", "vision", "reasoning", …; none: unknown */
     size_t capability_count;
-    unsigned lacks; /* bits of enum peri_ability (fleet/fit.h): what it is known not to take */
+    unsigned
+        lacks; /* bits of enum peri_ability (dialect/ability.h): what it is known not to take */
     uint64_t price_input_micros,
         price_output_micros; /* millionths of a currency unit per million tokens */
 };

@@ -5,7 +5,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/name.h"
-#include "config/ability.h"
+#include "dialect/ability.h"
 #include "config/options_reader.h"
 #include "net/header.h"
 #include "net/header.h"

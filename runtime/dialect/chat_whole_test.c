@@ -2,7 +2,6 @@
 
 #include "base/test.h"
 #include "dialect/stream.h"
-#include "net/sse.h"
 
 static const char completion[] =
     "{ \"id\":\"c1\", "
@@ -15,22 +14,20 @@ static const char completion[] =
     "\"total_tokens\":3}}";
 
 TEST(a_whole_completion_reads_as_a_stream_that_ended) {
-    struct peri_buf b, scratch;
+    struct peri_buf b;
     peri_buf_init(&b, 0);
-    peri_buf_init(&scratch, 0);
     CHECK_EQ(peri_chat_stream_of_whole(&b, peri_str_of(completion)), PERI_OK);
-    struct peri_sse sse;
-    struct peri_sse_event event;
     struct peri_stream_state state = { .frames = 0 };
-    peri_sse_init(&sse, 0, &scratch);
-    struct peri_str in = peri_buf_str(&b);
-    ptrdiff_t n;
+    struct peri_str in = peri_buf_str(&b), field = PERI_STR("data: "), data;
     int frames = 0;
-    while ((n = peri_sse_next(&sse, &event, in)) > 0) {
-        enum peri_stream_kind kind = peri_stream_read(&state, event.name, event.data);
+    while (peri_str_cut(&data, &in, '\n')) { /* a frame is one line of data and an empty one */
+        CHECK(peri_str_has_prefix(data, field));
+        data = peri_str_from(data, field.n);
+        enum peri_stream_kind kind = peri_stream_read(&state, PERI_STR(""), data);
         CHECK(kind == (frames == 0 ? PERI_STREAM_CONTENT : PERI_STREAM_USAGE));
-        if (frames == 0) CHECK(peri_str_find(event.data, PERI_STR("\"index\":1}")) > 0);
-        in = peri_str_from(in, (size_t)n);
+        if (frames == 0) CHECK(peri_str_find(data, PERI_STR("\"index\":1}")) > 0);
+        CHECK(in.n > 0 && in.p[0] == '\n');
+        in = peri_str_from(in, 1);
         frames++;
     }
     CHECK_EQ(frames, 2);
@@ -38,7 +35,6 @@ TEST(a_whole_completion_reads_as_a_stream_that_ended) {
     CHECK(state.usage.is_known);
     CHECK_EQ(state.usage.total_tokens, 3);
     peri_buf_done(&b);
-    peri_buf_done(&scratch);
 }
 
 TEST(what_is_no_completion_is_refused) {

@@ -1,5 +1,7 @@
 #include "dialect/error.h"
 
+#include <stdio.h>
+
 #define BAD_REQUEST "invalid_request_error"
 #define RATE_LIMIT  "rate_limit_error"
 #define SERVER      "server_error"
@@ -61,6 +63,13 @@ struct peri_error_shape peri_error_shape(enum peri_err err, enum peri_error_side
     return (struct peri_error_shape){ 500, SERVER, "internal_error" };
 }
 
+/* Between them stand the message, the type, `param` and the code, as JSON. */
+#define BEFORE_MESSAGE "{\"error\":{\"message\":"
+#define BEFORE_TYPE    ",\"type\":"
+#define BEFORE_PARAM   ",\"param\":"
+#define BEFORE_CODE    ",\"code\":"
+#define BEHIND_CODE    "}}"
+
 static void add_nullable(struct peri_buf *b, struct peri_str s) {
     if (s.p == NULL)
         peri_buf_add(b, PERI_STR("null"));
@@ -70,15 +79,25 @@ static void add_nullable(struct peri_buf *b, struct peri_str s) {
 
 enum peri_err peri_error_body(struct peri_buf *b, struct peri_str message, struct peri_str type,
                               struct peri_str param, struct peri_str code) {
-    peri_buf_add(b, PERI_STR("{\"error\":{\"message\":"));
+    peri_buf_add(b, PERI_STR(BEFORE_MESSAGE));
     peri_buf_add_json(b, message);
-    peri_buf_add(b, PERI_STR(",\"type\":"));
+    peri_buf_add(b, PERI_STR(BEFORE_TYPE));
     peri_buf_add_json(b, type);
-    peri_buf_add(b, PERI_STR(",\"param\":"));
+    peri_buf_add(b, PERI_STR(BEFORE_PARAM));
     add_nullable(b, param);
-    peri_buf_add(b, PERI_STR(",\"code\":"));
+    peri_buf_add(b, PERI_STR(BEFORE_CODE));
     add_nullable(b, code);
-    return peri_buf_add(b, PERI_STR("}}"));
+    return peri_buf_add(b, PERI_STR(BEHIND_CODE));
+}
+
+struct peri_str peri_error_write(char *to, size_t room, const char *message, const char *type,
+                                 const char *code) {
+    int n = snprintf(to, room,
+                     BEFORE_MESSAGE "\"%s\"" BEFORE_TYPE "\"%s\"" BEFORE_PARAM "null" BEFORE_CODE
+                                    "\"%s\"" BEHIND_CODE,
+                     message, type, code);
+    bool is_whole = n > 0 && (size_t)n < room;
+    return (struct peri_str){ is_whole ? to : NULL, is_whole ? (size_t)n : 0 };
 }
 
 enum peri_err peri_error_frame(struct peri_buf *b, struct peri_str message, struct peri_str type,

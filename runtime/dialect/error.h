@@ -27,7 +27,13 @@ struct peri_error_shape peri_error_shape(enum peri_err err, enum peri_error_side
 enum peri_err peri_error_body(struct peri_buf *b, struct peri_str message, struct peri_str type,
                               struct peri_str param, struct peri_str code);
 
-/* The same as a server-sent event: how a stream that can not be completed ends. No [DONE] may follow it, or
+/* The same body without `param` and with no memory but `to`, for answers that must not fail.
+ *   message, type, code   printable ASCII without quotes or backslashes
+ *   gives   the body; p NULL when it does not fit `room` */
+struct peri_str peri_error_write(char *to, size_t room, const char *message, const char *type,
+                                 const char *code);
+
+/* The same as a server-sent event: how a stream that can not be completed ends. No end frame may follow it, or
  * clients would take the answer for whole. */
 enum peri_err peri_error_frame(struct peri_buf *b, struct peri_str message, struct peri_str type,
                                struct peri_str param, struct peri_str code);

@@ -22,6 +22,18 @@ TEST(error_body_has_all_four_keys) {
     peri_buf_done(&b);
 }
 
+TEST(error_written_without_memory_is_the_same_body) {
+    struct peri_buf b;
+    char text[96];
+    peri_buf_init(&b, 0);
+    peri_error_body(&b, PERI_STR("no memory"), PERI_STR("server_error"), none, PERI_STR("c"));
+    struct peri_str whole = peri_error_write(text, sizeof text, "no memory", "server_error", "c");
+    CHECK(peri_str_eq(whole, peri_buf_str(&b)));
+    CHECK(peri_error_write(text, whole.n + 1, "no memory", "server_error", "c").p == text);
+    CHECK(peri_error_write(text, whole.n, "no memory", "server_error", "c").p == NULL);
+    peri_buf_done(&b);
+}
+
 TEST(error_frame_is_one_event_whatever_the_message_holds) {
     struct peri_buf b;
     peri_buf_init(&b, 0);

@@ -326,7 +326,7 @@ enum peri_stream_kind peri_stream_read(struct peri_stream_state *s, struct peri_
     }
     if (peri_str_trim(data).n == 0) return PERI_STREAM_EMPTY;
     /* The official clients look at no more than the front. */
-    if (peri_str_has_prefix(data, PERI_STR("[DONE]"))) {
+    if (peri_str_has_prefix(data, PERI_STR(PERI_STREAM_END))) {
         s->saw_done = true;
         return PERI_STREAM_DONE;
     }
@@ -360,14 +360,22 @@ bool peri_stream_has_open_tool_args(const struct peri_stream_state *s) {
     return false;
 }
 
-enum peri_err peri_answer_read(struct peri_stream_state *s, struct peri_str body) {
+static enum peri_err read_answer(struct peri_stream_state *s, struct peri_str body, bool is_list) {
     struct peri_str top[TOP_COUNT];
     struct frame frame = { 0 };
     memset(s, 0, sizeof *s);
     enum peri_err err = read_object(s, &frame, top, body);
     if (err != PERI_OK) return err;
-    if (!frame.has_choice && peri_json_raw_kind(top[TOP_DATA]) != PERI_JSON_ARRAY)
-        return PERI_EPROTO;
+    bool has_list = peri_json_raw_kind(top[TOP_DATA]) == PERI_JSON_ARRAY;
+    if (is_list ? !has_list : !frame.has_choice) return PERI_EPROTO;
     s->saw_done = true;
     return PERI_OK;
+}
+
+enum peri_err peri_answer_read(struct peri_stream_state *s, struct peri_str body) {
+    return read_answer(s, body, false);
+}
+
+enum peri_err peri_answer_read_list(struct peri_stream_state *s, struct peri_str body) {
+    return read_answer(s, body, true);
 }

@@ -16,6 +16,10 @@
 
 #include "base/str.h"
 
+/* The data of the event that ends a stream, and that event. */
+#define PERI_STREAM_END       "[DONE]"
+#define PERI_STREAM_END_FRAME "data: " PERI_STREAM_END "\n\n"
+
 /* Tokens beyond this in one count are taken for nonsense. */
 #define PERI_TOKENS_MAX 1000000000
 
@@ -53,7 +57,7 @@ enum peri_stream_kind {
     PERI_STREAM_CONTENT, /* text, reasoning, refusal, tool call: the commit point; may finish a choice, too */
     PERI_STREAM_FINISH, /* a finish reason without content */
     PERI_STREAM_USAGE,  /* usage and no choices: the frame that only clients who asked for it get */
-    PERI_STREAM_DONE,   /* [DONE] */
+    PERI_STREAM_DONE,   /* PERI_STREAM_END */
     PERI_STREAM_ERROR, /* an error inside the stream; peri_upstream_error_read tells what it says */
     PERI_STREAM_RESET, /* a Gonka gateway starts the answer again from its beginning: drop what came, or fail */
     PERI_STREAM_WHOLE, /* a whole completion where a chunk should stand */
@@ -82,10 +86,13 @@ bool peri_stream_is_empty(const struct peri_stream_state *s);
 /* Arguments of some tool call were begun and not closed: cut off by the output limit, or malformed. */
 bool peri_stream_has_open_tool_args(const struct peri_stream_state *s);
 
-/* Read a whole, non-streamed answer with status 200.
+/* Read a whole, non-streamed answer with status 200: a completion with choices.
  *   s       zeroed first, then filled as by a stream that ended
- *   gives   PERI_OK a completion with choices, or a list (`data`: embeddings) · PERI_EUPSTREAM an error inside 200 ·
- *           PERI_EMALFORMED not a JSON object · PERI_EPROTO an object, but no answer · PERI_ENOMEM */
+ *   gives   PERI_OK · PERI_EUPSTREAM an error inside 200 · PERI_EMALFORMED not a JSON object · PERI_EPROTO an object,
+ *           but no answer · PERI_ENOMEM */
 PERI_MUST_USE enum peri_err peri_answer_read(struct peri_stream_state *s, struct peri_str body);
+/* The same for an answer that is a list in `data`: embeddings. */
+PERI_MUST_USE enum peri_err peri_answer_read_list(struct peri_stream_state *s,
+                                                  struct peri_str body);
 
 #endif

@@ -4,7 +4,6 @@
 #include <time.h>
 
 #include "base/test.h"
-#include "net/sse.h"
 
 static const char *const kind_names[] = { "lifecycle", "content",  "finish", "usage",
                                           "done",      "error",    "reset",  "whole",
@@ -231,11 +230,10 @@ TEST(answer_is_judged_whole) {
           "\"Hi\"},"
           "\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4}}" },
         { PERI_OK, " {\"choices\":[{\"text\":\"Hi\",\"finish_reason\":\"stop\"}]}\n" },
-        { PERI_OK, "{\"object\":\"list\",\"data\":[{\"embedding\":[0.5]}],\"usage\":{\"prompt_"
-                   "tokens\":3}}" },
         { PERI_EUPSTREAM, "{\"error\":{\"message\":\"no response data\"}}" },
         { PERI_EUPSTREAM, "{\"object\":\"error\",\"message\":\"x\"}" },
         { PERI_EPROTO, "{\"choices\":[]}" },
+        { PERI_EPROTO, "{\"object\":\"list\",\"data\":[{\"embedding\":[0.5]}]}" },
         { PERI_EPROTO, "{\"choices\":[null]}" },
         { PERI_EPROTO, "{}" },
         { PERI_EMALFORMED, "" },
@@ -266,6 +264,27 @@ TEST(answer_is_judged_whole) {
     CHECK(peri_stream_has_open_tool_args(&s));
 }
 
+TEST(a_list_is_read_as_an_answer_where_one_is_asked_for) {
+    static const struct {
+        enum peri_err err;
+        const char *body;
+    } cases[] = {
+        { PERI_OK, "{\"object\":\"list\",\"data\":[{\"embedding\":[0.5]}],\"usage\":{\"prompt_"
+                   "tokens\":3}}" },
+        { PERI_OK, "{\"data\":[]}" },
+        { PERI_EPROTO, "{\"data\":{}}" },
+        { PERI_EPROTO, "{\"choices\":[{\"message\":{\"content\":\"Hi\"}}]}" },
+        { PERI_EUPSTREAM, "{\"error\":{\"message\":\"no\"},\"data\":[]}" },
+        { PERI_EMALFORMED, "[]" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct peri_stream_state s;
+        CHECK_EQ(peri_answer_read_list(&s, peri_str_of(cases[i].body)), cases[i].err);
+        CHECK_EQ(peri_stream_is_complete(&s), cases[i].err == PERI_OK);
+        if (i == 0) CHECK_EQ(s.usage.prompt_tokens, 3);
+    }
+}
+
 /* The streams Gonka's nodes and gateways send, with what must be seen in each: one letter an event. */
 TEST(stream_reads_the_gonka_networks_own_shapes) {
     static const struct {
@@ -287,22 +306,19 @@ TEST(stream_reads_the_gonka_networks_own_shapes) {
         char *text = test_read_file(path, &size);
         if (text == NULL) continue;
         struct peri_stream_state s = { 0 };
-        struct peri_buf scratch;
-        struct peri_sse sse;
-        struct peri_sse_event event;
-        struct peri_str in = { text, size };
-        ptrdiff_t n;
+        struct peri_str in = { text, size }, name = PERI_STR(""), line;
         size_t count = 0;
-        peri_buf_init(&scratch, 0);
-        peri_sse_init(&sse, 0, &scratch);
-        while ((n = peri_sse_next(&sse, &event, in)) > 0 && count + 1 < sizeof kinds) {
-            kinds[count++] = kind_names[peri_stream_read(&s, event.name, event.data)][0];
-            in = peri_str_from(in, (size_t)n);
+        while (peri_str_cut(&line, &in, '\n') && count + 1 < sizeof kinds) {
+            if (peri_str_has_prefix(line, PERI_STR("event:")))
+                name = peri_str_trim(peri_str_from(line, 6));
+            if (line.n == 0) name = PERI_STR("");
+            if (!peri_str_has_prefix(line, PERI_STR("data:"))) continue;
+            struct peri_str data = peri_str_trim(peri_str_from(line, 5));
+            kinds[count++] = kind_names[peri_stream_read(&s, name, data)][0];
         }
         CHECK_STR(peri_str_of(kinds), streams[i].kinds);
         CHECK_EQ(peri_stream_is_complete(&s), streams[i].is_complete);
         if (streams[i].is_complete) CHECK_EQ(s.usage.total_tokens, 13);
-        peri_buf_done(&scratch);
         free(text);
         read++;
     }
@@ -340,8 +356,8 @@ TEST(an_answer_is_empty_that_spent_tokens_on_nothing) {
         CHECK_EQ(peri_stream_is_empty(&s), cases[i].is_empty);
     }
     struct peri_stream_state list;
-    CHECK_EQ(peri_answer_read(&list, PERI_STR("{\"data\":[],\"usage\":{\"prompt_tokens\":3}}")),
-             PERI_OK);
+    struct peri_str text = PERI_STR("{\"data\":[],\"usage\":{\"prompt_tokens\":3}}");
+    CHECK_EQ(peri_answer_read_list(&list, text), PERI_OK);
     CHECK(!peri_stream_is_empty(&list));
 }
 

@@ -20,14 +20,14 @@ static struct peri_candidates candidates(uint64_t small_context, unsigned small_
     return (struct peri_candidates){ trio, 2, PERI_STR("m"), true };
 }
 
-static struct peri_need need_of(const char *text, enum peri_endpoint endpoint,
+static struct peri_need need_of(const char *text, enum peri_dialect_id dialect,
                                 struct peri_candidates from, size_t *fitting) {
     struct peri_json *j;
     struct peri_arena a;
     struct peri_need need = { 0 };
     peri_arena_init(&a, 0);
     CHECK_EQ(peri_json_parse(&j, peri_str_of(text), NULL, NULL), PERI_OK);
-    struct peri_candidates c = peri_fit_sift(&need, from, j, endpoint, &a);
+    struct peri_candidates c = peri_fit_sift(&need, from, j, peri_dialect(dialect), &a);
     if (fitting != NULL) *fitting = c.count;
     peri_json_free(j);
     peri_arena_done(&a);
@@ -37,7 +37,7 @@ static struct peri_need need_of(const char *text, enum peri_endpoint endpoint,
 static uint64_t words_of(const char *messages) {
     char text[2048];
     snprintf(text, sizeof text, "{\"messages\":[%s]}", messages);
-    return need_of(text, PERI_CHAT, candidates(1, 0, 1000, 0), NULL).tokens;
+    return need_of(text, PERI_DIALECT_CHAT, candidates(1, 0, 1000, 0), NULL).tokens;
 }
 
 TEST(fit_counts_words_behind_white_space) {
@@ -75,7 +75,7 @@ TEST(fit_looks_at_nothing_that_is_odd) {
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         struct peri_need need =
-            need_of(texts[i], PERI_CHAT, candidates(1, PERI_TAKES_ALL, 1, 0), NULL);
+            need_of(texts[i], PERI_DIALECT_CHAT, candidates(1, PERI_TAKES_ALL, 1, 0), NULL);
         CHECK_EQ(need.abilities, 0);
         CHECK_EQ(need.tokens, 0);
     }
@@ -98,57 +98,61 @@ TEST(fit_knows_the_parts_of_content) {
                  "{\"messages\":[{\"content\":\"x\"},{\"content\":[{\"type\":\"%s\"}]}]}",
                  parts[i].type);
         struct peri_candidates c = candidates(0, PERI_TAKES_MEDIA, 0, 0);
-        CHECK_EQ(need_of(text, PERI_CHAT, c, NULL).abilities, parts[i].ability);
+        CHECK_EQ(need_of(text, PERI_DIALECT_CHAT, c, NULL).abilities, parts[i].ability);
     }
     struct peri_candidates c = candidates(0, PERI_TAKES_TOOLS, 0, 0);
-    CHECK_EQ(need_of("{\"tools\":[{}]}", PERI_CHAT, c, NULL).abilities, PERI_TAKES_TOOLS);
+    CHECK_EQ(need_of("{\"tools\":[{}]}", PERI_DIALECT_CHAT, c, NULL).abilities, PERI_TAKES_TOOLS);
 }
 
 TEST(fit_does_not_look_at_what_no_limit_asks_for) {
     const char *text = "{\"tools\":[{}],\"messages\":[{\"content\":[{\"type\":\"image_url\"}]},"
                        "{\"content\":\"one two three\"}]}";
-    struct peri_need need = need_of(text, PERI_CHAT, candidates(0, 0, 0, 0), NULL);
+    struct peri_need need = need_of(text, PERI_DIALECT_CHAT, candidates(0, 0, 0, 0), NULL);
     CHECK_EQ(need.abilities, 0);
     CHECK_EQ(need.tokens, 0);
     /* fewer bytes than tokens: it fits, whatever the words are */
-    CHECK_EQ(need_of(text, PERI_CHAT, candidates(strlen(text), 0, 0, 0), NULL).tokens, 0);
-    CHECK_EQ(need_of(text, PERI_CHAT, candidates(strlen(text) - 1, 0, 0, 0), NULL).tokens, 3);
+    CHECK_EQ(need_of(text, PERI_DIALECT_CHAT, candidates(strlen(text), 0, 0, 0), NULL).tokens, 0);
+    CHECK_EQ(need_of(text, PERI_DIALECT_CHAT, candidates(strlen(text) - 1, 0, 0, 0), NULL).tokens,
+             3);
 }
 
 TEST(fit_leaves_out_who_can_not_take_it) {
     size_t n;
     const char *image = "{\"messages\":[{\"content\":[{\"type\":\"image_url\"}]}]}";
-    need_of(image, PERI_CHAT, candidates(0, PERI_TAKES_IMAGES, 0, PERI_TAKES_TOOLS), &n);
+    need_of(image, PERI_DIALECT_CHAT, candidates(0, PERI_TAKES_IMAGES, 0, PERI_TAKES_TOOLS), &n);
     CHECK_EQ(n, 1);
-    need_of(image, PERI_CHAT, candidates(0, PERI_TAKES_IMAGES, 0, PERI_TAKES_IMAGES), &n);
+    need_of(image, PERI_DIALECT_CHAT, candidates(0, PERI_TAKES_IMAGES, 0, PERI_TAKES_IMAGES), &n);
     CHECK_EQ(n, 0);
     const char *four = "{\"messages\":[{\"content\":\"one two three four\"}]}";
-    need_of(four, PERI_CHAT, candidates(3, 0, 4, 0), &n);
+    need_of(four, PERI_DIALECT_CHAT, candidates(3, 0, 4, 0), &n);
     CHECK_EQ(n, 1);
-    need_of(four, PERI_CHAT, candidates(3, 0, 0, 0), &n); /* of the second nothing is known */
+    need_of(four, PERI_DIALECT_CHAT, candidates(3, 0, 0, 0),
+            &n); /* of the second nothing is known */
     CHECK_EQ(n, 1);
-    need_of(four, PERI_CHAT, candidates(4, 0, 4, 0), &n);
+    need_of(four, PERI_DIALECT_CHAT, candidates(4, 0, 4, 0), &n);
     CHECK_EQ(n, 2);
     struct peri_candidates all = candidates(3, 0, 3, 0);
     all.count = 3; /* with one that takes every name */
-    need_of(four, PERI_CHAT, all, &n);
+    need_of(four, PERI_DIALECT_CHAT, all, &n);
     CHECK_EQ(n, 1);
 }
 
 TEST(fit_judges_prompts_and_leaves_embeddings_alone) {
     size_t n;
-    need_of("{\"prompt\":\"one two three four\"}", PERI_COMPLETIONS, candidates(3, 0, 4, 0), &n);
+    need_of("{\"prompt\":\"one two three four\"}", PERI_DIALECT_COMPLETIONS, candidates(3, 0, 4, 0),
+            &n);
     CHECK_EQ(n, 1);
-    need_of("{\"prompt\":[1,2,3]}", PERI_COMPLETIONS, candidates(1, 0, 1, 0), &n);
+    need_of("{\"prompt\":[1,2,3]}", PERI_DIALECT_COMPLETIONS, candidates(1, 0, 1, 0), &n);
     CHECK_EQ(n, 2);
-    need_of("{\"input\":\"one two three four\"}", PERI_EMBEDDINGS, candidates(3, 0, 3, 0), &n);
+    need_of("{\"input\":\"one two three four\"}", PERI_DIALECT_EMBEDDINGS, candidates(3, 0, 3, 0),
+            &n);
     CHECK_EQ(n, 2);
 }
 
 TEST(fit_lets_a_provider_cut_what_it_may_cut) {
     size_t n;
     need_of("{\"transforms\":[\"middle-out\"],\"messages\":[{\"content\":\"one two three four\"}]}",
-            PERI_CHAT, candidates(3, 0, 3, 0), &n);
+            PERI_DIALECT_CHAT, candidates(3, 0, 3, 0), &n);
     CHECK_EQ(n, 2);
 }
 
@@ -165,10 +169,10 @@ TEST(fit_reads_edited_documents) {
         peri_json_at(j, peri_json_get(j, peri_json_root(j), PERI_STR("messages")), 0);
     CHECK_EQ(peri_json_set_string(j, message, PERI_STR("content"), PERI_STR("a b c d e f g h")),
              PERI_OK);
-    CHECK_EQ(peri_fit_sift(&need, c, j, PERI_CHAT, &a).count, 0);
+    CHECK_EQ(peri_fit_sift(&need, c, j, &peri_dialect_chat, &a).count, 0);
     CHECK_EQ(need.tokens, 5);
     CHECK_EQ(peri_json_set_string(j, message, PERI_STR("content"), PERI_STR("a b c d")), PERI_OK);
-    CHECK_EQ(peri_fit_sift(&need, c, j, PERI_CHAT, &a).count, 1);
+    CHECK_EQ(peri_fit_sift(&need, c, j, &peri_dialect_chat, &a).count, 1);
     peri_json_free(j);
     peri_arena_done(&a);
 }

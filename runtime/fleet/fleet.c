@@ -6,12 +6,6 @@
 #include "fleet/network.h"
 #include "fleet/slots.h"
 
-static const struct peri_str endpoint_paths[PERI_ENDPOINT_COUNT] = {
-    [PERI_CHAT] = PERI_STR_INIT("/chat/completions"),
-    [PERI_COMPLETIONS] = PERI_STR_INIT("/completions"),
-    [PERI_EMBEDDINGS] = PERI_STR_INIT("/embeddings"),
-};
-
 struct peri_fleet *peri_fleet_ref(struct peri_fleet *f) {
     atomic_fetch_add(&f->refs, 1);
     return f;
@@ -27,7 +21,7 @@ void peri_fleet_unref(struct peri_fleet *f) {
     if (f == NULL || atomic_fetch_sub(&f->refs, 1) > 1) return;
     for (size_t i = 0; i < f->provider_count; i++) {
         struct peri_provider *p = &f->providers[i];
-        for (size_t e = 0; e < PERI_ENDPOINT_COUNT; e++) peri_url_unref(p->urls[e]);
+        for (size_t d = 0; d < PERI_DIALECT_COUNT; d++) peri_url_unref(p->urls[d]);
         /* A credential is the last header, made here; it goes with its bytes overwritten. */
         if (p->has_credential) {
             struct peri_str secret = p->headers[p->header_count - 1].value;
@@ -79,8 +73,8 @@ static enum peri_err settle(struct peri_fleet *f, struct peri_provider *p, struc
     p->index = f->provider_count++;
     struct peri_url *base = NULL;
     enum peri_err err = peri_url_parse(&base, url, fault);
-    for (size_t e = 0; e < PERI_ENDPOINT_COUNT && err == PERI_OK; e++)
-        err = peri_url_join(&p->urls[e], base, endpoint_paths[e]);
+    for (size_t d = 0; d < PERI_DIALECT_COUNT && err == PERI_OK; d++)
+        err = peri_url_join(&p->urls[d], base, peri_dialect((enum peri_dialect_id)d)->url_path);
     peri_url_unref(base);
     if (err != PERI_OK) return err;
     p->vitals = peri_vitals_get(vitals, p->id);
@@ -204,7 +198,7 @@ static enum peri_err build_host_models(struct peri_fleet *f, struct peri_provide
 static void take_back(struct peri_fleet *f, size_t count) {
     while (f->provider_count > count) {
         struct peri_provider *p = &f->providers[--f->provider_count];
-        for (size_t e = 0; e < PERI_ENDPOINT_COUNT; e++) peri_url_unref(p->urls[e]);
+        for (size_t d = 0; d < PERI_DIALECT_COUNT; d++) peri_url_unref(p->urls[d]);
         peri_vitals_unref(p->vitals);
         drop_slots(p);
     }

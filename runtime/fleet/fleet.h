@@ -13,13 +13,12 @@
 
 #include "base/map.h"
 #include "config/config.h"
+#include "dialect/dialect.h"
 #include "fleet/model_list.h"
 #include "fleet/vitals.h"
 #include "net/client/client.h"
 
 #define PERI_SHARE_UNIT 65536u /* the share that weight 1 of a plain provider is */
-
-enum peri_endpoint { PERI_CHAT, PERI_COMPLETIONS, PERI_EMBEDDINGS, PERI_ENDPOINT_COUNT };
 
 struct peri_judgement;
 struct peri_model_slots;
@@ -35,9 +34,9 @@ typedef struct peri_judgement peri_judge(const struct peri_provider *p, size_t w
 
 struct peri_provider {
     struct peri_str id;
-    struct peri_url *urls[PERI_ENDPOINT_COUNT];
-    struct peri_str url;               /* base, for people */
-    const struct peri_header *headers; /* fixed ones, credentials included: never shown */
+    struct peri_url *urls[PERI_DIALECT_COUNT]; /* by peri_dialect.id */
+    struct peri_str url;                       /* base, for people */
+    const struct peri_header *headers;         /* fixed ones, credentials included: never shown */
     size_t header_count;
     struct peri_str credential; /* the value among them that ends with the key; empty: no key */
     const struct peri_config_model *models;

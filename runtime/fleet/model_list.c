@@ -4,7 +4,7 @@
 #include "base/json.h"
 #include "base/map.h"
 #include "base/mem.h"
-#include "config/ability.h"
+#include "dialect/ability.h"
 
 #define TOKENS_MAX 1000000000 /* more than this is no number of tokens */
 #define DEPTH_MAX  32

@@ -1,7 +1,7 @@
 #include "fleet/model_list.h"
 
 #include "base/test.h"
-#include "config/ability.h"
+#include "dialect/ability.h"
 
 static struct peri_model_list *read_list(const char *text) {
     struct peri_model_list *l;

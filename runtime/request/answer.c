@@ -3,7 +3,6 @@
 #include <stdio.h>
 
 #include "dialect/error.h"
-#include "dialect/chat_whole.h"
 #include "dialect/upstream_error.h"
 #include "net/header.h"
 #include "request/attempt.h"
@@ -213,8 +212,9 @@ void peri_request_complete(struct peri_request *r, enum peri_err err) {
 static void reply_in_stream(struct peri_request *r, int status, struct peri_str json) {
     struct peri_buf frames;
     peri_buf_init(&frames, r->config->answer_bytes);
-    bool is_told = status < 400 && peri_chat_stream_of_whole(&frames, json) == PERI_OK &&
-                   peri_buf_add(&frames, PERI_STR("data: [DONE]\n\n")) == PERI_OK;
+    bool is_told = status < 400 &&
+                   peri_dialect_stream_of_whole(r->dialect, &frames, json) == PERI_OK &&
+                   peri_buf_add(&frames, r->dialect->end_frame) == PERI_OK;
     if (is_told) {
         r->outcome.body_bytes += frames.n;
         r->sink.ops->write(r->sink.self, peri_buf_str(&frames));

@@ -176,7 +176,7 @@ static void on_head(void *arg, struct peri_call *call, int status,
     }
     struct peri_request *r = a->request;
     /* Some providers answer a request for a stream with the whole: that is told as a stream. */
-    bool may_be_whole = r->is_stream && a->is_json && r->endpoint == PERI_CHAT;
+    bool may_be_whole = r->is_stream && a->is_json && a->dialect->stream_of_whole != NULL;
     if (r->is_stream ? !a->is_sse && !may_be_whole : !a->is_json)
         peri_attempt_fail(a, PERI_EPROTO, "answered %d with a body that is not %s", status,
                           r->is_stream ? "an event stream" : "JSON");
@@ -203,7 +203,7 @@ static bool on_body(void *arg, struct peri_call *call, struct peri_str bytes) {
 }
 
 static void end_whole_answer(struct peri_attempt *a) {
-    enum peri_err err = peri_answer_read(&a->stream, peri_buf_str(&a->in));
+    enum peri_err err = a->dialect->read_answer(&a->stream, peri_buf_str(&a->in));
     if (err == PERI_OK && a->expects_content && peri_stream_is_empty(&a->stream)) {
         peri_attempt_fail_empty(a);
         return;
@@ -277,7 +277,7 @@ static enum peri_err send_call(struct peri_attempt *a) {
         for (size_t i = 0; i < signature->header_count; i++) headers[n++] = signature->headers[i];
     }
     struct peri_call_spec spec = {
-        .url = p->urls[r->endpoint],
+        .url = p->urls[a->dialect->id],
         .method = PERI_STR("POST"),
         .body = body,
         .headers = headers,
@@ -306,6 +306,7 @@ enum peri_err peri_attempt_start(struct peri_attempt **out, struct peri_request 
     if (a == NULL) return PERI_ENOMEM;
     a->request = r;
     a->candidate = candidate;
+    a->dialect = r->dialect;
     a->tried = tried;
     a->arg = arg;
     if (options != NULL) a->options = *options;

@@ -30,6 +30,7 @@ struct peri_attempt {
     struct peri_list over_link; /* in worker->over: its buffers go at the end of the turn */
     struct peri_request *request;
     struct peri_candidate candidate;
+    const struct peri_dialect *dialect; /* of the provider */
     enum peri_attempt_state state;
     struct peri_try_options options;
     peri_tried tried;
@@ -47,7 +48,7 @@ struct peri_attempt {
 
     struct peri_call *call;
     struct peri_timer
-        patience; /* to the first token; then to the next event; after [DONE] to the end */
+        patience; /* to the first token; then to the next event; after the end event to the end */
     int status;
     bool is_sse, is_json, has_slot, is_probe, is_paused, is_feeding, is_ending;
     bool is_refused;      /* by a hook of ours: nothing was sent */
@@ -126,9 +127,9 @@ void peri_relay_start(struct peri_attempt *a);
 bool peri_relay_feed(struct peri_attempt *a, struct peri_str bytes); /* false: pause */
 void peri_relay_ended(struct peri_attempt *a, enum peri_err err);
 void peri_relay_resume(struct peri_attempt *a);
-/* A whole completion where a stream was asked for: its frames, [DONE] included, wait with those held; the `event`
+/* A whole completion where a stream was asked for: its frames, the end included, wait with those held; the `event`
  * hooks see them like any other.
- *   gives   as peri_chat_stream_of_whole */
+ *   gives   as peri_dialect.stream_of_whole */
 PERI_MUST_USE enum peri_err peri_relay_hold_whole(struct peri_attempt *a,
                                                   struct peri_str completion);
 

@@ -21,7 +21,7 @@ struct peri_str peri_request_error_json(struct peri_request *r, int status, stru
         status < 500 ? PERI_STR("invalid_request_error") : PERI_STR("server_error");
     if (status == 429) type = PERI_STR("rate_limit_error");
     struct peri_str json = { NULL, 0 };
-    if (peri_error_body(&body, message, type, param, code) == PERI_OK)
+    if (r->dialect->error_body(&body, message, type, param, code) == PERI_OK)
         json = peri_arena_dup(&r->arena, peri_buf_str(&body));
     peri_buf_done(&body);
     return json;
@@ -35,12 +35,12 @@ void peri_request_send_error(struct peri_request *r, enum peri_err err, int stat
     peri_buf_init(&body, 65536);
     struct peri_str codes = peri_str_of(code), params = peri_str_of(param);
     if (r->has_head) {
-        peri_error_frame(&body, message, peri_str_of(type), params, codes);
+        r->dialect->error_frame(&body, message, peri_str_of(type), params, codes);
         r->outcome.body_bytes += body.n;
         enum peri_err written = r->sink.ops->write(r->sink.self, peri_buf_str(&body));
         r->is_torn = written == PERI_ETOOBIG;
     } else {
-        peri_error_body(&body, message, peri_str_of(type), params, codes);
+        r->dialect->error_body(&body, message, peri_str_of(type), params, codes);
         peri_request_answer(r, status, headers, count, peri_buf_str(&body));
     }
     peri_buf_done(&body);
@@ -94,7 +94,7 @@ static void fail_with_wait(struct peri_request *r, enum peri_err err, int status
 static void fail_unfit(struct peri_request *r) {
     struct peri_need need;
     struct peri_misfit why;
-    peri_fit_sift(&need, r->candidates, r->body, r->endpoint, &r->arena);
+    peri_fit_sift(&need, r->candidates, r->body, r->dialect, &r->arena);
     peri_fit_say(&why, r->candidates, &need, r->model);
     peri_request_send_error(r, PERI_EUNFIT, 400, "invalid_request_error", why.code, why.param,
                             peri_str_of(why.message), no_retry, 1);

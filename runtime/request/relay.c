@@ -4,18 +4,16 @@
  * well formed up to the last byte. Until the first content token frames are held; from then on the run of frames
  * that one read brought leaves in one write, untouched, unless a policy looks at events.
  *
- * A stream is complete when it said so (a finish reason or [DONE]); every other end, the clean one included, becomes
- * an error frame without [DONE]: official clients raise on that, and on nothing else reliably.
+ * A stream is complete when it said so (a finish reason or the end event); every other end, the clean one included, becomes
+ * an error frame without that event: official clients raise on that, and on nothing else reliably.
  */
 #include "request/attempt.h"
 
 #include <stdio.h>
 
-#include "dialect/error.h"
-#include "dialect/chat_whole.h"
 #include "dialect/upstream_error.h"
 
-/* For the provider to end its answer after [DONE], so that the connection can be reused. */
+/* For the provider to end its answer after its end event, so that the connection can be reused. */
 #define AFTER_DONE_MS 250
 
 /* More than this on top of a full queue is not kept. The queue takes 1 MiB (server.h): what is left of that has room for
@@ -103,7 +101,7 @@ static void on_end_overdue(void *arg) {
     peri_relay_ended(a, PERI_OK);
 }
 
-/* The provider said [DONE]: the answer is whole, whatever happens to its connection. */
+/* The provider sent the end event: the answer is whole, whatever happens to its connection. */
 static void expect_end(struct peri_attempt *a) {
     if (a->is_ending) return;
     a->is_ending = true;
@@ -139,10 +137,11 @@ static void put_error(struct peri_attempt *a, const struct peri_sse_event *event
     }
     struct peri_buf frame;
     peri_buf_init(&frame, 65536);
-    peri_error_frame(&frame, peri_str_of(e->message),
-                     e->type[0] != '\0' ? peri_str_of(e->type) : PERI_STR("server_error"),
-                     peri_str_of(e->param[0] != '\0' ? e->param : NULL),
-                     e->code[0] != '\0' ? peri_str_of(e->code) : PERI_STR("upstream_error"));
+    a->request->dialect->error_frame(
+        &frame, peri_str_of(e->message),
+        e->type[0] != '\0' ? peri_str_of(e->type) : PERI_STR("server_error"),
+        peri_str_of(e->param[0] != '\0' ? e->param : NULL),
+        e->code[0] != '\0' ? peri_str_of(e->code) : PERI_STR("upstream_error"));
     put(a, peri_buf_str(&frame));
     a->is_cut = !a->is_lossy;
     peri_buf_done(&frame);
@@ -205,7 +204,7 @@ static enum peri_err send_whole_as_stream(struct peri_attempt *a, struct peri_st
                                           struct peri_str end) {
     struct peri_buf frames;
     peri_buf_init(&frames, 0);
-    enum peri_err err = peri_chat_stream_of_whole(&frames, completion);
+    enum peri_err err = peri_dialect_stream_of_whole(a->dialect, &frames, completion);
     if (err == PERI_OK) err = peri_buf_add(&frames, end);
     if (err == PERI_OK) send_frames(a, peri_buf_str(&frames));
     if (err == PERI_OK) err = a->held.err;
@@ -215,7 +214,7 @@ static enum peri_err send_whole_as_stream(struct peri_attempt *a, struct peri_st
 
 enum peri_err peri_relay_hold_whole(struct peri_attempt *a, struct peri_str completion) {
     a->held.max = a->in.max;
-    return send_whole_as_stream(a, completion, PERI_STR("data: [DONE]\n\n"));
+    return send_whole_as_stream(a, completion, a->dialect->end_frame);
 }
 
 /* A whole completion where a chunk should stand: told as chunks.
@@ -282,7 +281,7 @@ static size_t take_frames(struct peri_attempt *a, struct peri_str in) {
             send_event(a, &run, &event);
             continue;
         }
-        enum peri_stream_kind kind = peri_stream_read(&a->stream, event.name, event.data);
+        enum peri_stream_kind kind = a->dialect->read_event(&a->stream, event.name, event.data);
         bool is_shown = kind <= PERI_STREAM_DONE;
         if (!is_shown) flush_run(a, &run);
         if (break_off(a, kind, &event)) return used;
@@ -363,7 +362,7 @@ too_much:
 
 static void finish(struct peri_attempt *a) {
     struct peri_request *r = a->request;
-    if (!a->stream.saw_done) put(a, PERI_STR("data: [DONE]\n\n"));
+    if (!a->stream.saw_done) put(a, r->dialect->end_frame);
     if (a->is_lossy) {
         fail_lossy(a);
         return;
@@ -384,7 +383,7 @@ void peri_relay_ended(struct peri_attempt *a, enum peri_err err) {
         a->is_cut = true;
         return;
     }
-    if (is_whole && a->state == PERI_ASKING) { /* its finish was held, and no [DONE] followed */
+    if (is_whole && a->state == PERI_ASKING) { /* its finish was held, and no end event followed */
         if (!may_serve_unsaid(a)) return;
         a->is_cut = true;
         a->err = PERI_OK;

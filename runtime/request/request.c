@@ -12,14 +12,6 @@
 #include "request/attempt.h"
 #include "request/queue.h"
 
-/* Members whose second occurrence would let us route one request and forward another. */
-static const struct peri_str routed[] = {
-    PERI_STR_INIT("model"),      PERI_STR_INIT("stream"),
-    PERI_STR_INIT("messages"),   PERI_STR_INIT("stream_options"),
-    PERI_STR_INIT("max_tokens"), PERI_STR_INIT("max_completion_tokens"),
-    PERI_STR_INIT("tools"),      PERI_STR_INIT("n")
-};
-
 /* Of a request's arena, for ourselves: an attempt's headers, and the answer when policies have used up what was theirs.
  * The largest error is 64 KiB (reply.c). */
 #define ANSWER_ROOM (1u << 20)
@@ -63,14 +55,14 @@ static void on_quiet(void *arg) {
     peri_timer_start(&r->keepalive, r->config->keepalive_ms);
 }
 
-static struct peri_request *new_request(struct peri_request_env *env, enum peri_endpoint endpoint,
-                                        struct peri_sink sink) {
+static struct peri_request *new_request(struct peri_request_env *env,
+                                        const struct peri_dialect *dialect, struct peri_sink sink) {
     /* A worker that slept has not looked since: what was published meanwhile holds for this request. */
     env->ops->refresh(env);
     struct peri_request *r = peri_request_new(env);
     if (r == NULL) return NULL;
     r->sink = sink;
-    r->endpoint = endpoint;
+    r->dialect = dialect;
     r->phase = PERI_DECIDING;
     r->fleet = peri_fleet_ref(env->fleet);
     r->config = peri_config_ref(env->config);
@@ -190,8 +182,8 @@ enum peri_err peri_request_set_model(struct peri_request *r, struct peri_str mod
 
 static bool parse_body(struct peri_request *r, struct peri_str text, bool is_padded) {
     struct peri_fault fault;
-    struct peri_json_options options = { .routed = routed,
-                                         .routed_count = sizeof routed / sizeof *routed,
+    struct peri_json_options options = { .routed = r->dialect->routed,
+                                         .routed_count = r->dialect->routed_count,
                                          .is_padded = is_padded };
     r->body_bytes = text.n;
     enum peri_err err = peri_json_parse(&r->body, text, &options, &fault);
@@ -218,7 +210,7 @@ static bool parse_body(struct peri_request *r, struct peri_str text, bool is_pad
                           peri_json_kind_name(kind));
         return false;
     }
-    r->is_stream = peri_json_is_true(r->body, stream) && r->endpoint != PERI_EMBEDDINGS;
+    r->is_stream = peri_json_is_true(r->body, stream) && r->dialect->has_streams;
     r->outcome.is_stream = r->is_stream;
     return true;
 }
@@ -251,8 +243,8 @@ void peri_request_discover(struct peri_request *r) {
 }
 
 void peri_request_begin(struct peri_request_env *env, struct peri_exchange *x,
-                        enum peri_endpoint endpoint, const struct peri_config_key *key) {
-    struct peri_request *r = new_request(env, endpoint, peri_sink_of_exchange(x));
+                        const struct peri_dialect *dialect, const struct peri_config_key *key) {
+    struct peri_request *r = new_request(env, dialect, peri_sink_of_exchange(x));
     if (r == NULL) {
         peri_exchange_abort(x);
         return;
@@ -265,10 +257,10 @@ void peri_request_begin(struct peri_request_env *env, struct peri_exchange *x,
 }
 
 void peri_request_begin_direct(struct peri_request **out, struct peri_request_env *env,
-                               enum peri_endpoint endpoint, struct peri_str body,
+                               const struct peri_dialect *dialect, struct peri_str body,
                                struct peri_sink sink, void (*release)(void *self)) {
     *out = NULL;
-    struct peri_request *r = new_request(env, endpoint, sink);
+    struct peri_request *r = new_request(env, dialect, sink);
     if (r == NULL) {
         sink.ops->abort(sink.self);
         release(sink.self);
@@ -471,7 +463,7 @@ struct peri_candidates peri_request_sift(struct peri_request *r) {
     if (r->body == NULL) return r->candidates; /* it was no JSON */
     if (r->has_fit && !peri_json_is_edited(r->body)) return r->fit;
     struct peri_need need;
-    r->fit = peri_fit_sift(&need, r->candidates, r->body, r->endpoint, &r->arena);
+    r->fit = peri_fit_sift(&need, r->candidates, r->body, r->dialect, &r->arena);
     r->has_fit = true;
     return r->fit;
 }

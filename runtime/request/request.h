@@ -32,7 +32,7 @@ struct peri_request {
     struct peri_exchange *exchange; /* NULL when the request was made from C */
     void (*release)(void *sink);    /* of a request made from C */
     enum peri_phase phase;
-    enum peri_endpoint endpoint;
+    const struct peri_dialect *dialect; /* of the client */
     char id[PERI_REQUEST_ID_BYTES];
     uint64_t began_ns;
 
@@ -75,12 +75,12 @@ struct peri_request {
 /* Take a request over from a client. Answers violations itself (bad JSON, no model, unknown model …).
  * The exchange is the request's from here on. */
 void peri_request_begin(struct peri_request_env *env, struct peri_exchange *x,
-                        enum peri_endpoint endpoint, const struct peri_config_key *key);
+                        const struct peri_dialect *dialect, const struct peri_config_key *key);
 /* The same for a request made from C: `sink` gets the answer.
  *   out      the request, unless it ended at once (then NULL)
  *   body     must stay valid until `release(sink.self)` is called, which is the last thing that happens */
 void peri_request_begin_direct(struct peri_request **out, struct peri_request_env *env,
-                               enum peri_endpoint endpoint, struct peri_str body,
+                               const struct peri_dialect *dialect, struct peri_str body,
                                struct peri_sink sink, void (*release)(void *self));
 
 /* The client left, or the router stops: cancel everything. r is gone afterwards. */

@@ -17,10 +17,6 @@ struct peri_admin {
     size_t server_count;
 };
 
-static const struct peri_str out_of_memory = PERI_STR_INIT(
-    "{\"error\":{\"message\":\"out of memory\",\"type\":\"server_error\",\"param\":null,"
-    "\"code\":\"internal_error\"}}");
-
 static void answer(struct peri_exchange *x, int status, const char *allow, struct peri_buf *body) {
     const struct peri_header headers[] = {
         { PERI_STR("content-type"), PERI_STR("application/json") },
@@ -32,10 +28,13 @@ static void answer(struct peri_exchange *x, int status, const char *allow, struc
         headers[1],
         { PERI_STR("www-authenticate"), PERI_STR(PERI_CLIENT_KEY_CHALLENGE) },
     };
+    char spare[256];
+    struct peri_str error =
+        peri_error_write(spare, sizeof spare, "out of memory", "server_error", "internal_error");
     bool is_whole = body->err == PERI_OK, is_401 = is_whole && status == 401;
     peri_exchange_answer(x, is_whole ? status : 500, is_401 ? challenge : headers,
                          is_401 || (allow != NULL && is_whole) ? 3 : 2,
-                         is_whole ? peri_buf_str(body) : out_of_memory);
+                         is_whole ? peri_buf_str(body) : error);
     peri_buf_done(body);
 }
 

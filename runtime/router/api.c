@@ -176,21 +176,25 @@ static void ready(struct peri_worker *w, struct peri_exchange *x) {
 struct path {
     struct peri_str path;
     void (*get)(struct peri_worker *w, struct peri_exchange *x);
-    int endpoint; /* POST of this path is a request to route; -1: none */
+    const struct peri_dialect *dialect; /* POST of this path is a request to route; NULL: none */
     bool needs_key;
 };
 
-static const struct path paths[] = {
-    { PERI_STR_INIT("/v1/chat/completions"), NULL, PERI_CHAT, true },
-    { PERI_STR_INIT("/v1/completions"), NULL, PERI_COMPLETIONS, true },
-    { PERI_STR_INIT("/v1/embeddings"), NULL, PERI_EMBEDDINGS, true },
-    { PERI_STR_INIT("/v1/models"), list_models, -1, true },
-    { PERI_STR_INIT("/health"), health, -1, false },
-    { PERI_STR_INIT("/livez"), live, -1, false },
-    { PERI_STR_INIT("/readyz"), ready, -1, false },
+static const struct path read_paths[] = {
+    { PERI_STR_INIT("/v1/models"), list_models, NULL, true },
+    { PERI_STR_INIT("/health"), health, NULL, false },
+    { PERI_STR_INIT("/livez"), live, NULL, false },
+    { PERI_STR_INIT("/readyz"), ready, NULL, false },
 };
 
-#define PATH_COUNT (sizeof paths / sizeof *paths)
+#define PATH_COUNT (PERI_DIALECT_COUNT + sizeof read_paths / sizeof *read_paths)
+
+/* Those of the dialects, then those that are read. */
+static struct path path_at(size_t i) {
+    if (i >= PERI_DIALECT_COUNT) return read_paths[i - PERI_DIALECT_COUNT];
+    const struct peri_dialect *d = peri_dialect((enum peri_dialect_id)i);
+    return (struct path){ d->path, NULL, d, true };
+}
 
 static void wrong_method(struct peri_worker *w, struct peri_exchange *x, const char *allowed) {
     char text[64];
@@ -201,31 +205,35 @@ static void wrong_method(struct peri_worker *w, struct peri_exchange *x, const c
 
 /* A slip in a base URL is seen at once when its nearest path is named. */
 static void wrong_path(struct peri_worker *w, struct peri_exchange *x, struct peri_str path) {
-    const struct path *nearest = NULL;
-    char text[400];
+    struct peri_str nearest = { NULL, 0 }, shown = { path.p, path.n < 200 ? path.n : 200 };
+    struct peri_buf text;
+    peri_buf_init(&text, 1024);
     unsigned best = 9; /* one word more or less: "/v1/embeddings/create" is 7 away */
     for (size_t i = 0; i < PATH_COUNT; i++) {
-        unsigned d = peri_path_distance(path, paths[i].path, best);
-        if (d < best && 2 * d <= paths[i].path.n) best = d, nearest = &paths[i];
+        struct peri_str known = path_at(i).path;
+        unsigned d = peri_path_distance(path, known, best);
+        if (d < best && 2 * d <= known.n) best = d, nearest = known;
     }
-    struct peri_str shown = { path.p, path.n < 200 ? path.n : 200 };
-    int n =
-        nearest == NULL
-            ? snprintf(text, sizeof text,
-                       "there is nothing on '%.*s': served are /v1/chat/completions, "
-                       "/v1/completions, /v1/embeddings and /v1/models",
-                       PERI_STR_ARGS(shown))
-            : snprintf(text, sizeof text, "there is nothing on '%.*s'; the nearest path is '%s'",
-                       PERI_STR_ARGS(shown), nearest->path.p);
-    refuse(w, x, 404, NO_HEADER, PERI_STR("not_found"), (struct peri_str){ text, (size_t)n });
+    peri_buf_addf(&text, "there is nothing on '%.*s'", PERI_STR_ARGS(shown));
+    if (nearest.p != NULL)
+        peri_buf_addf(&text, "; the nearest path is '%.*s'", PERI_STR_ARGS(nearest));
+    for (size_t i = 0; i <= PERI_DIALECT_COUNT && nearest.p == NULL; i++)
+        peri_buf_addf(&text, "%s%.*s",
+                      i == 0                    ? ": served are "
+                      : i == PERI_DIALECT_COUNT ? " and "
+                                                : ", ",
+                      PERI_STR_ARGS(path_at(i).path));
+    refuse(w, x, 404, NO_HEADER, PERI_STR("not_found"), peri_buf_str(&text));
+    peri_buf_done(&text);
 }
 
-static const struct path *find_path(struct peri_str path) {
+/* gives false when there is none */
+static bool find_path(struct path *out, struct peri_str path) {
     for (size_t i = 0; i < PATH_COUNT; i++)
-        if (peri_str_eq(paths[i].path, path)) return &paths[i];
+        if (peri_str_eq((*out = path_at(i)).path, path)) return true;
     for (size_t i = 0; i < PATH_COUNT; i++)
-        if (peri_path_is(path, paths[i].path)) return &paths[i];
-    return NULL;
+        if (peri_path_is(path, (*out = path_at(i)).path)) return true;
+    return false;
 }
 
 void peri_api_request(struct peri_worker *w, struct peri_exchange *x) {
@@ -234,15 +242,15 @@ void peri_api_request(struct peri_worker *w, struct peri_exchange *x) {
     bool is_get = peri_str_eq(method, PERI_STR("GET")) || peri_str_eq(method, PERI_STR("HEAD"));
     bool is_post = peri_str_eq(method, PERI_STR("POST"));
     const struct peri_config_key *key;
-    const struct path *p = find_path(path);
-    if (p != NULL) {
-        if (p->needs_key && !admit(w, x, &key)) return;
-        if (p->endpoint >= 0 && is_post)
-            peri_request_begin(&w->env, x, (enum peri_endpoint)p->endpoint, key);
-        else if (p->get != NULL && is_get)
-            p->get(w, x);
+    struct path p;
+    if (find_path(&p, path)) {
+        if (p.needs_key && !admit(w, x, &key)) return;
+        if (p.dialect != NULL && is_post)
+            peri_request_begin(&w->env, x, p.dialect, key);
+        else if (p.get != NULL && is_get)
+            p.get(w, x);
         else
-            wrong_method(w, x, p->get != NULL ? "GET" : "POST");
+            wrong_method(w, x, p.get != NULL ? "GET" : "POST");
         return;
     }
     struct peri_str id = peri_path_behind(path, PERI_STR("/v1/models"));

@@ -214,7 +214,7 @@ struct sending {
     struct peri_router *router;
     const struct peri_answer_ops *ops;
     void *arg;
-    enum peri_endpoint endpoint;
+    const struct peri_dialect *dialect;
     struct peri_request *request;
     bool is_cut;
     size_t n;
@@ -255,20 +255,17 @@ static const struct peri_sink_ops send_ops = { send_head, send_bytes, send_flush
 static void send_now(void *arg) {
     struct sending *s = arg;
     struct peri_worker *w = s->router->runtime->workers[0];
-    peri_request_begin_direct(&s->request, &w->env, s->endpoint, (struct peri_str){ s->body, s->n },
+    peri_request_begin_direct(&s->request, &w->env, s->dialect, (struct peri_str){ s->body, s->n },
                               (struct peri_sink){ &send_ops, s }, peri_free);
 }
 
 enum peri_err peri_router_send(struct peri_router *r, const char *path, struct peri_str body,
                                const struct peri_answer_ops *ops, void *arg) {
-    static const char *const paths[] = { "/v1/chat/completions", "/v1/completions",
-                                         "/v1/embeddings" };
-    size_t endpoint = 0;
-    while (endpoint < PERI_ENDPOINT_COUNT && strcmp(paths[endpoint], path) != 0) endpoint++;
-    if (endpoint == PERI_ENDPOINT_COUNT) return PERI_ENOTFOUND;
+    const struct peri_dialect *dialect = peri_dialect_of_path(peri_str_of(path));
+    if (dialect == NULL) return PERI_ENOTFOUND;
     struct sending *s = peri_malloc(sizeof *s + body.n);
     if (s == NULL) return PERI_ENOMEM;
-    *s = (struct sending){ r, ops, arg, (enum peri_endpoint)endpoint, NULL, false, body.n };
+    *s = (struct sending){ r, ops, arg, dialect, NULL, false, body.n };
     memcpy(s->body, body.p, body.n);
     struct peri_worker *w = r->runtime->workers[0];
     if (!w->has_thread) {

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "dialect/error.h"
 #include "net/header.h"
 #include "net/server/conn.h"
 
@@ -388,10 +389,7 @@ static const char *code_of(int status) {
 void peri_conn_refuse(struct peri_conn *c, int status, const char *why) {
     char body[512];
     const char *type = status == 503 ? "server_error" : "invalid_request_error";
-    int n =
-        snprintf(body, sizeof body,
-                 "{\"error\":{\"message\":\"%s\",\"type\":\"%s\",\"param\":null,\"code\":\"%s\"}}",
-                 why, type, code_of(status));
+    struct peri_str error = peri_error_write(body, sizeof body, why, type, code_of(status));
     struct peri_header headers[] = { { PERI_STR("content-type"), PERI_STR("application/json") } };
     peri_list_remove(&c->idle);
     c->phase = PERI_CONN_BUSY;
@@ -399,5 +397,5 @@ void peri_conn_refuse(struct peri_conn *c, int status, const char *why) {
     c->must_close = c->must_linger = true;
     c->x.is_started = c->x.is_full = false;
     c->x.sent = 0;
-    peri_exchange_answer(&c->x, status, headers, 1, (struct peri_str){ body, (size_t)n });
+    peri_exchange_answer(&c->x, status, headers, 1, error);
 }

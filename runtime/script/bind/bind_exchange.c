@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "dialect/error.h"
 #include "net/server/http.h"
 #include "net/server/server.h"
 #include "script/bind/bind_header.h"
@@ -97,11 +98,8 @@ static void answer_failure(struct peri_exchange *x, int status, const char *why)
                                                  PERI_STR_INIT("application/json") } };
     struct peri_buf b;
     peri_buf_init(&b, 4096);
-    peri_buf_add(&b, PERI_STR("{\"error\":{\"message\":"));
-    peri_buf_add_json(&b, peri_str_of(why));
-    peri_buf_add(
-        &b, PERI_STR(",\"type\":\"server_error\",\"param\":null,\"code\":\"handler_failed\"}}"));
-    if (b.err == PERI_OK)
+    if (peri_error_body(&b, peri_str_of(why), PERI_STR("server_error"),
+                        (struct peri_str){ NULL, 0 }, PERI_STR("handler_failed")) == PERI_OK)
         peri_exchange_answer(x, status, json, 1, peri_buf_str(&b));
     else
         peri_exchange_abort(x);

@@ -179,19 +179,20 @@ static int attempt_index(lua_State *L) { return index_with(L, attempt_get); }
 static struct peri_hook_event *check_event(lua_State *L) { return check(L, EVENT, "the event"); }
 
 /* Clients read each event's data as JSON, but for the last. What a provider sent is not looked at here. */
-static void check_event_text(lua_State *L, int arg, struct peri_str text) {
+static void check_event_text(lua_State *L, int arg, struct peri_str text, struct peri_str end) {
     struct peri_fault fault;
     if (peri_str_find_char(text, '\n') >= 0 || peri_str_find_char(text, '\r') >= 0)
         luaL_argerror(L, arg, "one line expected: the data of one event");
-    if (peri_str_eq(text, PERI_STR("[DONE]"))) return;
+    if (end.n > 0 && peri_str_eq(text, end)) return;
     if (peri_json_scan(NULL, text, NULL, 0, &fault) != PERI_OK)
         luaL_argerror(L, arg, lua_pushfstring(L, "not the text of valid JSON: %s", fault.text));
 }
 
 /* A frame of whatever stands at `arg`: text goes as it is, tables and documents as JSON. */
-static void add_frame(lua_State *L, struct peri_buf *out, int arg) {
+static void add_frame(lua_State *L, struct peri_hook_event *e, int arg) {
+    struct peri_buf *out = e->out;
     if (lua_type(L, arg) == LUA_TSTRING) {
-        check_event_text(L, arg, check_str(L, arg));
+        check_event_text(L, arg, check_str(L, arg), e->event->attempt->request->dialect->end_data);
     } else {
         luaL_checkany(L, arg);
         peri_bind_json_encode(L, arg);
@@ -211,7 +212,7 @@ static int event_drop(lua_State *L) {
 
 static int event_replace(lua_State *L) {
     struct peri_hook_event *e = check_event(L);
-    add_frame(L, e->out, 2);
+    add_frame(L, e, 2);
     e->is_replaced = true;
     return 0;
 }

@@ -84,11 +84,7 @@ FIELD(stream) {
     return 1;
 }
 
-FIELD(endpoint) {
-    static const char *const names[] = { "chat", "completions", "embeddings" };
-    lua_pushstring(L, names[r->request->endpoint]);
-    return 1;
-}
+FIELD(endpoint) { return push_str(L, r->request->dialect->name); }
 
 FIELD(attempts) {
     lua_pushinteger(L, r->request->attempt_count);

@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "base/json_text.h"
+#include "dialect/dialect.h"
 #include "net/server/server.h"
 #include "router/router.h"
 #include "router/testbed.h"
@@ -30,7 +31,7 @@ static const char whole[] =
 
 static const char streamed[] = CHUNK("{\"role\":\"assistant\",\"content\":\"\"}", "null")
     CHUNK("{\"content\":\"Hello \"}", "null") CHUNK("{\"content\":\"there.\"}", "null")
-        CHUNK("{}", "\"stop\"") "data: [DONE]\n\n";
+        CHUNK("{}", "\"stop\"") PERI_STREAM_END_FRAME;
 
 static bool holds(struct peri_str text, const char *part) {
     return text.n > 0 && memmem(text.p, text.n, part, strlen(part)) != NULL;
@@ -124,8 +125,8 @@ static enum peri_err ask(struct sample *s, struct peri_str model, bool is_stream
     peri_buf_add(&body, is_stream ? PERI_STR("true}") : PERI_STR("false}"));
     enum peri_err err = body.err;
     if (err == PERI_OK)
-        err = peri_testbed_ask(s->bed, &id, PERI_STR("/v1/chat/completions"), peri_buf_str(&body),
-                               json, 1);
+        err = peri_testbed_ask(s->bed, &id, peri_dialect(PERI_DIALECT_CHAT)->path,
+                               peri_buf_str(&body), json, 1);
     peri_buf_done(&body);
     if (err != PERI_OK) return err;
     s->is_done = false;

@@ -1,4 +1,4 @@
-#include "config/ability.h"
+#include "dialect/ability.h"
 
 /* One word of ours for each ability, then the words of others. */
 #define ABILITIES 5

@@ -1,7 +1,7 @@
 /* What a model can take beside text, as bits, and the words for it: those of `capabilities` in the configuration and
  * those that providers write in their lists of models. */
-#ifndef PERI_CONFIG_ABILITY_H
-#define PERI_CONFIG_ABILITY_H
+#ifndef PERI_DIALECT_ABILITY_H
+#define PERI_DIALECT_ABILITY_H
 
 #include "base/str.h"
 

@@ -1,0 +1,33 @@
+/* Completions of a prompt. Source: OpenAI's API description 2.3.0 (CreateCompletionRequest, CreateCompletionResponse).
+ * Their frames and whole answers differ from those of chats in little: a choice has `text`, and the same reader reads
+ * both. */
+#include "dialect/dialect.h"
+#include "dialect/error.h"
+
+static const struct peri_str routed[] = { PERI_STR_INIT("model"),  PERI_STR_INIT("stream"),
+                                          PERI_STR_INIT("prompt"), PERI_STR_INIT("stream_options"),
+                                          PERI_STR_INIT("tools"),  PERI_STR_INIT("max_tokens"),
+                                          PERI_STR_INIT("n") };
+
+static void read_need(struct peri_need *need, struct peri_json *body,
+                      const struct peri_need_limits *limits) {
+    peri_need_of_tools(need, body, limits);
+    peri_need_of_prompt(need, body, limits);
+}
+
+const struct peri_dialect peri_dialect_completions = {
+    .id = PERI_DIALECT_COMPLETIONS,
+    .name = PERI_STR_INIT("completions"),
+    .path = PERI_STR_INIT("/v1/completions"),
+    .url_path = PERI_STR_INIT("/completions"),
+    .has_streams = true,
+    .end_data = PERI_STR_INIT(PERI_STREAM_END),
+    .end_frame = PERI_STR_INIT(PERI_STREAM_END_FRAME),
+    .routed = routed,
+    .routed_count = sizeof routed / sizeof *routed,
+    .read_need = read_need,
+    .read_event = peri_stream_read,
+    .read_answer = peri_answer_read,
+    .error_body = peri_error_body,
+    .error_frame = peri_error_frame,
+};
