@@ -209,7 +209,7 @@ function pending:hang_up() end
 ---@field error? table the error that it was told
 ---@field json? any of an answer that is no stream
 ---@field events? string[] of a stream
----@field complete boolean a stream said [DONE], and nothing was cut
+---@field complete boolean a stream said that it is complete, and nothing was cut
 ---@field why? string what broke the connection
 ---@field provider? string who answered
 ---@field route? string "policy@generation"

@@ -9,6 +9,7 @@
 local peri = require "perilune"
 local behaviour = require "perilune.simnet.behaviour"
 local completion = require "perilune.simnet.completion"
+local dialect = require "perilune.dialect"
 local ledger = require "perilune.simnet.ledger"
 local text = require "perilune.simnet.text"
 
@@ -29,9 +30,7 @@ local GARBAGE = "\1\2{[<!-- neither -->\255\n\n\0data? no: nothing\n\n"
 -- Answers.
 
 local function error_body(message, kind, code, param)
-  return json.encode {
-    error = { message = message, type = kind, code = code or json.null, param = param or json.null },
-  }
+  return json.encode(dialect.error(message, kind, code, param))
 end
 
 local function refuse(call, status, message, code, param)
@@ -154,7 +153,7 @@ local function stream(call, body)
   if not b.no_finish then
     if not frame(call, c:chunk(nil, wants_usage)) then return end
     if wants_usage and not frame(call, c:usage_chunk()) then return end
-    if not b.no_done and not frame(call, "[DONE]") then return end
+    if not b.no_done and not frame(call, dialect.done) then return end
     if b.devshard and not frame(call, '{"devshard_meta":{"mempool":["AAAA"]}}') then return end
   end
   if x:finish() then call.ledger:finish(call.entry, "done") end

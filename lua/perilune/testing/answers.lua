@@ -2,6 +2,7 @@
 -- A step is { head = status, headers = list }, { bytes = text }, { wait = ms }, { finish = true } or { cut = true }; a
 -- list that ends with neither of the last two leaves the router waiting: that is a stall.
 local json = require("perilune").json
+local dialect = require "perilune.dialect"
 local check_options = require "perilune.testing.options"
 local values = require "perilune.testing.values"
 
@@ -36,7 +37,7 @@ local function head(status, kind, extra)
   return { head = status, headers = headers }
 end
 
-local function event(value) return { bytes = "data: " .. json.encode(value) .. "\n\n" } end
+local function event(value) return { bytes = dialect.event(json.encode(value)) } end
 
 local function chunk(choice, options)
   local value = { id = "chatcmpl-test", object = "chat.completion.chunk", created = CREATED,
@@ -104,7 +105,7 @@ local function stream_steps(pieces, options)
     steps[#steps + 1] = event { id = "chatcmpl-test", object = "chat.completion.chunk", created = CREATED,
       model = options.model or "test-model", choices = json.array {}, usage = options.usage }
   end
-  steps[#steps + 1] = { bytes = "data: [DONE]\n\n" }
+  steps[#steps + 1] = { bytes = dialect.event(dialect.done) }
   steps[#steps + 1] = { finish = true }
   return steps
 end
@@ -144,8 +145,7 @@ function answers.status(status, options)
   if math.type(status) ~= "integer" or status < 200 or status > 599 then
     error("testing.status takes a status from 200 to 599, got " .. tostring(status), 2)
   end
-  local body = options.body or { error = { message = "scripted status " .. status, type = "scripted",
-    param = json.null, code = json.null } }
+  local body = options.body or dialect.error("scripted status " .. status, "scripted")
   if type(body) == "table" then body = json.encode(body) end
   return new("answers " .. status, { steps = function()
     return { { wait = options.wait or 0 }, head(status, "application/json", options.headers), { bytes = body },

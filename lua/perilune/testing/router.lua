@@ -1,5 +1,6 @@
 --- router: the real router on a test bed, its scripted providers, and what came back to a client.
 local peri = require "perilune"
+local dialect = require "perilune.dialect"
 local answers = require "perilune.testing.answers"
 local check_options = require "perilune.testing.options"
 
@@ -295,7 +296,7 @@ local function read_stream(got)
   for frame in got.body:gmatch "(.-)\n\n" do
     for data in frame:gmatch "data: ?([^\n]*)" do
       got.events[#got.events + 1] = data
-      if data == "[DONE]" then got.complete = true else add_json(got, json.decode(data)) end
+      if data == dialect.done then got.complete = true else add_json(got, json.decode(data)) end
     end
   end
 end

@@ -2,6 +2,7 @@
 -- Used to recognise what an answer is worth, and to check ourselves against recorded outcomes. What a client should get
 -- is the business of perilune.gonka.answers.
 local json = require("perilune").json
+local dialect = require "perilune.dialect"
 
 local answers = {}
 
@@ -120,7 +121,7 @@ end
 function answers.classify(text)
   local found = { content = false, content_source = "", error = false, error_source = "" }
   each_data(text, function(data)
-    local event = data ~= "[DONE]" and json.document(data) or nil
+    local event = data ~= dialect.done and json.document(data) or nil
     if not is_kind(event, "object") or not is_well_typed(event) then return end
     local tokens = is_kind(event.usage, "object") and event.usage.completion_tokens or nil
     if math.type(tokens) == "integer" and tokens > 0 then found.completion_tokens = tokens end
@@ -205,15 +206,15 @@ end
 function answers.rewrite(text)
   return (text:gsub("([^\n]*)\n\n", function(line)
     local data = line:match "^data:%s*(.*)$"
-    local event = data and data ~= "[DONE]" and json.document(data) or nil
+    local event = data and data ~= dialect.done and json.document(data) or nil
     if not is_kind(event, "object") then return nil end
     if is_whole_answer(event) then
       local out = {}
-      for i, chunk in ipairs(chunks_of(event)) do out[i] = "data: " .. json.encode(chunk) .. "\n\n" end
+      for i, chunk in ipairs(chunks_of(event)) do out[i] = dialect.event(json.encode(chunk)) end
       return table.concat(out)
     end
     if not answers.strip(event) then return nil end
-    return "data: " .. json.encode(json.table(event)) .. "\n\n"
+    return dialect.event(json.encode(json.table(event)))
   end))
 end
 
@@ -223,7 +224,7 @@ end
 function answers.assemble(text)
   local last
   each_data(text, function(data)
-    if data ~= "[DONE]" then last = data end
+    if data ~= dialect.done then last = data end
   end)
   return last or '{"error":{"message":"no response data"}}'
 end

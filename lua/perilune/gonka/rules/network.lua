@@ -13,6 +13,7 @@
 --   epoch_phase, confirmation_poc, poc_request_mode      "relaxed" lets requests through
 --   race                          { failure, bytes_sent, host_error }: how the attempts ended, failure in `failures`
 local json = require("perilune").json
+local dialect = require "perilune.dialect"
 local words = require "perilune.gonka.rules.words"
 
 local network = { chat = "/v1/chat/completions" }
@@ -100,16 +101,14 @@ local function phase_fault(state)
   if during then return 503, "devshard temporarily unavailable during " .. during, "$phase" end
 end
 
-local function event(value)
-  return "data: " .. json.encode(value) .. "\n\n"
-end
+local function event(value) return dialect.event(json.encode(value)) end
 
 --- What a client hears of a race that gave no answer. An error of a host, before any byte of a stream, is an event.
 local function race_fault(race, is_stream)
   local field = is_stream and "$stream" or "$race"
   local host = race.host_error
   if host then
-    if is_stream then return 200, event { error = host } .. "data: [DONE]\n\n", field, true end
+    if is_stream then return 200, event { error = host } .. dialect.event(dialect.done), field, true end
     local code = math.tointeger(host.code)
     if not code or code < 400 or code > 599 then
       code = tostring(host.type or ""):lower():find("badrequest", 1, true) and 400 or 502
@@ -128,7 +127,7 @@ end
 ---@return integer? status nil: an answer comes
 ---@return string? message for an error that a stream carries, its events
 ---@return string? field
----@return boolean? is_done a stream: it ends with [DONE]
+---@return boolean? is_done a stream: its end event follows
 function network.after(state, request)
   local status, message, field = model_fault(state, request.model)
   if not status then status, message, field = access_fault(state, request.model) end
