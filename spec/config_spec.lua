@@ -184,10 +184,10 @@ local refused = {
     "return { providers = {\n" ..
     "  { id = \"a\", url = \"http://user:sk-canary-9f86d081884c7d65@h/v1\" } } }",
     "2: 'providers[1].url' must be a URL without user name and password (credentials belong into 'key')" },
-  { "a URL with a query",
+  { "a URL with a credential in its query",
     "return { providers = {\n" ..
-    "  { id = \"a\", url = \"http://h/v1?key=sk-canary-9f86d081884c7d65\" } } }",
-    "2: 'providers[1].url' must be a URL without query and fragment (credentials belong into 'key' or 'headers')" },
+    "  { id = \"a\", url = \"http://h/v1?a=b&api_key=sk-canary-9f86d081884c7d65\" } } }",
+    "2: 'providers[1].url' must be a URL without credentials in its query (they belong into 'key' or 'headers')" },
   { "a weight of zero", "return { providers = {\n  { id = \"a\", url = \"http://h\", weight = 0 } } }",
     "2: 'providers[1].weight' must be a whole number from 1 to 1000000, got 0" },
   { "a tier of zero", "return { providers = {\n  { id = \"a\", url = \"http://h\", tier = 0 } } }",
@@ -350,6 +350,16 @@ describe("a configuration in Lua", function()
     assert.equal(0, code)
     assert.match("warning: perilune.lua:2: 'providers[1].key' is written out here", err, 1, true)
   end)
+
+  it("a provider's URL without a path", function()
+    local _, _, err = check 'return { providers = {\n{ id = "a", url = "https://api.openai.com" } } }'
+    assert.match("warning: perilune.lua:2: 'providers[1].url' has no path, so that requests go to "
+      .. "https://api.openai.com/chat/completions: most providers want https://api.openai.com/v1", err, 1, true)
+    for _, url in ipairs { "https://api.deepseek.com", "https://h/v1", "https://h/chat/completions?a=b" } do
+      _, _, err = check(('return { providers = {\n{ id = "a", url = %q } } }'):format(url))
+      assert.equal(url:find "h/chat" ~= nil, err:find "has no path" ~= nil, url)
+    end
+  end)
 end)
 
 describe("a configuration in JSON", function()
@@ -506,6 +516,21 @@ describe("examples/perilune.lua", function()
       OPENAI_API_KEY = canary, GONKA_BROKER_KEY = canary, GONKA_PRIVATE_KEY = wallet, ROUTER_KEY = canary,
     })
     assert.equal("", table.concat(faults(err), "\n"))
+    assert.equal(0, code)
+  end)
+end)
+
+describe("examples/providers.lua", function()
+  before_each(open_folder)
+  after_each(close_folder)
+
+  it("is a configuration that passes, without a warning about a provider", function()
+    local code, _, err = check(support.read "examples/providers.lua", {
+      AZURE_OPENAI_API_KEY = canary, OPENROUTER_API_KEY = canary, DEEPSEEK_API_KEY = canary, GROQ_API_KEY = canary,
+      GONKA_BROKER_KEY = canary,
+    })
+    assert.equal("", table.concat(faults(err), "\n"))
+    assert.is_nil(err:find("providers[", 1, true))
     assert.equal(0, code)
   end)
 end)

@@ -43,6 +43,37 @@ describe("a path", function()
   end))
 end)
 
+describe("a provider's URL", function()
+  teardown(process.stop_all)
+
+  it("is taken as people paste it", router.test(function(start)
+    local p = provider.start()
+    local root = p.url:gsub("/v1$", "")
+    local rows = {
+      ["/v1"] = "/v1/", ["/v1/"] = "/v1/", ["/v1/chat/completions"] = "/v1/", ["/v1/embeddings/"] = "/v1/",
+      ["/chat/completions"] = "/", ["/api/v1/completions"] = "/api/v1/",
+      ["/openai/deployments/d?api-version=2024-10-21"] = "/openai/deployments/d/",
+      ["/openai/deployments/d/chat/completions?api-version=2024-10-21"] = "/openai/deployments/d/",
+    }
+    local providers = {}
+    for path in pairs(rows) do
+      providers[#providers + 1] = router.provider("p" .. #providers, root .. path, { models = { "m" .. #providers },
+        auth_header = "api-key" })
+    end
+    local r = start { providers = providers }
+    for i, entry in ipairs(providers) do
+      p:forget()
+      local path, query = entry.url:sub(#root + 1), entry.url:match "%?.*" or ""
+      assert.equal(200, r:chat({ model = "m" .. (i - 1) }).status)
+      assert.equal(rows[path] .. "chat/completions" .. query, p.requests[1].target)
+      assert.equal(entry.key, p.requests[1].headers["api-key"])
+      assert.is_nil(p.requests[1].headers.authorization)
+      assert.equal(200, r:ask("POST", "/v1/embeddings", ('{"model":"m%d","input":"x"}'):format(i - 1)).status)
+      assert.equal(rows[path] .. "embeddings" .. query, p.requests[2].target)
+    end
+  end))
+end)
+
 describe("a model's name in the path", function()
   teardown(process.stop_all)
 

@@ -158,7 +158,7 @@ static void read_value(struct peri_reader *r, const struct peri_option *o,
     case PERI_OPTION_PRICE: read_number(r, o, node, at); break;
     case PERI_OPTION_STRING: (void)peri_reader_string(r, node, "a string", field); break;
     case PERI_OPTION_WORD: read_word(r, o, node, at); break;
-    case PERI_OPTION_URL: (void)peri_reader_url(r, node, field); break;
+    case PERI_OPTION_URL: peri_read_base_url(r, node, field); break;
     case PERI_OPTION_SECRET: (void)peri_reader_secret(r, node, field); break;
     case PERI_OPTION_LISTEN:
     case PERI_OPTION_STRINGS:

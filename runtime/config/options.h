@@ -23,7 +23,7 @@ enum peri_option_type {
     PERI_OPTION_PRICE,    /* units per million tokens, kept in millionths */
     PERI_OPTION_STRING,
     PERI_OPTION_WORD, /* one of `words`: struct peri_str, or its index when the field is an enum */
-    PERI_OPTION_URL, /* base URL; http or https, no user-info, query or fragment; trailing slashes go */
+    PERI_OPTION_URL, /* base URL of a provider: http or https, no user-info or fragment (options_url.c) */
     PERI_OPTION_LISTEN,  /* strings: "127.0.0.1:9000", "[::1]:0", "unix:/path" */
     PERI_OPTION_STRINGS, /* a string or a list of strings */
     PERI_OPTION_URLS,    /* a URL or a list of them */

@@ -49,6 +49,7 @@ bool peri_reader_string(struct peri_reader *r, const struct peri_node *node, con
 bool peri_reader_secret(struct peri_reader *r, const struct peri_node *node,
                         struct peri_secret *out);
 bool peri_reader_url(struct peri_reader *r, const struct peri_node *node, struct peri_str *out);
+void peri_read_base_url(struct peri_reader *r, const struct peri_node *node, struct peri_str *out);
 bool peri_reader_number(struct peri_reader *r, const struct peri_option *o,
                         const struct peri_node *node, uint64_t *out);
 /* The items of a list, or the one value that is no list; 0 items is fine. */
@@ -57,6 +58,13 @@ const struct peri_node *peri_node_first_item(const struct peri_node *node);
 
 /* A base URL. gives NULL when it is one, with `out` cut of trailing slashes; else what was expected. */
 const char *peri_option_url(struct peri_str text, struct peri_str *out);
+/* The base URL of a provider, without the endpoint that may have been pasted with it. Its query goes with every
+ * request. gives NULL when it is one, else what was expected. */
+struct peri_base_url {
+    struct peri_str base, query; /* views into the text */
+    bool has_path;
+};
+const char *peri_option_base_url(struct peri_base_url *out, struct peri_str text);
 /* An address to listen on. gives NULL when it is one, else what was expected. */
 const char *peri_option_listen(struct peri_str text, bool *is_loopback);
 /* Ids travel in headers, logs and metrics. */
@@ -68,7 +76,7 @@ bool peri_option_is_header_name(struct peri_str name);
 bool peri_option_duration(struct peri_str text, uint64_t *ms);
 bool peri_option_size(struct peri_str text, uint64_t *bytes);
 
-/* Readers and checks of the table's own rows (options_read.c, options_provider.c). */
+/* Readers and checks of the table's own rows (options_read.c, options_provider.c, options_url.c). */
 void peri_read_models(struct peri_reader *r, const struct peri_option *o,
                       const struct peri_node *node, void *at);
 void peri_read_aliases(struct peri_reader *r, const struct peri_option *o,

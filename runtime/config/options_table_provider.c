@@ -117,7 +117,8 @@ static const struct peri_option provider_rows[] = {
       .type = PERI_OPTION_URL,
       PERI_ROW_FIELD(peri_read_provider, out.url),
       .is_reloadable = true,
-      .help = "Base URL up to and with the version, such as \"https://api.openai.com/v1\"." },
+      .help = "Base URL up to and with the version, such as \"https://api.openai.com/v1\"; an "
+              "endpoint's path at its end is taken off, a query goes with every request." },
     { .name = "key",
       .type = PERI_OPTION_SECRET,
       PERI_ROW_FIELD(peri_read_provider, out.key),

@@ -319,6 +319,48 @@ TEST(options_urls_are_bases) {
     }
 }
 
+TEST(options_base_urls_are_taken_as_people_paste_them) {
+    static const struct {
+        const char *text, *base, *query; /* base NULL: refused */
+    } rows[] = { { "https://h/v1", "https://h/v1", "" },
+                 { "https://h/v1/", "https://h/v1", "" },
+                 { "https://h/v1/chat/completions", "https://h/v1", "" },
+                 { "https://h/v1//chat/completions/", "https://h/v1", "" },
+                 { "https://h/v1/completions", "https://h/v1", "" },
+                 { "https://h/v1/embeddings", "https://h/v1", "" },
+                 { "https://h/v1/models", "https://h/v1", "" },
+                 { "https://h/chat/completions", "https://h", "" },
+                 { "https://h/mychat/completions", "https://h/mychat", "" },
+                 { "https://h", "https://h", "" },
+                 { "https://h/d/x?api-version=2024-10-21", "https://h/d/x",
+                   "api-version=2024-10-21" },
+                 { "https://h/d/x/chat/completions?api-version=1&a=b", "https://h/d/x",
+                   "api-version=1&a=b" },
+                 { "https://h/v1?", "https://h/v1", "" },
+                 { "https://h/v1?api-key=x", NULL, NULL },
+                 { "https://h/v1?a=b&Token=x", NULL, NULL },
+                 { "https://h/v1?sig=x", NULL, NULL },
+                 { "https://h/v1?%6bey=x", NULL, NULL },
+                 { "https://h/v1?a=b#c", NULL, NULL },
+                 { "https://h/v1#c", NULL, NULL },
+                 { "https://h/v1?a=b c", NULL, NULL },
+                 { "https://u:p@h/v1?a=b", NULL, NULL },
+                 { "/chat/completions", NULL, NULL },
+                 { "https://h:0/v1?a=b", NULL, NULL } };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct peri_base_url url;
+        size_t n = strlen(rows[i].text);
+        char *text = test_guarded(rows[i].text, n);
+        const char *expected = peri_option_base_url(&url, (struct peri_str){ text, n });
+        CHECK_EQ(expected == NULL, rows[i].base != NULL);
+        if (expected == NULL) {
+            CHECK_STR(url.base, rows[i].base);
+            CHECK_STR(url.query, rows[i].query);
+        }
+        test_guarded_free(text, n);
+    }
+}
+
 TEST(options_listen_addresses_are_numeric) {
     static const struct {
         const char *text;

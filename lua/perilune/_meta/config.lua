@@ -94,7 +94,7 @@ function include(path) end
 ---@class perilune.config.provider
 ---@field network? "gonka" A decentralised network whose hosts are discovered; without it the provider is one URL. "0g" is not supported by this version.
 ---@field id string its name in policies, logs and headers, one of a kind
----@field url? string Base URL up to and with the version, such as "https://api.openai.com/v1".
+---@field url? string Base URL up to and with the version, such as "https://api.openai.com/v1"; an endpoint's path at its end is taken off, a query goes with every request.
 ---@field key? string|perilune.secret The key that is sent; with network "gonka" or "0g" the private key of the wallet.
 ---@field auth? "none"|"bearer"|"header" How the key is sent: "bearer" when there is a key, "header" when `auth_header` names one.
 ---@field auth_header? string Header that carries the key, such as "x-api-key".
