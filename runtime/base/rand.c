@@ -22,6 +22,13 @@ void peri_rand_seed_os(struct peri_rand *r) {
     peri_rand_seed(r, seed);
 }
 
+void peri_rand_seed_as(struct peri_rand *r, uint64_t seed) {
+    if (seed != 0)
+        peri_rand_seed(r, seed);
+    else
+        peri_rand_seed_os(r);
+}
+
 static uint64_t rotate(uint64_t x, int k) { return x << k | x >> (64 - k); }
 
 uint64_t peri_rand_next(struct peri_rand *r) {

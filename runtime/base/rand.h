@@ -12,6 +12,8 @@ struct peri_rand {
 void peri_rand_seed(struct peri_rand *r, uint64_t seed);
 /* From the operating system. */
 void peri_rand_seed_os(struct peri_rand *r);
+/* As configured: `seed`, or for 0 from the operating system. */
+void peri_rand_seed_as(struct peri_rand *r, uint64_t seed);
 uint64_t peri_rand_next(struct peri_rand *r);
 /* Evenly from 0 to bound - 1; 0 when bound is 0. */
 uint64_t peri_rand_below(struct peri_rand *r, uint64_t bound);

@@ -136,7 +136,7 @@ enum peri_err peri_catalog_new(struct peri_catalog **out,
     c->env = *env;
     c->provider = provider;
     if (known != NULL) c->list = peri_model_list_ref(known);
-    peri_rand_seed_os(&c->rand);
+    peri_rand_seed_as(&c->rand, env->seed);
     peri_timer_init(&c->timer, env->loop, on_due, c);
     *out = c;
     return PERI_OK;

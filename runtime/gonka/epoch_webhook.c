@@ -223,7 +223,7 @@ enum peri_err peri_epoch_webhook_new(struct peri_epoch_webhook **out,
     w->provider = provider;
     peri_list_init(&w->waiting);
     peri_timer_init(&w->timer, env->loop, on_due, w);
-    peri_rand_seed_os(&w->rand);
+    peri_rand_seed_as(&w->rand, env->seed);
     enum peri_err err =
         peri_url_parse(&w->url, (struct peri_str){ o->epoch_webhook.p, o->epoch_webhook.n }, NULL);
     if (err == PERI_OK && o->epoch_webhook_key.n > 0) {

@@ -29,6 +29,7 @@ struct peri_epoch_webhook_env {
     struct peri_client *client;
     struct peri_log *log;
     const struct peri_clock *clock;
+    uint64_t seed; /* of the configuration */
 };
 
 /*   provider  with network "gonka"; must outlive the webhook

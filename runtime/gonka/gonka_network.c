@@ -101,7 +101,11 @@ static enum peri_err make_wallets(struct peri_gonka_network *n, struct peri_faul
 
 static enum peri_err make_webhook(struct peri_gonka_network *n) {
     struct peri_epoch_webhook_env env = {
-        .loop = n->env.loop, .client = n->env.client, .log = n->env.log, .clock = n->env.clock
+        .loop = n->env.loop,
+        .client = n->env.client,
+        .log = n->env.log,
+        .clock = n->env.clock,
+        .seed = n->config->seed,
     };
     return peri_epoch_webhook_new(&n->webhook, n->network.provider, &env);
 }
@@ -117,7 +121,7 @@ static enum peri_err create(struct peri_network **out, struct peri_config *confi
     n->env = *env;
     peri_timer_init(&n->timer, env->loop, peri_gonka_refresh_due, n);
     peri_arena_init(&n->arena, 0);
-    peri_rand_seed_os(&n->rand);
+    peri_rand_seed_as(&n->rand, config->seed);
     n->safe_ns = PERI_GONKA_SKEW_SAFE_NS;
     enum peri_err err = make_wallets(n, fault);
     if (err == PERI_OK && provider->endpoint_count > 0)

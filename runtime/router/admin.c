@@ -213,7 +213,11 @@ enum peri_err peri_admin_open(struct peri_admin **out, const struct peri_admin_e
     a->limits.body_bytes = BODY_MAX;
     a->limits.connections = CONNECTIONS;
     enum peri_err err = PERI_OK;
-    for (; a->server_count < c->admin_listen_count; a->server_count++) {
+    if (env->is_adopting) {
+        err = peri_server_new(&a->servers[0], env->loop, &a->limits, &ops, a);
+        a->server_count = err == PERI_OK ? 1 : 0;
+    }
+    for (; !env->is_adopting && a->server_count < c->admin_listen_count; a->server_count++) {
         size_t i = a->server_count;
         err = i == LISTEN_MAX
                   ? peri_fault_set(fault, PERI_ECONFIG, "more than %d addresses for 'admin.listen'",
@@ -228,6 +232,10 @@ enum peri_err peri_admin_open(struct peri_admin **out, const struct peri_admin_e
     else
         peri_admin_close(a);
     return err;
+}
+
+enum peri_err peri_admin_adopt(struct peri_admin *a, int fd, const struct peri_addr *peer) {
+    return peri_server_adopt(a->servers[0], fd, peer);
 }
 
 void peri_admin_close(struct peri_admin *a) {

@@ -23,6 +23,7 @@ struct peri_admin_env {
     struct peri_log *log;
     struct peri_network *const *networks;
     size_t network_count;
+    bool is_adopting; /* listen nowhere: connections come through peri_admin_adopt */
 };
 
 /* Listen where the configuration says; what `env` points to is borrowed until close. Every address may be listened on
@@ -31,6 +32,9 @@ struct peri_admin_env {
 PERI_MUST_USE enum peri_err peri_admin_open(struct peri_admin **out,
                                             const struct peri_admin_env *env,
                                             struct peri_fault *fault);
+/* A connection that came from nowhere, of an API that listens nowhere. As peri_server_adopt. */
+PERI_MUST_USE enum peri_err peri_admin_adopt(struct peri_admin *a, int fd,
+                                             const struct peri_addr *peer);
 /* Takes NULL. */
 void peri_admin_close(struct peri_admin *a);
 

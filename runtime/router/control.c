@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "base/mem.h"
@@ -26,7 +27,9 @@ struct peri_control {
     size_t catalog_count;           /* of those that are */
     uint64_t began_ms;
     struct peri_admin *admin; /* NULL: it is not configured */
+    struct peri_turn turn;    /* end of a loop turn: flush the log */
     pthread_t thread;
+    bool has_thread; /* false in a world that has a loop for it */
     atomic_bool is_running;
 };
 
@@ -120,6 +123,7 @@ static enum peri_err make_catalogs(struct peri_control *c) {
     struct peri_catalog_env env = { .loop = c->loop,
                                     .client = c->client,
                                     .log = &c->logs.of[PERI_COMPONENT_CATALOG],
+                                    .seed = c->config->seed,
                                     .fleet = fleet_of,
                                     .changed = on_models,
                                     .arg = c };
@@ -169,9 +173,25 @@ static enum peri_err open_admin(struct peri_control *c, struct peri_fault *fault
     struct peri_admin_env env = { .loop = c->loop,
                                   .config = c->config,
                                   .log = &c->logs.of[PERI_COMPONENT_ADMIN],
+                                  .is_adopting = c->runtime->world.dial != NULL,
                                   .networks = c->networks,
                                   .network_count = c->count };
     return peri_admin_open(&c->admin, &env, fault);
+}
+
+static void on_turn(void *arg) { peri_log_flush(&((struct peri_control *)arg)->logs.whole); }
+
+static enum peri_err open_loop(struct peri_control *c) {
+    const struct peri_world *world = &c->runtime->world;
+    struct peri_client_options options = { .dial = world->dial, .arg = world->arg };
+    enum peri_err err = PERI_OK;
+    c->loop = world->loop;
+    if (c->loop == NULL) err = peri_loop_new(&c->loop);
+    if (err == PERI_OK) err = peri_client_new(&c->client, c->loop, &options);
+    if (err != PERI_OK) return err;
+    c->began_ms = peri_loop_now_ms(c->loop);
+    peri_loop_on_turn(c->loop, &c->turn, on_turn, c);
+    return PERI_OK;
 }
 
 enum peri_err peri_control_new(struct peri_control **out, struct peri_runtime *rt,
@@ -185,12 +205,10 @@ enum peri_err peri_control_new(struct peri_control **out, struct peri_runtime *r
     bool signs = false;
     for (size_t i = 0; i < config->provider_count; i++) signs |= config->providers[i].network.n > 0;
     enum peri_err err = signs ? peri_crypto_selftest(&own) : PERI_OK;
-    if (err == PERI_OK) err = peri_loop_new(&c->loop);
-    if (err == PERI_OK) err = peri_client_new(&c->client, c->loop, NULL);
-    if (err == PERI_OK) c->began_ms = peri_loop_now_ms(c->loop);
+    if (err == PERI_OK) err = open_loop(c);
     if (err == PERI_OK) err = make_networks(c, &own);
     if (err == PERI_OK) err = make_catalogs(c);
-    if (err == PERI_OK && rt->world.dial == NULL) err = open_admin(c, &own);
+    if (err == PERI_OK) err = open_admin(c, &own);
     if (err != PERI_OK) {
         peri_fault_set(fault, err, "%s", own.text[0] != '\0' ? own.text : peri_err_text(err));
         peri_control_free(c);
@@ -203,9 +221,13 @@ enum peri_err peri_control_new(struct peri_control **out, struct peri_runtime *r
 static void stop(void *arg) { peri_loop_stop(((struct peri_control *)arg)->loop); }
 
 static void halt(struct peri_control *c) {
-    if (!c->is_running) return;
-    while (peri_loop_post(c->loop, stop, c) != PERI_OK) {}
-    pthread_join(c->thread, NULL);
+    if (c->has_thread) {
+        while (peri_loop_post(c->loop, stop, c) != PERI_OK) {}
+        pthread_join(c->thread, NULL);
+        c->has_thread = false;
+    } else if (c->is_running) {
+        peri_loop_drain(c->loop); /* orders to refresh, which name c */
+    }
     c->is_running = false;
 }
 
@@ -230,18 +252,23 @@ void peri_control_free(struct peri_control *c) {
         peri_catalog_free(c->catalogs[i]);
     peri_free(c->catalogs);
     peri_client_free(c->client);
-    peri_loop_free(c->loop);
+    if (c->turn.run != NULL) peri_loop_off_turn(&c->turn);
+    if (c->loop != c->runtime->world.loop) peri_loop_free(c->loop);
     peri_logs_done(&c->logs);
     peri_config_unref(c->config);
     peri_free(c);
 }
 
-static void *run(void *arg) {
-    struct peri_control *c = arg;
+static void begin(struct peri_control *c) {
     for (size_t i = 0; i < c->count; i++) c->networks[i]->ops->start(c->networks[i]);
     for (size_t i = 0; i < c->config->provider_count; i++)
         if (c->catalogs[i] != NULL) peri_catalog_start(c->catalogs[i]);
     peri_log_flush(&c->logs.whole);
+}
+
+static void *run(void *arg) {
+    struct peri_control *c = arg;
+    begin(c);
     peri_loop_run(c->loop);
     return NULL;
 }
@@ -251,7 +278,12 @@ enum peri_err peri_control_start(struct peri_control *c, struct peri_fault *faul
     if (c->count + c->catalog_count == 0 && c->admin == NULL)
         return PERI_OK; /* nothing to follow, nobody to answer: no thread */
     c->is_running = true;
-    if (pthread_create(&c->thread, NULL, run, c) == 0) return PERI_OK;
+    if (c->loop == c->runtime->world.loop) {
+        begin(c);
+        return PERI_OK;
+    }
+    c->has_thread = pthread_create(&c->thread, NULL, run, c) == 0;
+    if (c->has_thread) return PERI_OK;
     c->is_running = false;
     return peri_fault_set(fault, PERI_EIO, "the control thread could not be started");
 }
@@ -263,4 +295,10 @@ static void refresh(void *arg) {
 
 enum peri_err peri_control_refresh(struct peri_control *c) {
     return c->is_running ? peri_loop_post(c->loop, refresh, c) : PERI_OK;
+}
+
+enum peri_err peri_control_adopt(struct peri_control *c, int fd, const struct peri_addr *peer) {
+    if (c->admin != NULL) return peri_admin_adopt(c->admin, fd, peer);
+    close(fd);
+    return PERI_ENOTFOUND;
 }

@@ -6,6 +6,7 @@
 #define PERI_ROUTER_CONTROL_H
 
 #include "fleet/fleet.h"
+#include "net/addr.h"
 
 struct peri_control;
 struct peri_runtime;
@@ -23,11 +24,17 @@ void peri_control_free(struct peri_control *c);
  *   gives    true: something was taken over, and a fleet made before lacks it */
 PERI_MUST_USE bool peri_control_take_over(struct peri_control *c, struct peri_control *old);
 
-/* Start the thread: from now on networks and lists are refreshed. */
+/* Start the thread: from now on networks and lists are refreshed. In a world with a loop (struct peri_world) there is no
+ * thread: what it would do is done in the turns of that loop. */
 PERI_MUST_USE enum peri_err peri_control_start(struct peri_control *c, struct peri_fault *fault);
 /* Any thread that can not lose c meanwhile (peri_runtime_refresh_networks): refresh every network now.
  *   gives   PERI_OK · PERI_ENOMEM */
 enum peri_err peri_control_refresh(struct peri_control *c);
+
+/* A connection to the admin API that came from nowhere. The descriptor is taken in any case.
+ *   gives   PERI_OK · PERI_ENOTFOUND there is no admin API · PERI_ENOMEM · PERI_EIO */
+PERI_MUST_USE enum peri_err peri_control_adopt(struct peri_control *c, int fd,
+                                               const struct peri_addr *peer);
 
 /* A fleet of that configuration's plain providers, with what they said they serve, and of the hosts known now. On the control thread, or before it runs.
  */

@@ -233,7 +233,7 @@ enum peri_err peri_runtime_new(struct peri_runtime **out, struct peri_config *co
     if (err != PERI_OK) goto fail;
     if ((err = peri_vitals_table_new(&rt->vitals)) != PERI_OK) goto fail;
     struct peri_rand rand;
-    peri_rand_seed_os(&rand);
+    peri_rand_seed_as(&rand, config->seed);
     peri_stamps_init(&rt->stamps, peri_rand_next(&rand));
     struct peri_fleet *fleet;
     if ((err = peri_control_new(&rt->control, rt, config, fault)) != PERI_OK) goto fail;

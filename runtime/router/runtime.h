@@ -11,7 +11,11 @@
 /* What a runtime stands on beside its configuration: a simulation supplies its own. What is zero is the machine's. */
 struct peri_world {
     const struct peri_clock *clock;
-    /* As in struct peri_client_options: then nothing opens a socket, and policies do not fetch. */
+    /* One loop for the only worker and for the control thread, which is no thread then: who made the world turns it, and
+     * frees it after the router. */
+    struct peri_loop *loop;
+    /* As in struct peri_client_options, for requests, networks and lists of models: then nothing opens a socket, the admin
+     * API listens nowhere (peri_control_adopt), and policies do not fetch. */
     int (*dial)(void *arg, struct sockaddr *address, socklen_t *length);
     void *arg;
     int log_fd; /* instead of the configured file; stays the caller's */

@@ -13,6 +13,7 @@
 #define EPOCH_NS    UINT64_C(1767225600000000000) /* when every bed begins: 2026-01-01 */
 #define OWN_ADDRESS 0x0a000000u /* 10.0.0.0: every connection has a peer of its own */
 #define BACKLOG     128
+#define ADMIN_PORT  81
 
 enum kind { CALL, EXCHANGE, TIMER };
 
@@ -29,14 +30,16 @@ struct item {
 };
 
 /* A connection that was dialed and not accepted yet. */
+enum waiting_for { A_PROVIDER, THE_ROUTER, ITS_OPERATOR };
 struct waiting {
-    bool is_for_router;
+    enum waiting_for whom;
     struct peri_addr peer;
 };
 
 struct peri_testbed {
     peri_bed_tell tell;
     void *arg;
+    struct peri_loop *loop; /* everybody's: fake time, turned here */
     struct peri_router *router;
     struct peri_worker *worker; /* its only one */
     struct peri_client *asking; /* clients of the router */
@@ -88,23 +91,21 @@ static bool tell(struct peri_testbed *b, const struct peri_bed_event *event) {
 
 static uint64_t passed_ns(void *arg) {
     const struct peri_testbed *b = arg;
-    return b->worker == NULL ? 0 : peri_testbed_now_ms(b) * 1000000u;
+    return peri_testbed_now_ms(b) * 1000000u;
 }
 
 static uint64_t wall_ns(void *arg) { return EPOCH_NS + passed_ns(arg); }
 
 uint64_t peri_testbed_now_ms(const struct peri_testbed *b) {
-    return peri_loop_now_ms(b->worker->env.loop) - b->began_ms;
+    return peri_loop_now_ms(b->loop) - b->began_ms;
 }
 
-void peri_testbed_settle(struct peri_testbed *b) { peri_loop_settle(b->worker->env.loop); }
+void peri_testbed_settle(struct peri_testbed *b) { peri_loop_settle(b->loop); }
 
-uint64_t peri_testbed_next_ms(struct peri_testbed *b) {
-    return peri_loop_next_ms(b->worker->env.loop);
-}
+uint64_t peri_testbed_next_ms(struct peri_testbed *b) { return peri_loop_next_ms(b->loop); }
 
 void peri_testbed_advance(struct peri_testbed *b, uint64_t ms) {
-    struct peri_loop *loop = b->worker->env.loop;
+    struct peri_loop *loop = b->loop;
     uint64_t until = peri_loop_now_ms(loop) + ms;
     peri_loop_settle(loop);
     for (;;) {
@@ -126,7 +127,7 @@ static void on_due(void *arg) {
 enum peri_err peri_testbed_after(struct peri_testbed *b, uint64_t *id, uint64_t ms) {
     struct item *i = new_item(b, TIMER, 0);
     if (i == NULL) return PERI_ENOMEM;
-    peri_timer_init(&i->timer, b->worker->env.loop, on_due, i);
+    peri_timer_init(&i->timer, b->loop, on_due, i);
     *id = i->id;
     enum peri_err err = peri_timer_start(&i->timer, ms);
     if (err != PERI_OK) drop(i);
@@ -152,8 +153,8 @@ static int open_listener(struct peri_testbed *b) {
 }
 
 /* A name for the near end, that the far one is told. */
-static struct waiting dialed(struct peri_testbed *b, bool is_for_router) {
-    struct waiting w = { .is_for_router = is_for_router, .peer = { .n = sizeof w.peer.sa.in4 } };
+static struct waiting dialed(struct peri_testbed *b, enum waiting_for whom) {
+    struct waiting w = { .whom = whom, .peer = { .n = sizeof w.peer.sa.in4 } };
     b->connections++;
     w.peer.sa.in4.sin_family = AF_INET;
     w.peer.sa.in4.sin_addr.s_addr = htonl(OWN_ADDRESS | b->connections >> 14);
@@ -179,16 +180,17 @@ static int dial(void *arg, struct sockaddr *address, socklen_t *length) {
     const struct sockaddr_in *to = (const struct sockaddr_in *)(const void *)address;
     char peer[PERI_ADDR_TEXT_MAX];
     if (address->sa_family != AF_INET) return -1;
-    struct waiting w = dialed(b, false);
+    struct waiting w = dialed(b, A_PROVIDER);
     struct peri_bed_event event = { .kind = PERI_BED_DIAL,
                                     .port = ntohs(to->sin_port),
                                     .peer = { peer, peri_addr_format(peer, &w.peer) } };
     return tell(b, &event) ? lead_here(b, &w, address, length) : -1;
 }
 
-/* A client connects to the router. */
+/* A client connects to the router, or the operator to its admin API: by the port of the URL that is asked for. */
 static int dial_router(void *arg, struct sockaddr *address, socklen_t *length) {
-    struct waiting w = dialed(arg, true);
+    const struct sockaddr_in *to = (const struct sockaddr_in *)(const void *)address;
+    struct waiting w = dialed(arg, ntohs(to->sin_port) == ADMIN_PORT ? ITS_OPERATOR : THE_ROUTER);
     return lead_here(arg, &w, address, length);
 }
 
@@ -196,6 +198,15 @@ static bool is_own(int fd) {
     struct ucred who = { .pid = 0 };
     socklen_t n = sizeof who;
     return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &n) == 0 && who.pid == getpid();
+}
+
+static enum peri_err hand_over(struct peri_testbed *b, const struct waiting *w, int fd) {
+    switch (w->whom) {
+    case A_PROVIDER: return peri_server_adopt(b->answering, fd, &w->peer);
+    case THE_ROUTER: return peri_worker_adopt(b->worker, fd, &w->peer);
+    case ITS_OPERATOR: break;
+    }
+    return peri_control_adopt(b->router->runtime->control, fd, &w->peer);
 }
 
 /* The end of a turn: what was dialed in it is connected. */
@@ -211,8 +222,7 @@ static void on_turn(void *arg) {
             continue;
         }
         const struct waiting *w = &b->waiting[at++];
-        enum peri_err err = w->is_for_router ? peri_worker_adopt(b->worker, fd, &w->peer)
-                                             : peri_server_adopt(b->answering, fd, &w->peer);
+        enum peri_err err = hand_over(b, w, fd);
         (void)err; /* the descriptor is closed then, and its other end sees it */
     }
 }
@@ -287,12 +297,16 @@ static void on_done(void *arg, struct peri_call *call, const struct peri_call_re
 
 static const struct peri_call_ops asking_ops = { on_head, on_bytes, on_done };
 
-enum peri_err peri_testbed_ask(struct peri_testbed *b, uint64_t *id, struct peri_str path,
-                               struct peri_str body, const struct peri_header *headers,
-                               size_t count) {
+enum peri_err peri_testbed_ask(struct peri_testbed *b, uint64_t *id, struct peri_str method,
+                               struct peri_str path, struct peri_str body,
+                               const struct peri_header *headers, size_t count) {
     struct peri_url *url;
     char text[512];
-    int n = snprintf(text, sizeof text, "http://192.0.2.2:80%.*s", PERI_STR_ARGS(path));
+    /* The admin API without a key answers who calls it by a name of this machine. */
+    bool is_admin = peri_str_has_prefix(path, PERI_STR("/admin/"));
+    int n = is_admin ? snprintf(text, sizeof text, "http://127.0.0.1:%d%.*s", ADMIN_PORT,
+                                PERI_STR_ARGS(path))
+                     : snprintf(text, sizeof text, "http://192.0.2.2:80%.*s", PERI_STR_ARGS(path));
     if (n < 0 || (size_t)n >= sizeof text) return PERI_EINVAL;
     enum peri_err err = peri_url_parse(&url, (struct peri_str){ text, (size_t)n }, NULL);
     if (err != PERI_OK) return err;
@@ -300,7 +314,7 @@ enum peri_err peri_testbed_ask(struct peri_testbed *b, uint64_t *id, struct peri
     if (i != NULL) {
         if (body.n > 0) memcpy(i->body, body.p, body.n);
         struct peri_call_spec spec = { .url = url,
-                                       .method = PERI_STR("POST"),
+                                       .method = method,
                                        .body = { i->body, body.n },
                                        .headers = headers,
                                        .header_count = count };
@@ -349,22 +363,28 @@ enum peri_err peri_testbed_new(struct peri_testbed **out, const char *config_jso
     b->listener = -1;
     b->log_fd = memfd_create("perilune log", MFD_CLOEXEC);
     struct peri_router_options options = { .config_json = config_json, .workers = 1 };
-    struct peri_world world = { .clock = &b->clock, .dial = dial, .arg = b, .log_fd = b->log_fd };
-    enum peri_err err = PERI_OK;
+    enum peri_err err = peri_loop_new(&b->loop);
+    if (err != PERI_OK) {
+        peri_fault_set(fault, err, "%s", peri_err_text(err));
+        goto fail;
+    }
+    peri_loop_use_fake_time(b->loop);
+    b->began_ms = peri_loop_now_ms(b->loop);
+    struct peri_world world = {
+        .clock = &b->clock, .loop = b->loop, .dial = dial, .arg = b, .log_fd = b->log_fd
+    };
     if (b->log_fd < 0)
         err = peri_fault_set(fault, PERI_EIO, "no memory file for the log");
     else if (open_listener(b) != 0)
         err = peri_fault_set(fault, PERI_EIO, "no local socket to listen on");
     if (err == PERI_OK) err = peri_router_new_in(&b->router, &options, &world, fault);
     if (err != PERI_OK) goto fail;
-    struct peri_loop *loop = b->router->runtime->workers[0]->env.loop;
-    peri_loop_use_fake_time(loop);
-    b->began_ms = peri_loop_now_ms(loop);
     b->worker = b->router->runtime->workers[0];
-    peri_loop_on_turn(loop, &b->turn, on_turn, b);
+    peri_loop_on_turn(b->loop, &b->turn, on_turn, b);
     struct peri_client_options asking = { .dial = dial_router, .arg = b };
-    err = peri_client_new(&b->asking, loop, &asking);
-    if (err == PERI_OK) err = peri_server_new(&b->answering, loop, NULL, &answering_ops, b);
+    err = peri_client_new(&b->asking, b->loop, &asking);
+    if (err == PERI_OK) err = peri_server_new(&b->answering, b->loop, NULL, &answering_ops, b);
+    if (err == PERI_OK) err = peri_control_start(b->router->runtime->control, fault);
     if (err != PERI_OK) {
         peri_fault_set(fault, err, "%s", peri_err_text(err));
         goto fail;
@@ -391,6 +411,7 @@ void peri_testbed_free(struct peri_testbed *b) {
     peri_client_free(b->asking);
     peri_server_close(b->answering);
     peri_router_free(b->router);
+    peri_loop_free(b->loop);
     if (b->log_fd >= 0) close(b->log_fd);
     if (b->listener >= 0) close(b->listener);
     peri_free(b);

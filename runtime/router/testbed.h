@@ -1,10 +1,11 @@
 /* A whole router in a world of its own: what `perilune test` runs policies in.
  *
- * The router is the real one: server, request, policies in their sandbox, route, attempt, relay, client. What is not
+ * The router is the real one: server, request, policies in their sandbox, route, attempt, relay, client; networks with
+ * their refreshes, lists of models and the admin API, which have no thread here (struct peri_world). What is not
  * real is the world around it: connections are local sockets of this process to itself, with the bed at their other
  * end; time stands still until peri_testbed_advance moves it; no socket of the network is
- * ever made. Providers are addresses 192.0.2.1:PORT (RFC 5737: nobody's), and the bed says for each connection
- * whether somebody answers there, and what.
+ * ever made. Providers, nodes and hosts of networks are addresses 192.0.2.1:PORT (RFC 5737: nobody's), and the bed says
+ * for each connection whether somebody answers there, and what.
  *
  * One callback tells everything that happens; it runs from inside peri_testbed_settle and peri_testbed_advance only.
  */
@@ -51,10 +52,11 @@ PERI_MUST_USE enum peri_err peri_testbed_new(struct peri_testbed **out, const ch
 /* Whatever is under way ends unseen. Takes NULL. */
 void peri_testbed_free(struct peri_testbed *b);
 
-/* A client asks the router.
- *   gives   PERI_OK with an id · PERI_EINVAL the path or a header · PERI_ENOMEM */
+/* A client asks the router; paths under /admin/ lead to its admin API, where one is configured.
+ *   gives   PERI_OK with an id · PERI_EINVAL the method, the path or a header · PERI_ENOMEM */
 PERI_MUST_USE enum peri_err peri_testbed_ask(struct peri_testbed *b, uint64_t *id,
-                                             struct peri_str path, struct peri_str body,
+                                             struct peri_str method, struct peri_str path,
+                                             struct peri_str body,
                                              const struct peri_header *headers, size_t count);
 /* The client leaves. Unknown ids are clients that are done: nothing happens. */
 void peri_testbed_hang_up(struct peri_testbed *b, uint64_t id);

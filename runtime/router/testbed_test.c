@@ -11,12 +11,18 @@
     "{\"providers\":[{\"id\":\"a\",\"url\":\"http://192.0.2.1:1/"                                  \
     "v1\"}],\"log\":{\"level\":\"info\"}}"
 
+#define LIST "{\"object\":\"list\",\"data\":[{\"id\":\"m\",\"object\":\"model\"}]}"
+#define FOLLOWED                                                                                   \
+    "{\"providers\":[{\"id\":\"a\",\"url\":\"http://192.0.2.1:1/v1\",\"discover_models\":true,"    \
+    "\"discover_interval\":\"60s\"}],\"admin\":{\"listen\":\"127.0.0.1:0\"},\"seed\":1}"
+
 struct rig {
     struct peri_testbed *bed;
     struct peri_buf got;
     uint64_t asked, due;
     int dials, requests, gone, heads, dones, dues, status;
     bool must_answer, must_refuse;
+    int lists; /* of models that were read */
 };
 
 static bool on_event(void *arg, const struct peri_bed_event *e) {
@@ -31,6 +37,12 @@ static bool on_event(void *arg, const struct peri_bed_event *e) {
         return !r->must_refuse;
     case PERI_BED_REQUEST:
         r->requests++;
+        if (peri_str_eq(peri_exchange_path(e->exchange), PERI_STR("/v1/models"))) {
+            r->lists++;
+            peri_testbed_ended(r->bed, e->id);
+            peri_exchange_answer(e->exchange, 200, json, 1, PERI_STR(LIST));
+            break;
+        }
         CHECK(e->exchange == peri_testbed_exchange(r->bed, e->id));
         if (r->must_answer) {
             peri_testbed_ended(r->bed, e->id);
@@ -55,15 +67,17 @@ static bool on_event(void *arg, const struct peri_bed_event *e) {
     return false;
 }
 
-static void rig_open(struct rig *r) {
+static void rig_open_with(struct rig *r, const char *config) {
     struct peri_fault fault;
     *r = (struct rig){ .must_answer = true };
     peri_buf_init(&r->got, 0);
-    if (peri_testbed_new(&r->bed, CONFIG, on_event, r, &fault) != PERI_OK) {
+    if (peri_testbed_new(&r->bed, config, on_event, r, &fault) != PERI_OK) {
         fprintf(stderr, "%s\n", fault.text);
         abort();
     }
 }
+
+static void rig_open(struct rig *r) { rig_open_with(r, CONFIG); }
 
 static void rig_close(struct rig *r) {
     peri_testbed_free(r->bed);
@@ -73,7 +87,7 @@ static void rig_close(struct rig *r) {
 static void ask(struct rig *r) {
     static const struct peri_header json[] = { { PERI_STR_INIT("content-type"),
                                                  PERI_STR_INIT("application/json") } };
-    CHECK_EQ(peri_testbed_ask(r->bed, &r->asked, PERI_STR("/v1/chat/completions"),
+    CHECK_EQ(peri_testbed_ask(r->bed, &r->asked, PERI_STR("POST"), PERI_STR("/v1/chat/completions"),
                               PERI_STR("{\"model\":\"m\",\"messages\":[]}"), json, 1),
              PERI_OK);
     peri_testbed_settle(r->bed);
@@ -149,6 +163,41 @@ TEST(testbed_lets_a_client_leave) {
     rig_close(&r);
 }
 
+TEST(testbed_has_lists_of_models_read_while_its_time_passes) {
+    struct rig r;
+    rig_open_with(&r, FOLLOWED);
+    CHECK_EQ(r.lists, 0);
+    peri_testbed_settle(r.bed);
+    CHECK_EQ(r.lists, 1);
+    peri_testbed_advance(r.bed, 50000);
+    CHECK_EQ(r.lists, 1);
+    peri_testbed_advance(r.bed, 600000);
+    CHECK(r.lists >= 10 && r.lists <= 13); /* the interval, give or take its jitter */
+    ask(&r);
+    CHECK_EQ(r.status, 200);
+    rig_close(&r);
+}
+
+TEST(testbed_lets_the_operator_ask) {
+    struct rig r;
+    rig_open_with(&r, FOLLOWED);
+    CHECK_EQ(peri_testbed_ask(r.bed, &r.asked, PERI_STR("GET"), PERI_STR("/admin/networks"),
+                              PERI_STR(""), NULL, 0),
+             PERI_OK);
+    peri_testbed_settle(r.bed);
+    CHECK_EQ(r.status, 200);
+    CHECK_STR(peri_buf_str(&r.got), "{\"object\":\"list\",\"data\":[]}");
+    rig_close(&r);
+    rig_open(&r); /* no admin API is configured */
+    CHECK_EQ(peri_testbed_ask(r.bed, &r.asked, PERI_STR("GET"), PERI_STR("/admin/networks"),
+                              PERI_STR(""), NULL, 0),
+             PERI_OK);
+    peri_testbed_settle(r.bed);
+    CHECK_EQ(r.dones, 1);
+    CHECK_EQ(r.status, 0);
+    rig_close(&r);
+}
+
 TEST(testbed_goes_while_everything_is_under_way) {
     struct rig r;
     rig_open(&r);
@@ -172,7 +221,7 @@ TEST(testbed_fails_cleanly_when_memory_runs_out) {
     TEST_EACH_FAILING_ALLOCATION {
         struct rig r = { .must_answer = true };
         struct peri_fault fault;
-        enum peri_err err = peri_testbed_new(&r.bed, CONFIG, on_event, &r, &fault);
+        enum peri_err err = peri_testbed_new(&r.bed, FOLLOWED, on_event, &r, &fault);
         if (err != PERI_OK) {
             CHECK(fault.text[0] != '\0');
             continue;
@@ -182,7 +231,8 @@ TEST(testbed_fails_cleanly_when_memory_runs_out) {
         peri_buf_init(&r.got, 0);
         err = peri_testbed_after(r.bed, &r.due, 5);
         if (err == PERI_OK)
-            err = peri_testbed_ask(r.bed, &r.asked, PERI_STR("/v1/chat/completions"),
+            err = peri_testbed_ask(r.bed, &r.asked, PERI_STR("POST"),
+                                   PERI_STR("/v1/chat/completions"),
                                    PERI_STR("{\"model\":\"m\",\"messages\":[]}"), json, 1);
         if (err == PERI_OK) peri_testbed_advance(r.bed, 5);
         CHECK(err == PERI_OK || err == PERI_ENOMEM);

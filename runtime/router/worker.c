@@ -144,11 +144,10 @@ enum peri_err peri_worker_new(struct peri_worker **out, struct peri_runtime *rt,
     w->env.clock = rt->clock;
     w->env.waiting = &rt->waiting;
     peri_logs_init(&w->env.logs, rt->log_fd, rt->config, rt->clock);
-    if (rt->config->seed != 0)
-        peri_rand_seed(&w->env.rand, rt->config->seed + index);
-    else
-        peri_rand_seed_os(&w->env.rand);
-    enum peri_err err = peri_loop_new(&w->env.loop);
+    peri_rand_seed_as(&w->env.rand, rt->config->seed == 0 ? 0 : rt->config->seed + index);
+    enum peri_err err = PERI_OK;
+    w->env.loop = rt->world.loop;
+    if (w->env.loop == NULL) err = peri_loop_new(&w->env.loop);
     if (err == PERI_OK)
         err = peri_client_new(&w->env.client, w->env.loop,
                               &(struct peri_client_options){ .may_connect = peri_reach_may_connect,
@@ -173,7 +172,11 @@ void peri_worker_free(struct peri_worker *w) {
     peri_request_env_done(&w->env);
     peri_client_free(w->env.client);
     peri_network_board_done(&w->board);
-    peri_loop_free(w->env.loop);
+    if (w->turn.run != NULL) {
+        peri_loop_off_turn(&w->turn);
+        peri_timer_stop(&w->drain);
+    }
+    if (w->env.loop != w->runtime->world.loop) peri_loop_free(w->env.loop);
     peri_logs_done(&w->env.logs);
     peri_free(w);
 }

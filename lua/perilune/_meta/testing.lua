@@ -230,7 +230,8 @@ local testbed = {}
 ---@field port integer "dial": of the provider's address 192.0.2.1
 ---@field peer? string "dial", "request": of that connection
 ---@field method? string
----@field path? string
+---@field path? string without the query
+---@field query? string without "?"
 ---@field body? string
 ---@field headers? perilune.testbed.header[]
 ---@field status? integer
@@ -272,10 +273,11 @@ function testbed.isolate(ms, fn, on_line) end
 ---@class perilune.bed
 local bed = {}
 
---- A client of the router asks.
+--- A client of the router asks; paths under /admin/ lead to its admin API, where one is configured.
 ---@param path string
 ---@param body string
 ---@param headers? perilune.testbed.header[]
+---@param method? string POST
 ---@return integer id
 function bed:ask(path, body, headers) end
 ---@param id integer of a client's call

@@ -52,6 +52,7 @@ static void add_header(lua_State *L, struct peri_header h) {
 static void set_request(lua_State *L, const struct peri_exchange *x) {
     set_str(L, "method", peri_exchange_method(x));
     set_str(L, "path", peri_exchange_path(x));
+    set_str(L, "query", peri_exchange_query(x));
     struct peri_str body = peri_exchange_body(x);
     lua_pushlstring(L, body.n > 0 ? body.p : "", body.n);
     lua_setfield(L, -2, "body");
@@ -199,13 +200,14 @@ static size_t read_headers(lua_State *L, int at, struct peri_header headers[HEAD
 
 static int bed_ask(lua_State *L) {
     struct bed *b = check_bed(L);
-    struct peri_str path, body;
+    struct peri_str path, body, method;
     struct peri_header headers[HEADERS_MAX];
     uint64_t id;
     path.p = luaL_checklstring(L, 2, &path.n);
     body.p = luaL_checklstring(L, 3, &body.n);
     size_t count = read_headers(L, 4, headers);
-    enum peri_err err = peri_testbed_ask(b->bed, &id, path, body, headers, count);
+    method.p = luaL_optlstring(L, 5, "POST", &method.n);
+    enum peri_err err = peri_testbed_ask(b->bed, &id, method, path, body, headers, count);
     if (err != PERI_OK) return luaL_error(L, "cannot ask for %s: %s", path.p, peri_err_text(err));
     lua_pushinteger(L, (lua_Integer)id);
     return 1;

@@ -125,7 +125,7 @@ static enum peri_err ask(struct sample *s, struct peri_str model, bool is_stream
     peri_buf_add(&body, is_stream ? PERI_STR("true}") : PERI_STR("false}"));
     enum peri_err err = body.err;
     if (err == PERI_OK)
-        err = peri_testbed_ask(s->bed, &id, peri_dialect(PERI_DIALECT_CHAT)->path,
+        err = peri_testbed_ask(s->bed, &id, PERI_STR("POST"), peri_dialect(PERI_DIALECT_CHAT)->path,
                                peri_buf_str(&body), json, 1);
     peri_buf_done(&body);
     if (err != PERI_OK) return err;
