@@ -59,6 +59,43 @@ TEST(upstream_error_reads_every_shape_seen) {
         { "", "the provider gave no reason", "", "" },
         { " \r\n", "the provider gave no reason", "", "" },
         { "{\"error\":{\"message\":\"a\\u0000b\\nc\"}}", "a b c", "", "" },
+        /* lists, and errors inside errors */
+        { "[{\"error\":{\"code\":400,\"message\":\"bad\",\"status\":\"INVALID_ARGUMENT\"}}]", "bad",
+          "INVALID_ARGUMENT", "400" },
+        { "[\"bad\",\"worse\"]", "bad", "", "" },
+        { "{\"error\":[{\"message\":\"bad\",\"code\":\"c\"}]}", "bad", "", "c" },
+        { "{\"errors\":[{\"code\":7003,\"message\":\"bad\"}],\"success\":false}", "bad", "",
+          "7003" },
+        { "{\"error\":{\"error\":{\"message\":\"bad\",\"type\":\"t\"}},\"type\":\"u\"}", "bad", "t",
+          "" },
+        { "{\"error\":{\"message\":\"Provider returned error\",\"code\":400,\"metadata\":{\"raw\":"
+          "\"{\\\"error\\\":{\\\"message\\\":\\\"bad tools\\\",\\\"type\\\":\\\"t\\\"}}\"}}}",
+          "bad tools", "t", "400" },
+        { "{\"error\":{\"message\":\"Provider returned error\",\"metadata\":{\"raw\":\"upstream "
+          "busy\"}}}",
+          "upstream busy", "", "" },
+        { "{\"error\":{\"message\":\"outer\",\"metadata\":{\"raw\":\"\"}}}", "outer", "", "" },
+        { "{\"error\":{\"message\":\"{\\\"detail\\\":\\\"bad\\\"}\"}}", "bad", "", "" },
+        { "{\"detail\":[{\"loc\":[\"body\",\"messages\",0,\"role\"],\"msg\":\"field required\","
+          "\"type\":\"missing\"}]}",
+          "messages.0.role: field required", "", "" },
+        { "{\"detail\":{\"message\":\"bad\",\"code\":\"c\"}}", "bad", "", "c" },
+        { "{\"error\":\"invalid_request\",\"error_description\":\"bad\"}", "bad", "",
+          "invalid_request" },
+        { "{\"title\":\"Bad Request\",\"status\":400,\"detail\":\"bad\"}", "bad", "", "" },
+        { "{\"title\":\"Bad Request\",\"status\":400}", "Bad Request", "", "" },
+        /* other wrappings */
+        { "data: {\"error\":{\"message\":\"bad\",\"code\":\"c\"}}\n\ndata: [DONE]\n\n", "bad", "",
+          "c" },
+        { ": hi\r\nevent: error\r\ndata: {\"message\":\r\ndata: \"bad\"}\r\n\r\n", "bad", "", "" },
+        { "data: overloaded", "overloaded", "", "" },
+        { "\xef\xbb\xbf\r\n{\"error\":\"bad\"}", "bad", "", "" },
+        { "<html><head><TITLE>502 Bad\nGateway</TITLE></head>",
+          "the provider answered with an HTML page: 502 Bad Gateway", "", "" },
+        { "<h1>Forbidden</h1>", "the provider answered with an HTML page: Forbidden", "", "" },
+        { "<title>never closed", "the provider answered with an HTML page", "", "" },
+        { "[[[[[[[[[[{\"message\":\"deep\"}]]]]]]]]]]",
+          "[[[[[[[[[[{\"message\":\"deep\"}]]]]]]]]]]", "", "" },
         { "bad \xff\xfe bytes \xe2\x82\xac", "bad bytes \xe2\x82\xac", "", "" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -112,6 +149,33 @@ TEST(upstream_error_tells_what_may_be_passed_on) {
     peri_upstream_error_read(&e, PERI_STR("a Bearer of news abcdef1"),
                              PERI_STR("Bearer abcdef-uvwxyz"));
     CHECK_STR(peri_str_of(e.message), "a Bearer of news [redacted]");
+}
+
+TEST(upstream_error_keeps_what_our_shape_lacks) {
+    static const struct {
+        const char *body, *told;
+    } cases[] = {
+        { "{\"error\":{\"message\":\"bad\",\"code\":400,\"metadata\":{\"a\": [1]},\"x\":null}}",
+          "{\"error\":{\"message\":\"bad\",\"type\":\"invalid_request_error\",\"param\":null,"
+          "\"code\":\"400\",\"metadata\":{\"a\": [1]}}}" },
+        { "[{\"error\":{\"message\":\"bad\",\"details\":[{}]}}]",
+          "{\"error\":{\"message\":\"bad\",\"type\":\"invalid_request_error\",\"param\":null,"
+          "\"code\":\"upstream_rejected\",\"details\":[{}]}}" },
+        { "{\"object\":\"error\",\"message\":\"bad\",\"type\":\"t\",\"k\":\"has sk-abcdefgh\"}",
+          "{\"error\":{\"message\":\"bad\",\"type\":\"t\",\"param\":null,\"code\":\"upstream_"
+          "rejected\"}}" },
+        { "no", "{\"error\":{\"message\":\"no\",\"type\":\"invalid_request_error\",\"param\":null,"
+                "\"code\":\"upstream_rejected\"}}" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct peri_buf told;
+        struct peri_upstream_error e = read_one(cases[i].body);
+        peri_buf_init(&told, 0);
+        CHECK_EQ(peri_upstream_error_write(&told, &e, peri_str_of(cases[i].body), PERI_STR("")),
+                 PERI_OK);
+        CHECK_STR(peri_buf_str(&told), cases[i].told);
+        peri_buf_done(&told);
+    }
 }
 
 TEST(upstream_error_is_cut_between_characters) {

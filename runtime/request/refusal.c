@@ -146,6 +146,17 @@ static void pass_refusal(struct peri_request *r, struct peri_attempt *a) {
     }
     struct peri_upstream_error e;
     peri_upstream_error_read(&e, body, secret);
+    if (!r->has_head) {
+        struct peri_buf told;
+        peri_buf_init(&told, 65536);
+        if (peri_upstream_error_write(&told, &e, body, secret) == PERI_OK) {
+            peri_request_answer(r, a->status, no_retry, 1, peri_buf_str(&told));
+            peri_buf_done(&told);
+            peri_request_ended(r, PERI_EREJECTED);
+            return;
+        }
+        peri_buf_done(&told);
+    }
     peri_request_send_error(
         r, PERI_EREJECTED, a->status, e.type[0] != '\0' ? e.type : "invalid_request_error",
         e.code[0] != '\0' ? e.code : "upstream_rejected", e.param[0] != '\0' ? e.param : NULL,
