@@ -356,6 +356,18 @@ describe("the relay", function()
     assert.is_nil(body:find("[DONE]", 1, true))
   end, 120))
 
+  it("writes an edited event on as many lines as its data has, under its own name", router.test(function(start)
+    local event = 'event: chunk\ndata: {"choices":[{"index":0,\ndata: "delta":{"content":"x"}}]}\n\n'
+    local p = provider.start(provider.stream { frames.role, event, frames.finish(), frames.done })
+    local r = start({ providers = { router.provider("a", p) }, policies = { "./edit.lua" } }, { ["edit.lua"] = [[
+      return { event = function(_, event)
+        if event.name == "chunk" then event.json.choices[1].delta.content = "X" end
+      end }
+    ]] })
+    local answer = r:stream()
+    assert.truthy(answer.body:find((event:gsub('"x"', '"X"')), 1, true), answer.body)
+  end))
+
   local GROWN = {
     ["edit.lua"] = [[
       local function grow(choice, name)

@@ -1,5 +1,5 @@
 /* A growing run of bytes with a cap. Errors are sticky: after one failed append every later one fails too,
- * so a caller may write a whole message and look once. */
+ * so a caller may write a whole message and look once. peri_buf_add and peri_buf_add_json are declared in perilune.h. */
 #ifndef PERI_BASE_BUF_H
 #define PERI_BASE_BUF_H
 
@@ -21,13 +21,10 @@ void peri_buf_clear(struct peri_buf *b);
 
 /* Room for n more bytes at b->p + b->n; the caller adds to b->n what it wrote. */
 PERI_MUST_USE enum peri_err peri_buf_reserve(struct peri_buf *b, size_t n);
-enum peri_err peri_buf_add(struct peri_buf *b, struct peri_str s);
 enum peri_err peri_buf_add_char(struct peri_buf *b, char c);
 /* A number in decimal: what addf does for "%" PRIu64, at a twentieth of its cost. */
 enum peri_err peri_buf_add_u64(struct peri_buf *b, uint64_t value);
 enum peri_err peri_buf_addf(struct peri_buf *b, const char *format, ...) PERI_PRINTF(2, 3);
-/* A JSON string literal with its quotes. Bytes that are not UTF-8 become U+FFFD. */
-enum peri_err peri_buf_add_json(struct peri_buf *b, struct peri_str s);
 /* Drop n bytes from the front. */
 void peri_buf_drop(struct peri_buf *b, size_t n);
 

@@ -57,6 +57,11 @@ no_memory:
     return peri_fault_set(fault, PERI_ENOMEM, "%s", peri_err_text(PERI_ENOMEM));
 }
 
+enum peri_err peri_json_read(struct peri_json **out, struct peri_str text,
+                             struct peri_fault *fault) {
+    return peri_json_parse(out, text, &(struct peri_json_options){ .keeps_text = true }, fault);
+}
+
 void peri_json_free(struct peri_json *j) {
     if (j == NULL) return;
     while (j->watches.next != NULL && !peri_list_is_empty(&j->watches)) {
@@ -301,6 +306,10 @@ struct peri_str peri_json_string(const struct peri_json *j, uint32_t node, struc
     char *p = peri_arena_alloc(a, inner.n + 1);
     if (p == NULL) return (struct peri_str){ NULL, 0 };
     return (struct peri_str){ p, peri_json_unescape(p, inner) };
+}
+
+struct peri_str peri_json_string_view(struct peri_json *j, uint32_t node) {
+    return peri_json_string(j, node, &j->arena);
 }
 
 bool peri_json_string_is(const struct peri_json *j, uint32_t node, struct peri_str text) {

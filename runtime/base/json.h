@@ -1,7 +1,9 @@
 /* Lossless JSON: one strict pass over a text makes a tape of offsets; nothing is copied and nothing is rewritten.
  *
  * The whole grammar of RFC 8259 and the UTF-8 of every byte are checked while scanning, so a document that
- * exists is valid. A value is named by a `uint32_t` node, good as long as the document, also across edits
+ * exists is valid. The functions that host programs read documents with, too, are declared in perilune.h.
+ *
+ * A value is named by a `uint32_t` node, good as long as the document, also across edits
  * (json_edit.h) that do not remove it. Of a member that stands twice in an object the last one counts, as with
  * nearly every parser a provider may use; members that decide about routing are not allowed to stand twice
  * (`routed`), because two parsers that choose differently would route one request and forward another.
@@ -16,20 +18,6 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "base/sort.h"
-
-struct peri_json;
-
-enum peri_json_kind {
-    PERI_JSON_NULL,
-    PERI_JSON_BOOL,
-    PERI_JSON_NUMBER,
-    PERI_JSON_STRING,
-    PERI_JSON_ARRAY,
-    PERI_JSON_OBJECT
-};
-
-/* No such node. Every function that takes a node takes it, too, and finds nothing. */
-#define PERI_JSON_NONE ((uint32_t)-1)
 
 /* Zero means the default that stands behind the unit. */
 struct peri_json_options {
@@ -54,8 +42,6 @@ struct peri_json_options {
 PERI_MUST_USE enum peri_err peri_json_parse(struct peri_json **out, struct peri_str text,
                                             const struct peri_json_options *options,
                                             struct peri_fault *fault);
-/* Takes NULL. */
-void peri_json_free(struct peri_json *j);
 
 /* A second document with the same values (edits included) and its own future: what one attempt changes for its
  * provider, the next does not see. Nodes keep their numbers. Texts are shared: free it before `j`.
@@ -75,52 +61,16 @@ bool peri_json_has_odd(const struct peri_json *j);
 /* Bytes the document holds, without a borrowed text. */
 size_t peri_json_memory(const struct peri_json *j);
 
-uint32_t peri_json_root(const struct peri_json *j);
-/* Still part of the document: false for PERI_JSON_NONE and for what an edit removed. */
-bool peri_json_is_live(const struct peri_json *j, uint32_t node);
 /* The container it stands in; PERI_JSON_NONE for the root. */
 uint32_t peri_json_parent(const struct peri_json *j, uint32_t node);
-/* PERI_JSON_NULL for PERI_JSON_NONE. */
-enum peri_json_kind peri_json_kind(const struct peri_json *j, uint32_t node);
 const char *peri_json_kind_name(enum peri_json_kind kind); /* "object" */
 
 /* Children are found in a few steps, in any order and in documents of any size: a container with many children gets an
  * index when it is asked for one that is far away (its memory is the document's), a small one is walked. */
 
-/* Elements of an array, members of an object (each occurrence of a name); 0 for other kinds. */
-size_t peri_json_count(struct peri_json *j, uint32_t container);
-/* A member's value, by its unescaped name. */
-uint32_t peri_json_get(struct peri_json *j, uint32_t object, struct peri_str name);
-/* An element, from 0. */
-uint32_t peri_json_at(struct peri_json *j, uint32_t array, size_t index);
-
-/* All children in order. Removing and replacing members of the object under way is allowed; of an array
- * elements are counted by position, as a loop over an index would.
- *   struct peri_json_iter it = peri_json_iter(j, object);
- *   while (peri_json_next(j, &it)) use(it.name, it.value); */
-struct peri_json_iter {
-    uint32_t container, place;
-    uint32_t name; /* node of the member's name; PERI_JSON_NONE in an array */
-    uint32_t value;
-};
-struct peri_json_iter peri_json_iter(const struct peri_json *j, uint32_t container);
-PERI_MUST_USE bool peri_json_next(struct peri_json *j, struct peri_json_iter *it);
-
-/* A value's own bytes: strings with their quotes. p is NULL when something inside was edited (then
- * peri_json_add_node writes it) and for PERI_JSON_NONE. Good as long as the document. */
-struct peri_str peri_json_raw(const struct peri_json *j, uint32_t node);
-
 /* A string's text, a view of the document when it holds no escape, else decoded into the arena.
  *   gives   p NULL when it is no string or memory ran out */
 struct peri_str peri_json_string(const struct peri_json *j, uint32_t node, struct peri_arena *a);
-/* The same text, compared without decoding. */
-bool peri_json_string_is(const struct peri_json *j, uint32_t node, struct peri_str text);
-/* It is the literal true. */
-bool peri_json_is_true(const struct peri_json *j, uint32_t node);
-/* gives PERI_OK · PERI_EINVAL not a number written as an integer · PERI_ETOOBIG beyond 64 bits */
-PERI_MUST_USE enum peri_err peri_json_int(int64_t *out, const struct peri_json *j, uint32_t node);
-/* gives PERI_OK · PERI_EINVAL not a number · PERI_ETOOBIG beyond a double (out is an infinity) */
-PERI_MUST_USE enum peri_err peri_json_double(double *out, const struct peri_json *j, uint32_t node);
 
 /* The same values: member order, number notation and escapes do not matter. Of members that stand twice the
  * last counts.

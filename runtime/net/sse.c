@@ -149,3 +149,28 @@ bool peri_sse_is_cut(const struct peri_sse *s, struct peri_str rest) {
     bool is_half_crlf = rest.n == 1 && rest.p[0] == '\n' && (s->after_cr || s->start == 1);
     return rest.n > 0 && !is_half_crlf;
 }
+
+static size_t line_length(struct peri_str s) {
+    size_t n = 0;
+    while (n < s.n && s.p[n] != '\n' && s.p[n] != '\r') n++;
+    return n;
+}
+
+enum peri_err peri_sse_add(struct peri_buf *out, struct peri_str name, struct peri_str data) {
+    if (line_length(name) < name.n) return PERI_EINVAL;
+    if (name.n > 0) {
+        peri_buf_add(out, PERI_STR("event: "));
+        peri_buf_add(out, name);
+        peri_buf_add_char(out, '\n');
+    }
+    for (;;) {
+        size_t n = line_length(data);
+        peri_buf_add(out, PERI_STR("data: "));
+        peri_buf_add(out, (struct peri_str){ data.p, n });
+        peri_buf_add_char(out, '\n');
+        if (n == data.n) break;
+        bool is_pair = data.p[n] == '\r' && n + 1 < data.n && data.p[n + 1] == '\n';
+        data = peri_str_from(data, n + 1 + is_pair);
+    }
+    return peri_buf_add_char(out, '\n');
+}

@@ -59,4 +59,9 @@ ptrdiff_t peri_sse_next(struct peri_sse *s, struct peri_sse_event *event, struct
  * frame; a router must not mistake that for a clean end. */
 bool peri_sse_is_cut(const struct peri_sse *s, struct peri_str rest);
 
+/* Append a frame: the inverse of peri_sse_next. Data of several lines stands on as many, whichever line ends it has.
+ *   name    empty: no event field
+ *   gives   PERI_OK · PERI_EINVAL the name holds a line's end · PERI_ENOMEM, PERI_ETOOBIG of the buffer */
+enum peri_err peri_sse_add(struct peri_buf *out, struct peri_str name, struct peri_str data);
+
 #endif

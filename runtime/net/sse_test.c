@@ -367,6 +367,40 @@ TEST(sse_survives_running_out_of_memory) {
     }
 }
 
+TEST(sse_writes_frames_that_are_read_as_they_were_meant) {
+    static const struct {
+        const char *name, *data, *frame, *read;
+    } cases[] = {
+        { "", "", "data: \n\n", "" },
+        { "", "[DONE]", "data: [DONE]\n\n", "[DONE]" },
+        { "chunk", "{}", "event: chunk\ndata: {}\n\n", "{}" },
+        { "", "a\nb", "data: a\ndata: b\n\n", "a\nb" },
+        { "", "a\r\nb\rc\n", "data: a\ndata: b\ndata: c\ndata: \n\n", "a\nb\nc\n" },
+        { "", " a", "data:  a\n\n", " a" },
+    };
+    struct peri_buf out, scratch;
+    peri_buf_init(&scratch, 0);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct peri_sse s;
+        struct peri_sse_event event;
+        peri_buf_init(&out, 0);
+        CHECK_EQ(peri_sse_add(&out, peri_str_of(cases[i].name), peri_str_of(cases[i].data)),
+                 PERI_OK);
+        CHECK_STR(peri_buf_str(&out), cases[i].frame);
+        peri_sse_init(&s, 0, &scratch);
+        CHECK_EQ(peri_sse_next(&s, &event, peri_buf_str(&out)), (ptrdiff_t)out.n);
+        CHECK_STR(event.data, cases[i].read);
+        CHECK_STR(event.name, cases[i].name);
+        peri_buf_done(&out);
+    }
+    peri_buf_init(&out, 4);
+    CHECK_EQ(peri_sse_add(&out, PERI_STR("a\nb"), PERI_STR("")), PERI_EINVAL);
+    CHECK_EQ(out.n, 0);
+    CHECK_EQ(peri_sse_add(&out, PERI_STR(""), PERI_STR("x")), PERI_ETOOBIG);
+    peri_buf_done(&out);
+    peri_buf_done(&scratch);
+}
+
 /* Not a fact about the reader but a figure to watch: what one frame of a usual answer costs. */
 TEST(sse_prints_its_cost_per_frame) {
     char text[16384];

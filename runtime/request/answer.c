@@ -160,6 +160,7 @@ static void serve_whole(struct peri_request *r, struct peri_attempt *a) {
     enum peri_verdict verdict = PERI_HOOK_KEEP;
     if (ops != NULL && ops->answer != NULL)
         verdict = ops->answer(r->policy->self, r, body, &edited);
+    if (verdict == PERI_HOOK_REPLACE && edited.err != PERI_OK) verdict = PERI_HOOK_BREAK;
     if (verdict == PERI_HOOK_REFUSE) {
         peri_buf_done(&edited);
         peri_request_refuse(r);

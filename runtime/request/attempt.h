@@ -90,21 +90,9 @@ void peri_attempt_done(struct peri_attempt *a);
  * of it. A policy may try again for as long as the request lives. */
 void peri_attempt_trim(struct peri_attempt *a);
 
-/* The body this attempt sends, as a document that may be edited (`attempt` hooks). NULL: memory ran out. */
-struct peri_json *peri_attempt_body(struct peri_attempt *a);
 /* Why a policy's header can not be sent to this provider: not at all (net/header.h), or it is one of those that say how
  * the body is framed, carried and encoded, or part of a signature. NULL: it can. Static text. */
 const char *peri_attempt_header_fault(const struct peri_attempt *a, struct peri_header header);
-/* A header for this provider; copied; the newest of a name wins, over those of the configuration and over the one that
- * carries the provider's key, too.
- *   gives   PERI_OK · PERI_EINVAL peri_attempt_header_fault says why · PERI_ENOMEM */
-PERI_MUST_USE enum peri_err peri_attempt_set_header(struct peri_attempt *a, struct peri_str name,
-                                                    struct peri_str value);
-/* A header for the client, should it get this attempt's answer, or be told why this one failed. As
- * peri_request_set_header otherwise. */
-PERI_MUST_USE enum peri_err
-peri_attempt_set_answer_header(struct peri_attempt *a, struct peri_str name, struct peri_str value);
-
 /* What hooks have made of it so far, and the way back to that. Good until a rollback to an earlier one. */
 struct peri_attempt_mark {
     struct peri_json_mark body;
@@ -115,12 +103,6 @@ struct peri_attempt_mark {
 };
 struct peri_attempt_mark peri_attempt_mark(const struct peri_attempt *a);
 void peri_attempt_rollback(struct peri_attempt *a, const struct peri_attempt_mark *mark);
-
-/* From an `attempt` hook: do not send this to that provider, and tell why. Another provider may be asked; when none
- * answers, the client gets this status and message. gives PERI_OK · PERI_ENOMEM */
-PERI_MUST_USE enum peri_err peri_attempt_refuse(struct peri_attempt *a, int status,
-                                                struct peri_str message, struct peri_str param,
-                                                struct peri_str code);
 
 /* relay.c: the answer's bytes. */
 void peri_relay_start(struct peri_attempt *a);

@@ -67,6 +67,7 @@ enum peri_err peri_attempt_set_answer_header(struct peri_attempt *a, struct peri
 
 enum peri_err peri_attempt_refuse(struct peri_attempt *a, int status, struct peri_str message,
                                   struct peri_str param, struct peri_str code) {
+    if (status < 400 || status > 599) return PERI_EINVAL;
     if (!peri_request_has_room(a->request, message.n + param.n + code.n)) return PERI_ETOOBIG;
     struct peri_arena *arena = &a->request->arena;
     struct peri_hook_refusal *refusal = peri_arena_alloc(arena, sizeof *refusal);
@@ -104,12 +105,6 @@ void peri_attempt_rollback(struct peri_attempt *a, const struct peri_attempt_mar
     a->refusal = mark->refusal;
 }
 
-void peri_attempt_expect_content(struct peri_attempt *a) { a->expects_content = true; }
-
-enum peri_err peri_attempt_previous(const struct peri_attempt *a) {
-    return a->request->last == NULL ? PERI_OK : a->request->last->err;
-}
-
 /* As if the provider had said it. */
 static enum peri_err take_refusal(struct peri_attempt *a) {
     if (peri_buf_add(&a->in, a->refusal->json) != PERI_OK) return PERI_ENOMEM;
@@ -123,8 +118,7 @@ static enum peri_err take_refusal(struct peri_attempt *a) {
 /* The provider's own name for the model goes into its version of the body. */
 static enum peri_err rename_model(struct peri_attempt *a) {
     struct peri_request *r = a->request;
-    struct peri_str want =
-        a->candidate.upstream.n > 0 ? a->candidate.upstream : peri_attempt_model(a);
+    struct peri_str want = peri_attempt_upstream_model(a);
     uint32_t root = peri_json_root(r->body);
     if (peri_json_string_is(r->body, peri_json_get(r->body, root, PERI_STR("model")), want))
         return PERI_OK;
@@ -138,10 +132,23 @@ enum peri_err peri_attempt_text(struct peri_attempt *a, struct peri_str *out) {
     return out->p != NULL ? PERI_OK : a->body_text.err;
 }
 
+/* An answer of the other kind than the client asked for can not be told to it. Policies in Lua can not set `stream`; one
+ * in C has the document itself. */
+static bool keeps_stream(const struct peri_attempt *a) {
+    const struct peri_request *r = a->request;
+    struct peri_json *body = a->own_body != NULL ? a->own_body : r->body;
+    if (!peri_json_is_edited(body) || !r->dialect->has_streams) return true;
+    uint32_t stream = peri_json_get(body, peri_json_root(body), PERI_STR("stream"));
+    return peri_json_is_true(body, stream) == r->is_stream;
+}
+
 enum peri_err peri_attempt_shape(struct peri_attempt *a) {
     struct peri_request *r = a->request;
     enum peri_err err = rename_model(a);
-    if (err != PERI_OK || r->policy == NULL || r->policy->ops->attempt == NULL) return err;
-    err = r->policy->ops->attempt(r->policy->self, r, a);
-    return err == PERI_OK && a->refusal != NULL ? take_refusal(a) : err;
+    if (err != PERI_OK || r->policy == NULL) return err;
+    const struct peri_policy_ops *ops = r->policy->ops;
+    if (ops->attempt != NULL) err = ops->attempt(r->policy->self, r, a);
+    if (err != PERI_OK) return err;
+    if (a->refusal != NULL) return take_refusal(a);
+    return a->state == PERI_OVER || keeps_stream(a) ? PERI_OK : PERI_EPOLICY;
 }

@@ -169,8 +169,8 @@ static bool resolve_model(struct peri_request *r) {
 }
 
 enum peri_err peri_request_set_model(struct peri_request *r, struct peri_str model) {
+    if (r->phase != PERI_DECIDING || peri_name_fault(model) != NULL) return PERI_EINVAL;
     struct peri_candidates c = peri_fleet_find(r->fleet, model);
-    if (r->phase != PERI_DECIDING) return PERI_EINVAL;
     if (c.count == 0) return PERI_ENOMODEL;
     struct peri_str name = peri_arena_dup(&r->arena, c.model.n > 0 ? c.model : model);
     if (name.p == NULL) return PERI_ENOMEM;
@@ -404,6 +404,7 @@ enum peri_err peri_request_try(struct peri_attempt **out, struct peri_request *r
     const struct peri_provider *p = peri_fleet_provider(r->fleet, provider_id);
     struct peri_candidate c = { .provider = NULL };
     bool is_other = options != NULL && options->model.n > 0;
+    if (is_other && peri_name_fault(options->model) != NULL) return PERI_EINVAL;
     if (p != NULL) c = peri_fleet_candidate(r->fleet, p, is_other ? options->model : r->model);
     if (c.provider == NULL) return PERI_ENOTFOUND;
     return peri_attempt_start(out, r, c, options, tried, arg);
@@ -416,10 +417,6 @@ struct peri_str peri_request_id(const struct peri_request *r) {
 }
 struct peri_str peri_request_model(const struct peri_request *r) {
     return r->model;
-}
-struct peri_str peri_request_body(const struct peri_request *r) {
-    if (r->body == NULL) return (struct peri_str){ NULL, 0 };
-    return peri_json_raw(r->body, peri_json_root(r->body));
 }
 /* A header that a client's key may come in, or that repeats the key, is between the client and the router. */
 static bool carries_key(const struct peri_request *r, struct peri_str name, struct peri_str value) {
@@ -486,8 +483,3 @@ bool peri_request_admits(const struct peri_request *r, struct peri_str provider_
     return (c.provider == NULL || peri_slots_are_free(&c)) &&
            peri_vitals_lacks_ms(p->vitals, r->model, now_ms) == 0;
 }
-
-struct peri_str peri_attempt_provider(const struct peri_attempt *a) {
-    return a->candidate.provider->id;
-}
-int peri_attempt_status(const struct peri_attempt *a) { return a->status; }

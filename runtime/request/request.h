@@ -45,7 +45,7 @@ struct peri_request {
     struct peri_fleet *fleet;   /* referenced */
     struct peri_policy *policy; /* referenced; NULL: none is configured */
     struct peri_config *config; /* referenced */
-    bool is_known;              /* `decide` was called: `forget` is owed */
+    bool is_known;              /* the policy has met it: `forget` is owed */
     void *task;                 /* the policy's own */
     struct peri_str guard;      /* name of the one that failed and may not be done without */
     struct peri_candidates
@@ -119,11 +119,6 @@ void peri_request_free(struct peri_request *r);
 /* Why a policy's header can not stand in an answer: it can not be sent at all (net/header.h), or the router writes the
  * header of that name itself. NULL: it can. Static text. */
 const char *peri_answer_header_fault(struct peri_header header);
-/* A header for the answer; the newest of a name wins, over the router's own retry-after and its like, too. Copied.
- *   gives   PERI_OK · PERI_EINVAL peri_answer_header_fault says why · PERI_ETOOBIG too many · PERI_ENOMEM */
-PERI_MUST_USE enum peri_err peri_request_set_header(struct peri_request *r, struct peri_str name,
-                                                    struct peri_str value);
-
 /* What hooks have made of it so far, and the way back to that. Good until a rollback to an earlier one. */
 struct peri_request_mark {
     struct peri_json_mark body;
@@ -150,10 +145,6 @@ void peri_request_complete(struct peri_request *r, enum peri_err err);
 void peri_request_ended(struct peri_request *r, enum peri_err err);
 void peri_request_wait_begins(struct peri_request *r);
 void peri_request_wait_ends(struct peri_request *r);
-
-/* Ask for another model from now on, whose providers become the candidates.
- *   gives   PERI_OK · PERI_ENOMODEL nobody serves it · PERI_EINVAL the request is decided · PERI_ENOMEM */
-PERI_MUST_USE enum peri_err peri_request_set_model(struct peri_request *r, struct peri_str model);
 
 /* The candidates that the request, as it now stands, fits (fleet/fit.h). */
 struct peri_candidates peri_request_sift(struct peri_request *r);

@@ -30,12 +30,16 @@ struct rig {
     struct peri_worker *worker;
     struct peri_buf got;
     int heads, ends, status;
+    char headers[1024]; /* of the answer, a line each */
     enum peri_err err;
 };
 
 static void on_head(void *arg, int status, const struct peri_header *headers, size_t count) {
     struct rig *r = arg;
-    (void)headers, (void)count;
+    size_t at = 0;
+    for (size_t i = 0; i < count && at < sizeof r->headers; i++)
+        at += (size_t)snprintf(r->headers + at, sizeof r->headers - at, "%.*s: %.*s\n",
+                               PERI_STR_ARGS(headers[i].name), PERI_STR_ARGS(headers[i].value));
     r->heads++;
     r->status = status;
 }
@@ -56,9 +60,11 @@ static void on_end(void *arg, enum peri_err err) {
 
 static const struct peri_answer_ops answer_ops = { on_head, on_bytes, on_end };
 
-/* `settings`: members of the configuration; `a`: further members of the first provider. */
-__attribute__((unused)) static void rig_open(struct rig *r, const char *settings, const char *a,
-                                             const struct peri_policy_ops *policy) {
+/* `settings`: members of the configuration; `a`: further members of the first provider; `self`: of the policy. */
+__attribute__((unused)) static void rig_open_with(struct rig *r, const char *settings,
+                                                  const char *a,
+                                                  const struct peri_policy_ops *policy,
+                                                  void *self) {
     struct peri_fault fault;
     char json[2048];
     memset(r, 0, sizeof *r);
@@ -72,13 +78,20 @@ __attribute__((unused)) static void rig_open(struct rig *r, const char *settings
              "{\"id\":\"a\",\"url\":\"%s\",\"tier\":1%s},"
              "{\"id\":\"b\",\"url\":\"%s\",\"tier\":2}]}",
              settings, r->a.url, a, r->b.url);
-    struct peri_router_options options = { .config_json = json, .workers = 1, .policy = policy };
+    struct peri_router_options options = {
+        .config_json = json, .workers = 1, .policy = policy, .policy_self = self
+    };
     if (peri_router_new(&r->router, &options, &fault) != PERI_OK) {
         fprintf(stderr, "%s\n", fault.text);
         abort();
     }
     r->worker = r->router->runtime->workers[0];
     peri_loop_use_fake_time(r->worker->env.loop);
+}
+
+__attribute__((unused)) static void rig_open(struct rig *r, const char *settings, const char *a,
+                                             const struct peri_policy_ops *policy) {
+    rig_open_with(r, settings, a, policy, NULL);
 }
 
 __attribute__((unused)) static void rig_step(struct rig *r) {

@@ -146,9 +146,7 @@ static int attempt_get(lua_State *L, const char *key) {
         peri_bind_provider_push(L, r->fleet, a->candidate.provider);
         return 1;
     }
-    if (strcmp(key, "model") == 0)
-        return push_str(L, a->candidate.upstream.n > 0 ? a->candidate.upstream
-                                                       : peri_attempt_model(a));
+    if (strcmp(key, "model") == 0) return push_str(L, peri_attempt_upstream_model(a));
     if (strcmp(key, "number") == 0) {
         lua_pushinteger(L, (lua_Integer)r->attempt_count + 1);
         return 1;

@@ -84,7 +84,7 @@ FIELD(stream) {
     return 1;
 }
 
-FIELD(endpoint) { return push_str(L, r->request->dialect->name); }
+FIELD(endpoint) { return push_str(L, peri_request_endpoint(r->request)); }
 
 FIELD(attempts) {
     lua_pushinteger(L, r->request->attempt_count);

@@ -4,8 +4,6 @@
 #include "script/bind/bind_hook.h"
 #include "script/policy/policy_parts.h"
 
-#define EVENT_ADD_MAX 1048576 /* bytes that hooks may make of one event */
-
 struct visit {
     struct peri_policy_lua *set;
     struct peri_request *request;
@@ -230,17 +228,11 @@ enum peri_err peri_policy_on_attempt(void *self, struct peri_request *r, struct 
     return v.set->hooking != NULL && is_spent ? PERI_EBUDGET : PERI_OK;
 }
 
-/* What the event is to be, when hooks have edited its JSON. */
-static enum peri_verdict write_event(struct peri_json *json, struct peri_buf *out) {
-    struct peri_buf text;
-    peri_buf_init(&text, EVENT_ADD_MAX);
-    struct peri_str data = peri_json_text(json, &text);
-    peri_buf_add(out, PERI_STR("data: "));
-    peri_buf_add(out, data);
-    bool is_whole = data.p != NULL && peri_buf_add(out, PERI_STR("\n\n")) == PERI_OK;
-    peri_buf_done(&text);
-    return is_whole ? PERI_HOOK_REPLACE
-                    : PERI_HOOK_BREAK; /* what was taken out of it must not go on */
+/* What the event is to be, when hooks have edited its JSON: what was taken out of it must not go on. */
+static enum peri_verdict write_event(const struct peri_event *event, const struct peri_json *json,
+                                     struct peri_buf *out) {
+    return peri_event_add_json(out, event->name, json) == PERI_OK ? PERI_HOOK_REPLACE
+                                                                  : PERI_HOOK_BREAK;
 }
 
 enum peri_verdict peri_policy_on_event(void *self, struct peri_request *r,
@@ -258,7 +250,7 @@ enum peri_verdict peri_policy_on_event(void *self, struct peri_request *r,
     else if (e.is_dropped)
         verdict = PERI_HOOK_DROP;
     else if (e.json != NULL && peri_json_is_edited(e.json))
-        verdict = write_event(e.json, out);
+        verdict = write_event(event, e.json, out);
     peri_json_free(e.json);
     return verdict;
 }
