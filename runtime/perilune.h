@@ -214,13 +214,30 @@ PERI_API enum peri_err peri_json_add_node(struct peri_buf *out, const struct per
 struct peri_request;
 struct peri_attempt;
 
+/* One provider that was asked for a request. */
+struct peri_attempt_record {
+    struct peri_str provider, model; /* its id; the public name of the model it was asked for */
+    struct peri_str account;         /* of the wallet that signed; empty: it was not signed */
+    int status;                      /* of its answer; 0: none came */
+    /* PERI_OK: its answer was complete. PERI_ECANCELED, PERI_EDEADLINE, PERI_ESTOPPING: the request ended first. */
+    enum peri_err err;
+    bool is_served; /* the client got its answer, or the beginning of it */
+    bool has_usage; /* it reported tokens */
+    uint64_t input_tokens, output_tokens, cached_tokens, reasoning_tokens;
+    uint64_t started_us;               /* since the request began */
+    uint64_t first_token_us, total_us; /* since it was asked; first_token 0: none came */
+    uint64_t body_bytes;               /* of its answer, as they came */
+};
+
 /* How one request ended: what the log line, metrics and `done` hooks are made of. Views are good until the
  * callback that got it returns. */
 struct peri_outcome {
-    int status;                      /* HTTP status; 499 when the client left */
-    enum peri_err err;               /* PERI_OK: the answer was complete */
-    struct peri_str provider, model; /* who served it, the public model name; may be empty */
-    struct peri_str route;           /* "policy@generation" */
+    int status;        /* HTTP status; 499 when the client left */
+    enum peri_err err; /* PERI_OK: the answer was complete */
+    /* The provider that served it, else the one that was being asked when it ended, else the one that failed last; the
+     * public model name. Both may be empty. */
+    struct peri_str provider, model;
+    struct peri_str route; /* "policy@generation" */
     unsigned attempts;
     bool is_stream, has_policy_error;
     uint64_t first_token_us, total_us,
@@ -232,6 +249,9 @@ struct peri_outcome {
     /* Reported by tries whose answer nobody saw; not part of the counts above. */
     uint64_t discarded_input_tokens, discarded_output_tokens;
     bool has_cut_tool_args; /* arguments of a tool call were begun and never closed */
+    /* The providers that were asked, in that order, for `done`; none when memory ran out. */
+    const struct peri_attempt_record *const *tried;
+    size_t tried_count;
 };
 
 /* One streamed event, for policies that look at each. */

@@ -1,4 +1,5 @@
 --- The hook `done`: it looks at a request that is over, whichever way it ended, and at nothing later.
+local cjson = require "cjson"
 local loop = require "spec.support.loop"
 local process = require "spec.support.process"
 local provider = require "spec.support.provider"
@@ -13,7 +14,8 @@ local observe = [[
       local may_act = pcall(req.reply, req, 200, {})
       local is_old_alive = kept ~= nil and pcall(function() return kept.id end)
       peri.log.info("seen", { id = req.id, model = req.model, said = req.body.messages[1].content, may_act = may_act,
-        team = req:header "x-team" or "", attempts = req.attempts, err = outcome.err, is_old_alive = is_old_alive })
+        team = req:header "x-team" or "", attempts = #outcome.attempts, err = outcome.err,
+        is_old_alive = is_old_alive })
       kept = req
     end,
   }
@@ -28,18 +30,18 @@ describe("the hook `done`", function()
       { ["observe.lua"] = observe })
     local id = r:chat({}, { ["x-team"] = "blue" }).headers["x-request-id"]
     p:next(provider.status(400, "no"))
-    assert.equal(400, r:chat().status)
+    assert.equal(400, r:chat({}, { ["x-team"] = "blue" }).status)
     p:answer(provider.stall)
-    local c = r:open_chat()
+    local c = r:open_chat({}, { ["x-team"] = "blue" })
     loop.await("the provider to be asked", function() return #p.requests == 3 end)
     c:close()
     r:await_requests(3)
     local seen = r:log "seen"
     assert.same({ "OK", "EREJECTED", "ECANCELED" }, { seen[1].err, seen[2].err, seen[3].err })
     assert.equal(id, seen[1].id)
-    assert.equal("blue", seen[1].team)
     for _, one in ipairs(seen) do
       assert.equal("m", one.model)
+      assert.equal("blue", one.team)
       assert.equal("Say hello.", one.said)
       assert.equal(1, one.attempts)
       assert.is_false(one.may_act)
@@ -64,5 +66,92 @@ describe("the hook `done`", function()
       assert.same({ body[2], "EINVAL" }, { r:log("seen")[i].body, r:log("seen")[i].err })
     end
     assert.equal(200, r:chat().status)
+  end))
+
+  local list = [[
+    local peri = require "perilune"
+    return { done = function(req, outcome)
+      local list = {}
+      for i, one in ipairs(outcome.attempts) do
+        list[i] = { provider = one.provider, model = one.model, status = one.status, err = one.err,
+          served = one.served,
+          tokens = one.output_tokens, has_bytes = one.bytes > 0, has_first_token = one.first_token_ms ~= nil,
+          is_ordered = one.started_ms >= 0 and one.total_ms >= 0 }
+      end
+      peri.log.info("seen", { list = peri.json.encode(list), provider = outcome.provider, err = outcome.err,
+        status = outcome.status })
+    end }
+  ]]
+
+  --- a router with a provider "a" that fails with 500 and then "b", which answers as it is told to
+  local function start_two(start, answer)
+    local a, b = provider.start(provider.status(500, "broken")), provider.start(answer)
+    local r = start({ providers = { router.provider("a", a), router.provider("b", b, { tier = 2 }) },
+      policies = { "./list.lua" } }, { ["list.lua"] = list })
+    return r, b
+  end
+
+  --- what the hook saw of the one request there was, and the request's line in the log
+  local function ended(r)
+    r:await_requests(1)
+    local seen = r:log("seen")[1]
+    seen.list = cjson.decode(seen.list)
+    return seen, r:log("request")[1]
+  end
+
+  local failed = { provider = "a", model = "m", status = 500, err = "EUPSTREAM", served = false, has_bytes = true,
+    has_first_token = false, is_ordered = true }
+
+  it("hears of every provider that was asked", router.test(function(start)
+    local r = start_two(start, provider.chat "Hello")
+    assert.equal(200, r:chat().status)
+    local seen, line = ended(r)
+    assert.same({ failed, { provider = "b", model = "m", status = 200, err = "OK", served = true, tokens = 2,
+      has_bytes = true, has_first_token = true, is_ordered = true } }, seen.list)
+    assert.equal("b", seen.provider)
+    assert.equal(2, #line.tried)
+    assert.same({ "a", 500, "EUPSTREAM", "number" },
+      { line.tried[1].provider, line.tried[1].status, line.tried[1].error, type(line.tried[1].ms) })
+    assert.same({ "b", 200, nil }, { line.tried[2].provider, line.tried[2].status, line.tried[2].error })
+  end))
+
+  it("hears which provider was being asked when the client left", router.test(function(start)
+    local r, b = start_two(start, provider.stall)
+    local c = r:open_chat()
+    loop.await("the second provider to be asked", function() return #b.requests == 1 end)
+    c:close()
+    local seen, line = ended(r)
+    assert.same({ failed, { provider = "b", model = "m", err = "ECANCELED", served = false, has_bytes = false,
+      has_first_token = false, is_ordered = true } }, seen.list)
+    assert.same({ "b", "ECANCELED", 499 }, { seen.provider, seen.err, seen.status })
+    assert.equal("b", line.provider)
+    assert.equal("ECANCELED", line.tried[2].error)
+  end))
+
+  it("hears which provider was being asked at the deadline, and so does the client", router.test(function(start)
+    local r = start_two(start, provider.stall)
+    local answer = r:chat({}, { ["x-stainless-timeout"] = "1" })
+    assert.equal(504, answer.status)
+    assert.equal("no answer within the request's 750 ms: provider 'b' was being asked", answer.json.error.message)
+    assert.equal("b", answer.headers["x-perilune-provider"])
+    local seen, line = ended(r)
+    assert.same({ "b", "EDEADLINE", 504 }, { seen.provider, seen.err, seen.status })
+    assert.same({ "EUPSTREAM", "EDEADLINE" }, { seen.list[1].err, seen.list[2].err })
+    assert.same({ "b", "EDEADLINE" }, { line.provider, line.tried[2].error })
+  end))
+
+  it("hears of the provider whose stream the deadline cut", router.test(function(start)
+    local r = start_two(start, provider.stream { provider.frames.token "Hel", provider.stall })
+    local answer = r:chat({ stream = true }, { ["x-stainless-timeout"] = "1" })
+    assert.matches("no answer within the request's 750 ms: provider 'b' was answering", answer.body, 1, true)
+    local seen = ended(r)
+    assert.same({ "EDEADLINE", true, true }, { seen.list[2].err, seen.list[2].served, seen.list[2].has_first_token })
+  end))
+
+  it("leaves the list out of the line where the line says it all", router.test(function(start)
+    local r = start({ providers = { router.provider("a", provider.start()) } })
+    assert.equal(200, r:chat().status)
+    r:await_requests(1)
+    assert.is_nil(r:log("request")[1].tried)
   end))
 end)

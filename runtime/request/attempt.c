@@ -85,6 +85,7 @@ void peri_attempt_fail(struct peri_attempt *a, enum peri_err err, const char *fo
     struct peri_call *call = a->call;
     a->call = NULL;
     if (call != NULL) peri_call_cancel(call);
+    a->ended_ns = now_ns(a);
     over(a, err);
     note_failure(a);
     become_last(a);
@@ -127,7 +128,42 @@ void peri_attempt_cancel(struct peri_attempt *a, enum peri_err why) {
         peri_health_failed(a->candidate.provider, a->request->config, why, 0, 0, a->is_probe);
     else if (a->is_probe)
         peri_vitals_unknown(a->candidate.provider->vitals);
+    if (a->request->phase != PERI_ENDED) a->ended_ns = now_ns(a);
     over(a, why);
+}
+
+bool peri_attempt_cut(struct peri_attempt *a, enum peri_err why) {
+    if (a->state == PERI_OVER) return false;
+    peri_attempt_cancel(a, PERI_ECANCELED);
+    a->err = why;
+    snprintf(a->detail, sizeof a->detail, "was %s when the request ended",
+             a == a->request->serving ? "answering" : "being asked");
+    if (a != a->request->serving) become_last(a);
+    return true;
+}
+
+void peri_attempt_report(const struct peri_attempt *a, struct peri_attempt_record *out) {
+    const struct peri_request *r = a->request;
+    const struct peri_network *n = a->candidate.provider->found_by;
+    const struct peri_usage *usage = &a->stream.usage;
+    uint64_t end_ns = a->ended_ns != 0 ? a->ended_ns : r->began_ns + r->outcome.total_us * 1000;
+    *out = (struct peri_attempt_record){
+        .provider = a->candidate.provider->id,
+        .model = peri_attempt_model(a),
+        .account = n != NULL ? n->ops->account(n, a->wallet) : PERI_STR(""),
+        .status = a->status,
+        .err = a->err,
+        .is_served = a == r->serving,
+        .has_usage = usage->is_known,
+        .input_tokens = usage->prompt_tokens,
+        .output_tokens = usage->completion_tokens,
+        .cached_tokens = usage->cached_tokens,
+        .reasoning_tokens = usage->reasoning_tokens,
+        .started_us = (a->started_ns - r->began_ns) / 1000,
+        .total_us = end_ns > a->started_ns ? (end_ns - a->started_ns) / 1000 : 0,
+        .body_bytes = a->body_bytes,
+    };
+    if (a->first_token_ns != 0) out->first_token_us = (a->first_token_ns - a->started_ns) / 1000;
 }
 
 void peri_attempt_trim(struct peri_attempt *a) {
@@ -189,6 +225,7 @@ static bool is_refusal(const struct peri_attempt *a) {
 static bool on_body(void *arg, struct peri_call *call, struct peri_str bytes) {
     struct peri_attempt *a = arg;
     (void)call;
+    a->body_bytes += bytes.n;
     if (is_refusal(a)) {
         if (bytes.n > a->in.max - a->in.n) bytes.n = a->in.max - a->in.n, a->is_cut = true;
         peri_buf_add(&a->in, bytes);
@@ -341,6 +378,7 @@ enum peri_err peri_attempt_start(struct peri_attempt **out, struct peri_request 
     }
     if (r->tried != NULL) r->tried[p->index] = true;
     r->attempt_count++;
+    a->was_sent = true;
     peri_request_wait_begins(r);
     if (a->options.first_token_ms > 0) peri_timer_start(&a->patience, a->options.first_token_ms);
     *out = a;

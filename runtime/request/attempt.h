@@ -59,8 +59,10 @@ struct peri_attempt {
     size_t wallet;   /* that signed it */
     bool is_excused; /* its failure says nothing about the provider's health */
     size_t overlooked;
-    uint64_t hint_ms; /* what retry-after and its kin asked for */
-    uint64_t started_ns, first_token_ns;
+    uint64_t hint_ms;                              /* what retry-after and its kin asked for */
+    uint64_t started_ns, first_token_ns, ended_ns; /* ended 0: with its request */
+    uint64_t body_bytes;                           /* of its answer, as they came */
+    bool was_sent;
     struct peri_buf in;      /* bytes not consumed yet: a frame's beginning, or a whole answer */
     struct peri_buf held;    /* frames that wait for the commit point */
     struct peri_buf scratch; /* of the event reader */
@@ -84,6 +86,12 @@ PERI_MUST_USE enum peri_err peri_attempt_start(struct peri_attempt **out, struct
                                                peri_tried tried, void *arg);
 /* End it at once; `tried` does not run. Its memory stays with the request. */
 void peri_attempt_cancel(struct peri_attempt *a, enum peri_err why);
+/* Its request ends first: as peri_attempt_cancel, and the attempt's record says why. One that does not serve becomes the
+ * request's last.
+ *   gives   false: it was over already */
+bool peri_attempt_cut(struct peri_attempt *a, enum peri_err why);
+/* What is known of it now, for the record of its request. */
+void peri_attempt_report(const struct peri_attempt *a, struct peri_attempt_record *out);
 /* Free what does not live in the request's arena. */
 void peri_attempt_done(struct peri_attempt *a);
 /* It is over and nothing further down the stack uses it: free its body and buffers, but not what the client may be told

@@ -1,7 +1,11 @@
 #include "request/outcome.h"
 
 #include "base/err.h"
+#include "base/json_text.h"
 #include "request/attempt.h"
+
+#define TRIED_LOGGED_MAX 32
+#define TRIED_BYTES_MAX  16384 /* a line is 64 KiB at most (base/log.h) */
 
 static void count_discarded(struct peri_request *r, const struct peri_attempt *told) {
     struct peri_list *at, *spare;
@@ -11,6 +15,31 @@ static void count_discarded(struct peri_request *r, const struct peri_attempt *t
         r->outcome.discarded_input_tokens += a->stream.usage.prompt_tokens;
         r->outcome.discarded_output_tokens += a->stream.usage.completion_tokens;
     }
+}
+
+static void list_tried(struct peri_request *r) {
+    struct peri_outcome *o = &r->outcome;
+    struct peri_attempt_record *records =
+        peri_arena_alloc(&r->arena, r->attempt_count * sizeof *records);
+    const struct peri_attempt_record **list =
+        peri_arena_alloc(&r->arena, r->attempt_count * sizeof *list);
+    if (records == NULL || list == NULL) return;
+    struct peri_list *at, *spare;
+    peri_list_each(at, spare, &r->attempts) {
+        const struct peri_attempt *a = peri_list_entry(at, struct peri_attempt, link);
+        if (!a->was_sent) continue;
+        peri_attempt_report(a, &records[o->tried_count]);
+        list[o->tried_count] = &records[o->tried_count];
+        o->tried_count++;
+    }
+    o->tried = list;
+}
+
+/* Where one provider was asked, and its answer served to the end, the log line says all there is to say. */
+static bool is_told(const struct peri_request *r, enum peri_err err) {
+    if (r->attempt_count == 0) return false;
+    bool is_plain = r->attempt_count == 1 && r->serving != NULL && err == PERI_OK;
+    return !is_plain || (r->policy != NULL && r->policy->ops->done != NULL);
 }
 
 void peri_outcome_fill(struct peri_request *r, enum peri_err err) {
@@ -25,6 +54,7 @@ void peri_outcome_fill(struct peri_request *r, enum peri_err err) {
         o->overhead_us = total_ns > r->waited_ns ? (total_ns - r->waited_ns) / 1000 : 0;
     }
     if (o->route.n == 0) o->route = PERI_STR("default");
+    if (is_told(r, err)) list_tried(r);
     if (a == NULL) return;
     o->provider = a->candidate.provider->id;
     if (a->first_token_ns != 0) o->first_token_us = (a->first_token_ns - r->began_ns) / 1000;
@@ -37,6 +67,36 @@ void peri_outcome_fill(struct peri_request *r, enum peri_err err) {
     if (r->attempt_count > 1) count_discarded(r, a);
 }
 
+/* A policy may try many times: the newest are listed. */
+static void log_tried(struct peri_log *log, const struct peri_outcome *o) {
+    size_t first = o->tried_count > TRIED_LOGGED_MAX ? o->tried_count - TRIED_LOGGED_MAX : 0;
+    struct peri_buf list;
+    bool is_plain = o->tried_count == 1 && o->tried[0]->err == PERI_OK && o->tried[0]->is_served;
+    if (o->tried_count == 0 || is_plain) return;
+    peri_buf_init(&list, TRIED_BYTES_MAX);
+    peri_json_put_open(&list, '[');
+    for (size_t i = first; i < o->tried_count; i++) {
+        const struct peri_attempt_record *t = o->tried[i];
+        peri_json_put_open(&list, '{');
+        peri_json_put_name(&list, "provider");
+        peri_json_put_string(&list, t->provider);
+        if (t->status != 0) {
+            peri_json_put_name(&list, "status");
+            peri_json_put_int(&list, t->status);
+        }
+        if (t->err != PERI_OK) {
+            peri_json_put_name(&list, "error");
+            peri_json_put_string(&list, peri_str_of(peri_err_name(t->err)));
+        }
+        peri_json_put_name(&list, "ms");
+        peri_json_put_int(&list, (int64_t)(t->total_us / 1000));
+        peri_json_put_close(&list, '}');
+    }
+    peri_json_put_close(&list, ']');
+    if (list.err == PERI_OK) peri_log_json(log, "tried", peri_buf_str(&list));
+    peri_buf_done(&list);
+}
+
 void peri_outcome_log(struct peri_request *r) {
     struct peri_log *log = &r->env->logs.of[PERI_COMPONENT_REQUEST];
     const struct peri_outcome *o = &r->outcome;
@@ -47,6 +107,7 @@ void peri_outcome_log(struct peri_request *r) {
     peri_log_str(log, "provider", o->provider);
     peri_log_str(log, "route", o->route);
     peri_log_int(log, "attempts", o->attempts);
+    log_tried(log, o);
     peri_log_int(log, "status", o->status);
     if (o->err != PERI_OK) peri_log_str(log, "error", peri_str_of(peri_err_name(o->err)));
     if (o->has_policy_error) peri_log_bool(log, "policy_error", true);
@@ -64,7 +125,8 @@ void peri_outcome_log(struct peri_request *r) {
     }
     if (o->has_cut_tool_args) peri_log_bool(log, "cut_tool_args", true);
     peri_log_int(log, "bytes", (int64_t)o->body_bytes);
-    if (r->last != NULL && o->err != PERI_OK && o->err != PERI_ECANCELED)
-        peri_log_str(log, "detail", peri_str_of(r->last->detail));
+    const struct peri_attempt *a = r->serving != NULL ? r->serving : r->last;
+    if (a != NULL && a->detail[0] != '\0' && o->err != PERI_OK && o->err != PERI_ECANCELED)
+        peri_log_str(log, "detail", peri_str_of(a->detail));
     peri_log_end(log);
 }

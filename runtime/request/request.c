@@ -38,10 +38,35 @@ void peri_request_make_id(char id[PERI_REQUEST_ID_BYTES], struct peri_rand *rand
     }
 }
 
+/* The request ends while providers are being asked, or while one answers. The newest of them is what its record and
+ * headers name.
+ *   gives   that attempt; NULL: none was under way */
+static const struct peri_attempt *cut_attempts(struct peri_request *r, enum peri_err why) {
+    const struct peri_attempt *newest = NULL;
+    struct peri_list *at, *spare;
+    peri_list_each(at, spare, &r->attempts) {
+        struct peri_attempt *a = peri_list_entry(at, struct peri_attempt, link);
+        if (peri_attempt_cut(a, why)) newest = a;
+    }
+    return newest;
+}
+
 static void on_deadline(void *arg) {
     struct peri_request *r = arg;
-    peri_request_fail(r, PERI_EDEADLINE, 504, NULL, "no answer within the request's %llu ms",
-                      (unsigned long long)r->config->timeouts.total_ms);
+    const struct peri_attempt *a = cut_attempts(r, PERI_EDEADLINE);
+    if (a == NULL)
+        peri_request_fail(r, PERI_EDEADLINE, 504, NULL, "no answer within the request's %llu ms",
+                          (unsigned long long)r->total_ms);
+    else
+        peri_request_fail(r, PERI_EDEADLINE, 504, NULL,
+                          "no answer within the request's %llu ms: provider '%.*s' was %s",
+                          (unsigned long long)r->total_ms, PERI_STR_ARGS(a->candidate.provider->id),
+                          a == r->serving ? "answering" : "being asked");
+}
+
+void peri_request_stop(struct peri_request *r) {
+    cut_attempts(r, PERI_ESTOPPING);
+    peri_request_fail(r, PERI_ESTOPPING, 503, NULL, "the router is stopping");
 }
 
 /* Long quiet before the first token: a comment keeps proxies and clients from giving up. It fixes the status,
@@ -96,9 +121,9 @@ static uint64_t total_ms(const struct peri_request *r) {
 }
 
 static void start_timers(struct peri_request *r) {
-    uint64_t total = total_ms(r);
+    r->total_ms = total_ms(r);
     r->is_timed = true;
-    if (total > 0) peri_timer_start(&r->deadline, total);
+    if (r->total_ms > 0) peri_timer_start(&r->deadline, r->total_ms);
     if (r->is_stream && r->config->keepalive_ms > 0)
         peri_timer_start(&r->keepalive, r->config->keepalive_ms);
 }
@@ -323,8 +348,9 @@ void peri_request_ended(struct peri_request *r, enum peri_err err) {
 void peri_request_abandon(struct peri_request *r, enum peri_err why) {
     r->outcome.status = 499;
     if (r->exchange == NULL && r->phase != PERI_ENDED) r->sink.ops->abort(r->sink.self);
+    cut_attempts(r, why);
+    leave(r, why); /* `done` hooks still look at the exchange's headers */
     r->exchange = NULL;
-    leave(r, why);
 }
 
 void peri_request_drained(struct peri_request *r) {

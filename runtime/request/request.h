@@ -64,6 +64,7 @@ struct peri_request {
     struct peri_list queue_link; /* in env->queue */
     bool is_undiscovered;        /* it waits in the queue for its model, not for a slot */
     bool is_timed;               /* its deadline runs */
+    uint64_t total_ms;           /* that the deadline was set to; 0: none */
     bool is_queued, has_head, is_draining;
     bool
         is_torn; /* the client's queue has no room for the error that ends the stream: cut it instead */
@@ -85,6 +86,8 @@ void peri_request_begin_direct(struct peri_request **out, struct peri_request_en
 
 /* The client left, or the router stops: cancel everything. r is gone afterwards. */
 void peri_request_abandon(struct peri_request *r, enum peri_err why);
+/* The router stops, and the request's time to end is over: an error. r is gone afterwards. */
+void peri_request_stop(struct peri_request *r);
 /* The answer's queue to the client drained. */
 void peri_request_drained(struct peri_request *r);
 

@@ -70,8 +70,7 @@ static void on_drain_over(void *arg) {
     peri_timer_init(&w->drain, w->env.loop, on_flush_over, w);
     peri_timer_start(&w->drain, FLUSH_MS);
     peri_list_each(at, spare, &w->env.requests)
-        peri_request_fail(peri_list_entry(at, struct peri_request, link), PERI_ESTOPPING, 503, NULL,
-                          "the router is stopping");
+        peri_request_stop(peri_list_entry(at, struct peri_request, link));
 }
 
 void peri_worker_drain(struct peri_worker *w) {

@@ -183,14 +183,31 @@ function Event:replace(json) end
 ---@field status integer
 
 --- How a request ended.
+--- One provider that was asked for a request.
+---@class perilune.AttemptRecord
+---@field provider string
+---@field model string public name of the model it was asked for
+---@field account? string of the wallet that signed
+---@field status? integer of its answer; nil: none came
+---@field err string "OK" when its answer was complete; "ECANCELED", "EDEADLINE", "ESTOPPING": the request ended first
+---@field served boolean the client got its answer, or the beginning of it
+---@field started_ms number since the request began
+---@field first_token_ms? number since it was asked; nil: none came
+---@field total_ms number since it was asked
+---@field bytes integer of its answer, as they came
+---@field input_tokens? integer as it reported
+---@field output_tokens? integer
+---@field cached_tokens? integer
+---@field reasoning_tokens? integer
+
 ---@class perilune.Outcome
 ---@field status integer 499: the client left
 ---@field err string "OK" when the answer was complete
----@field provider string
+---@field provider string that served it, else that was being asked when it ended, else that failed last; may be empty
 ---@field model string
 ---@field route string "policy@generation" of the policy that chose or replied; without one that of the first policy, or
 ---   "default" when one failed or there is none
----@field attempts integer
+---@field attempts perilune.AttemptRecord[] the providers that were asked, in that order
 ---@field stream boolean
 ---@field first_token_ms? number
 ---@field total_ms number

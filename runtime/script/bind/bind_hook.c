@@ -309,6 +309,27 @@ static void set_str(lua_State *L, const char *name, struct peri_str s) {
     lua_setfield(L, -2, name);
 }
 
+static void push_attempt(lua_State *L, const struct peri_attempt_record *t) {
+    lua_createtable(L, 0, 12);
+    set_str(L, "provider", t->provider);
+    set_str(L, "model", t->model);
+    if (t->account.n > 0) set_str(L, "account", t->account);
+    if (t->status != 0) set_count(L, "status", (uint64_t)t->status);
+    lua_pushstring(L, peri_err_name(t->err));
+    lua_setfield(L, -2, "err");
+    lua_pushboolean(L, t->is_served);
+    lua_setfield(L, -2, "served");
+    set_ms(L, "started_ms", t->started_us);
+    if (t->first_token_us > 0) set_ms(L, "first_token_ms", t->first_token_us);
+    set_ms(L, "total_ms", t->total_us);
+    set_count(L, "bytes", t->body_bytes);
+    if (!t->has_usage) return;
+    set_count(L, "input_tokens", t->input_tokens);
+    set_count(L, "output_tokens", t->output_tokens);
+    set_count(L, "cached_tokens", t->cached_tokens);
+    set_count(L, "reasoning_tokens", t->reasoning_tokens);
+}
+
 void peri_bind_outcome_push(lua_State *L, const struct peri_outcome *o) {
     lua_createtable(L, 0, 16);
     set_count(L, "status", (uint64_t)o->status);
@@ -317,7 +338,12 @@ void peri_bind_outcome_push(lua_State *L, const struct peri_outcome *o) {
     set_str(L, "provider", o->provider);
     set_str(L, "model", o->model);
     set_str(L, "route", o->route);
-    set_count(L, "attempts", o->attempts);
+    lua_createtable(L, (int)o->tried_count, 0);
+    for (size_t i = 0; i < o->tried_count; i++) {
+        push_attempt(L, o->tried[i]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    lua_setfield(L, -2, "attempts");
     lua_pushboolean(L, o->is_stream);
     lua_setfield(L, -2, "stream");
     if (o->first_token_us > 0) set_ms(L, "first_token_ms", o->first_token_us);
