@@ -124,6 +124,22 @@ describe("a policy that uses much in small pieces", function()
       r:log "policy failed"[1].detail)
   end))
 
+  it("is stopped when each of its entries is short", router.test(function(start)
+    local r = start({
+      providers = { router.provider("a", provider.start()) },
+      policies = { "sleeps.lua" },
+      policy = { request_budget = "20ms", second_budget = "1s" },
+    }, { ["sleeps.lua"] = "local peri = require 'perilune'\nreturn { name = 'sleeps', route = function(req)\n" ..
+      "while true do pcall(peri.sleep, 0) end end }\n" })
+    assert.equal(200, r:chat().status)
+    local last
+    for _, line in ipairs(r:log "policy failed") do
+      assert.same({ "sleeps", "route", "EBUDGET" }, { line.policy, line.hook, line.error })
+      last = line.detail
+    end
+    assert.matches("sleeps.lua:3: stopped: .*what was left for one request", last)
+  end))
+
   it("is told of under the hook that used it", router.test(function(start)
     local r = start({
       providers = { router.provider("a", provider.start()) },

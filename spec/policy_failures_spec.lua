@@ -231,6 +231,23 @@ describe("a policy of a chain that fails", function()
     assert.is_nil(r.providers.p.requests[1].json.bad)
   end)
 
+  it("does not take what an attempt's hook uses off the route that waits for it", function()
+    local burn = "local t = os.clock() while os.clock() - t < 0.012 do end "
+    local r = open({ policies = { "route.lua", "slow.lua" },
+      policy = { budget = "20ms", request_budget = "1s", second_budget = "1s" } }, {
+      ["route.lua"] = [[return { name = "route", route = function(req)
+        req:try "p" req:try "p" req:try "p"
+        return (req:try "p")
+      end }]],
+      ["slow.lua"] = "return { name = 'slow', attempt = function(_, attempt) " .. burn ..
+        "attempt:set_header('x-slow', 'yes') end }",
+    })
+    local got = r:chat()
+    local log = r:close()
+    assert.same({}, said(log, "policy failed"))
+    assert.same({ "route@1", 4 }, { got.route, #got.tried })
+  end)
+
   it("does not keep a route alive that tries for ever", function()
     local r = open({ policies = { "route.lua", "slow.lua", "refuses.lua" }, policy = { budget = "5ms" } }, {
       ["route.lua"] = [[return { route = function(req) while true do req:try "p" end end }]],

@@ -45,7 +45,6 @@ struct peri_lua_request {
     size_t charged;       /* bytes of the request's arena that are the policies' */
     uint64_t asked;       /* bits of the policies that saw an attempt, an event or an answer */
     uint64_t failed;      /* and of those that failed */
-    unsigned renewals;    /* of the budget of a route, after `attempt` hooks had used it up */
     uint64_t out;         /* bits of those that used up this request's budget */
     size_t body_bytes;    /* of the request as it came */
     uint64_t *spent;      /* CPU time in nanoseconds, by policy; NULL: none yet */

@@ -62,14 +62,14 @@ static bool conclude_hook(lua_State *L, struct peri_lua_request *r, int status) 
         r->answered = NULL;
         bool may_go_on = peri_policy_failed(set, link, hook, r->request, &fault);
         may_go_on &= peri_policy_spend_entry(r);
-        if (peri_policy_renew_budget(set, L, r)) r->settled_ns = 0;
+        if (peri_policy_renew_budget(set, L)) r->settled_ns = 0;
         return may_go_on;
     }
     if (r->generation == set->links[link].generation) peri_policy_worked(set, link, hook);
     /* Of an only policy the end of the entry is early enough. */
     bool is_spent = peri_budget_end(&set->state->budget) != PERI_BUDGET_LEFT;
     if ((set->count > 1 || is_spent) && !peri_policy_spend_entry(r)) return false;
-    if (peri_policy_renew_budget(set, L, r)) r->settled_ns = 0;
+    if (peri_policy_renew_budget(set, L)) r->settled_ns = 0;
     if (r->decision != PERI_UNDECIDED)
         r->routed_by = link;
     else if (r->answered != NULL)
@@ -147,7 +147,7 @@ static void on_chain_done(void *arg, enum peri_err err, const struct peri_fault 
     r->task = NULL;
     if (err != PERI_OK) {
         r->decision = PERI_UNDECIDED;
-        peri_policy_failed_all(r->set, PERI_ON_REQUEST, r->request, fault);
+        peri_policy_failed_all(r->set, r->hook, r->request, fault);
     }
     carry_out(r);
 }

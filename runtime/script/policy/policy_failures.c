@@ -9,10 +9,9 @@
 const char *const peri_hook_names[PERI_HOOK_COUNT] = { "request", "route", "attempt", "event",
                                                        "answer",  "done",  "epoch" };
 
-#define PLACES_MAX   64 /* frames that are looked through for one of Lua */
-#define SECOND_MS    1000
-#define RENEWALS_MAX 8
-#define LINES_MAX    8 /* a second, of one hook on one worker, that say different things */
+#define PLACES_MAX 64 /* frames that are looked through for one of Lua */
+#define SECOND_MS  1000
+#define LINES_MAX  8 /* a second, of one hook on one worker, that say different things */
 
 /* ---- Savepoints ---- */
 
@@ -181,11 +180,9 @@ bool peri_policy_failed_all(struct peri_policy_lua *set, enum peri_hook hook,
     return true;
 }
 
-bool peri_policy_renew_budget(struct peri_policy_lua *set, lua_State *L,
-                              struct peri_lua_request *known) {
+bool peri_policy_renew_budget(struct peri_policy_lua *set, lua_State *L) {
     struct peri_budget *budget = &set->state->budget;
     if (peri_budget_end(budget) == PERI_BUDGET_LEFT) return false;
-    if (set->hooking != NULL && known != NULL && known->renewals++ >= RENEWALS_MAX) return false;
     peri_budget_leave(budget);
     peri_budget_enter(budget, L);
     set->state->is_over_cap = false;

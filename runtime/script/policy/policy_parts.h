@@ -77,11 +77,8 @@ bool peri_policy_failed(struct peri_policy_lua *set, size_t link, enum peri_hook
  *   gives   as peri_policy_failed, for all of them */
 bool peri_policy_failed_all(struct peri_policy_lua *set, enum peri_hook hook,
                             struct peri_request *q, const struct peri_fault *fault);
-/* After a hook that failed: when it used the budget up, the rest of this entry has one of its own. A route whose tries run
- * into such `attempt` hooks gets that some times a request only: it would not end otherwise.
- *   known   whose hook it was; NULL: no request's
+/* After a hook: when it used the budget up, the rest of this entry has one of its own.
  *   gives   whether it has */
-bool peri_policy_renew_budget(struct peri_policy_lua *set, lua_State *L,
-                              struct peri_lua_request *known);
+bool peri_policy_renew_budget(struct peri_policy_lua *set, lua_State *L);
 
 #endif

@@ -83,7 +83,7 @@ struct peri_allowance peri_policy_allow(void *host, void *arg) {
     if (r->spent == NULL) return a;
     uint64_t limit = request_ns(set, r), spent = r->spent[r->link];
     bool is_out = spent >= limit || peri_policy_is_out(set, r->link, r);
-    a.left_ms = is_out ? 0 : (uint32_t)((limit - spent) / MS_NS);
+    a.left_ms = is_out ? 0 : (uint32_t)((limit - spent + MS_NS - 1) / MS_NS);
     return a;
 }
 

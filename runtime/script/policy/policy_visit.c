@@ -125,8 +125,6 @@ static int call_hooks(lua_State *L) {
     int on_error = lua_gettop(L);
     struct peri_budget *budget = &set->state->budget;
     uint64_t before = 0, spent;
-    if (set->hooking != NULL && !peri_policy_spend_entry(known)) v->is_refused = true;
-    if (set->hooking != NULL) before = known->settled_ns;
     if (v->hook == PERI_ON_EVENT) known->events++;
     for (size_t i = 0; i < set->count && !v->is_refused; i++) {
         const struct peri_link *link = &set->links[i];
@@ -162,15 +160,12 @@ static int call_hooks(lua_State *L) {
         if (!peri_policy_spend(set, i, v->hook, known, spent - before)) v->is_refused = true;
         before = spent;
         if (status == LUA_OK) {
-            if (set->hooking != NULL) continue; /* the route's own budget */
             peri_budget_renew(budget, L, spent);
             before = 0;
-            continue;
+        } else if (peri_policy_renew_budget(set, L)) {
+            before = 0;
         }
-        if (peri_policy_renew_budget(set, L, known)) before = 0;
-        if (peri_budget_end(budget) != PERI_BUDGET_LEFT) break; /* the route ends */
     }
-    if (set->hooking != NULL) known->settled_ns = before; /* not the one's that waits */
     if (box != NULL) *box = NULL;
     return 0;
 }
@@ -188,16 +183,31 @@ static bool make_known(struct peri_policy_lua *set, struct peri_request *q) {
     return true;
 }
 
-/* Inside the coroutine of a `req:try` that is under way, under its budget. Between it and the hooks stands the request
- * path, which no error may jump over: what is pushed here takes no memory. */
+/* Inside the coroutine of a `req:try` that is under way, whose budget is paused. Between it and the hooks stands the
+ * request path, which no error may jump over: what is pushed here takes no memory. */
 static enum peri_err call_inside(lua_State *L, struct visit *v, struct peri_fault *fault) {
+    struct peri_state *s = v->set->state;
+    struct peri_lua_request *known = v->request->task;
+    enum peri_err err = PERI_OK;
     if (!lua_checkstack(L, 4)) return peri_fault_set(fault, PERI_ENOMEM, "out of memory");
+    if (!peri_policy_spend_entry(known)) v->is_refused = true; /* the route has used so much */
+    bool is_last_entry = s->is_last_entry, is_over_cap = s->is_over_cap;
+    struct peri_budget_pause paused = peri_budget_pause(&s->budget);
+    s->budget.limits =
+        peri_state_limits(s->options.entry, peri_policy_more_ms(v->set, known, v->bytes));
+    s->is_last_entry = s->is_over_cap = false;
+    peri_budget_enter(&s->budget, L);
     lua_pushcfunction(L, call_hooks);
     lua_pushlightuserdata(L, v);
     int status = lua_pcall(L, 1, 0, 0);
-    if (status == LUA_OK) return PERI_OK;
-    enum peri_err err = peri_state_explain(v->set->state, L, status, fault);
-    lua_pop(L, 1);
+    if (status != LUA_OK) {
+        err = peri_state_explain(s, L, status, fault);
+        lua_pop(L, 1);
+    }
+    peri_budget_leave(&s->budget);
+    s->is_last_entry = is_last_entry;
+    s->is_over_cap = is_over_cap;
+    peri_budget_resume(&s->budget, L, &paused);
     return err;
 }
 
@@ -331,7 +341,7 @@ static int visit_epoch(lua_State *L) {
         uint64_t spent = peri_budget_spent_ns(&set->state->budget);
         peri_policy_spend(set, i, PERI_ON_EPOCH, NULL, spent - before);
         before = spent;
-        if (status != LUA_OK && peri_policy_renew_budget(set, L, NULL)) before = 0;
+        if (status != LUA_OK && peri_policy_renew_budget(set, L)) before = 0;
     }
     return 0;
 }

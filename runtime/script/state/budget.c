@@ -86,6 +86,8 @@ static void end(struct peri_budget *b, enum peri_budget_end how) {
     if (L != NULL) hook(b, L);
 }
 
+void peri_budget_expire(struct peri_budget *b) { end(b, PERI_BUDGET_CPU); }
+
 void peri_budget_note_place(struct peri_budget *b, lua_State *L) {
     lua_Debug at;
     for (int level = 0; b->where[0] == '\0' && level < PLACES_MAX; level++) {
@@ -295,6 +297,35 @@ void peri_budget_renew(struct peri_budget *b, lua_State *L, uint64_t spent_ns) {
     b->unchecked = 0;
     b->memory_errors = 0;
     set(b->began_ns, get(b->began_ns) + spent_ns);
+}
+
+struct peri_budget_pause peri_budget_pause(struct peri_budget *b) {
+    struct peri_budget_pause paused = { .limits = b->limits,
+                                        .steps_left = b->steps_left,
+                                        .spent_ns = peri_budget_spent_ns(b),
+                                        .memory_errors = b->memory_errors,
+                                        .end = peri_budget_end(b),
+                                        .is_counting = get(b->is_counting) };
+    peri_budget_leave(b);
+    return paused;
+}
+
+/* The beginning of the entry is moved back by what it had used. */
+void peri_budget_resume(struct peri_budget *b, lua_State *L,
+                        const struct peri_budget_pause *paused) {
+    b->limits = paused->limits;
+    peri_budget_enter(b, L);
+    if (get(b->running) == NULL) return;
+    b->steps_left = paused->steps_left;
+    b->memory_errors = paused->memory_errors;
+    set(b->began_ns, get(b->began_ns) - paused->spent_ns);
+    if (paused->spent_ns >= slice_ns(b) || get(b->base_ns) != 0) {
+        uint64_t base = read_clock(CLOCK_THREAD_CPUTIME_ID) - paused->spent_ns;
+        set(b->base_ns, base != 0 ? base : 1);
+    }
+    set(b->is_counting, paused->is_counting);
+    set(b->end, paused->end);
+    hook(b, L);
 }
 
 void peri_budget_leave(struct peri_budget *b) { set(b->running, (lua_State *)NULL); }

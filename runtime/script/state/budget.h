@@ -91,6 +91,20 @@ void peri_budget_leave(struct peri_budget *b);
 /* The next of several hooks in one entry: it has all of the budget, whatever the ones before have used.
  *   spent_ns   what peri_budget_spent_ns has just said */
 void peri_budget_renew(struct peri_budget *b, lua_State *L, uint64_t spent_ns);
+/* One entry's budget, while another one runs in the midst of it. */
+struct peri_budget_pause {
+    struct peri_budget_limits limits;
+    uint64_t steps_left, spent_ns;
+    unsigned memory_errors;
+    enum peri_budget_end end;
+    bool is_counting;
+};
+/* What C calls in the midst of an entry has a budget of its own: pause, set b->limits, enter, leave, and resume what was
+ * paused, which has then what it had left. Both on the same thread, from inside the entry.
+ *   L   the thread of Lua that goes on */
+struct peri_budget_pause peri_budget_pause(struct peri_budget *b);
+void peri_budget_resume(struct peri_budget *b, lua_State *L,
+                        const struct peri_budget_pause *paused);
 /* CPU time that the entry has used so far; it never goes back. Within the first slice it is what the monotonic clock
  * says, at least as much, unless the limit itself is no longer than that. */
 uint64_t peri_budget_spent_ns(struct peri_budget *b);
@@ -98,6 +112,9 @@ uint64_t peri_budget_spent_ns(struct peri_budget *b);
  * PERI_BUDGET_SWITCH_STEPS, as a coroutine that is short has hardly an instruction to be counted.
  *   gives   the one that ran before: switch back to it afterwards */
 lua_State *peri_budget_switch(struct peri_budget *b, lua_State *co);
+
+/* The entry that has just begun has no time at all: its first instruction in Lua raises. */
+void peri_budget_expire(struct peri_budget *b);
 
 static inline enum peri_budget_end peri_budget_end(const struct peri_budget *b) {
     return (enum peri_budget_end)atomic_load_explicit(&b->end, memory_order_relaxed);

@@ -263,6 +263,61 @@ static void *run_elsewhere(void *arg) {
     return NULL;
 }
 
+struct outer {
+    struct peri_state *state;
+    const char *body;
+};
+
+/* `inner` burns so many milliseconds under a budget of its own, in the midst of an entry that goes on. */
+static int call_inner(lua_State *L) {
+    struct peri_budget *b =
+        &((struct outer *)lua_touserdata(L, lua_upvalueindex(1)))->state->budget;
+    lua_Number ms = luaL_checknumber(L, 1);
+    struct peri_budget_pause paused = peri_budget_pause(b);
+    b->limits.cpu_ms = 1000;
+    peri_budget_enter(b, L);
+    double until = thread_ms() + ms;
+    while (thread_ms() < until) peri_budget_charge(b, L, 1);
+    peri_budget_leave(b);
+    peri_budget_resume(b, L, &paused);
+    return 0;
+}
+
+static int push_inner(lua_State *L, void *arg) {
+    peri_push_chunk(L, "test.lua", peri_str_of(((struct outer *)arg)->body));
+    lua_pushlightuserdata(L, arg);
+    lua_pushcclosure(L, call_inner, 1);
+    return 1;
+}
+
+static enum peri_task_status run_inner(const char *body, struct peri_fault *fault) {
+    static const struct peri_task_ops ops = { push_inner, NULL, NULL };
+    struct outer o = { NULL, body };
+    CHECK_EQ(peri_state_new(&o.state, &script_options), PERI_OK);
+    enum peri_task_status status = peri_task_start(NULL, o.state, &ops, &o, fault);
+    peri_state_free(o.state);
+    return status;
+}
+
+/* The entry has 50 ms, of which it uses 12; what it calls uses 120. */
+TEST(a_budget_in_the_midst_of_an_entry_takes_nothing_of_the_entrys) {
+    struct peri_fault fault = { PERI_OK, "" };
+    enum peri_task_status status = run_inner("local inner = ...\n"
+                                             "for i = 1, 3 do\n"
+                                             "  inner(40)\n"
+                                             "  local t = os.clock()\n"
+                                             "  while os.clock() - t < 0.004 do end\n"
+                                             "end",
+                                             &fault);
+    if (status != PERI_TASK_DONE) printf("%s\n", fault.text);
+    CHECK_EQ(status, PERI_TASK_DONE);
+    CHECK_EQ(run_inner("local inner = ... while true do inner(0) end", &fault), PERI_TASK_FAILED);
+    CHECK_EQ(fault.err, PERI_EBUDGET);
+    CHECK_EQ(run_inner("local inner = ... inner(5) while true do pcall(error) end", &fault),
+             PERI_TASK_FAILED);
+    CHECK_EQ(fault.err, PERI_EBUDGET);
+}
+
 TEST(a_state_built_on_one_thread_is_stopped_on_another) {
     struct peri_state *s;
     CHECK_EQ(peri_state_new(&s, &script_options), PERI_OK);

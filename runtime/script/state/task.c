@@ -149,7 +149,7 @@ static enum peri_err conclude(struct peri_task *t, int status, struct peri_fault
     enum peri_err err = PERI_OK;
     if (status == LUA_YIELD && !t->is_waiting)
         err = peri_fault_set(fault, PERI_EPOLICY, "yielded where nothing resumes it");
-    else if (status != LUA_OK || peri_budget_end(&s->budget) != PERI_BUDGET_LEFT)
+    else if (status != LUA_OK)
         err = peri_state_explain(s, t->co, status, fault);
     if (err == PERI_OK) return PERI_OK;
     keep_trace(t);
@@ -157,14 +157,15 @@ static enum peri_err conclude(struct peri_task *t, int status, struct peri_fault
     return err;
 }
 
-void peri_task_allow(struct peri_state *s, void *arg) {
+bool peri_task_allow(struct peri_state *s, void *arg) {
     s->budget.limits = s->options.entry;
     s->is_last_entry = false;
-    if (s->options.allow == NULL) return;
+    if (s->options.allow == NULL) return true;
     struct peri_allowance a = s->options.allow(s->host, arg);
     s->budget.limits = peri_state_limits(s->options.entry, a.more_ms);
     s->is_last_entry = a.left_ms < s->budget.limits.cpu_ms;
     if (s->is_last_entry) s->budget.limits.cpu_ms = a.left_ms > 0 ? a.left_ms : 1;
+    return a.left_ms > 0;
 }
 
 static enum peri_task_status run(struct peri_task *t, int count, struct peri_fault *fault) {
@@ -173,14 +174,16 @@ static enum peri_task_status run(struct peri_task *t, int count, struct peri_fau
     s->task = t;
     s->share = t->share;
     s->is_over_cap = false;
-    peri_task_allow(s, t->arg);
+    bool has_time = peri_task_allow(s, t->arg);
     peri_budget_enter(&s->budget, t->co);
+    if (!has_time) peri_budget_expire(&s->budget); /* short entries would else go on for ever */
     if (s->options.meter != NULL) peri_meter_enter(s->options.meter);
     int status = lua_resume(t->co, s->L, count, &results);
     if (s->options.meter != NULL) peri_meter_leave(s->options.meter);
     enum peri_err err = PERI_OK;
-    bool is_waiting =
-        status == LUA_YIELD && t->is_waiting && peri_budget_end(&s->budget) == PERI_BUDGET_LEFT;
+    /* A budget that ends behind the last instruction which could be stopped, as work is started or on the way out, ends
+     * nothing: an entry that follows is stopped inside the script, where it can be said whose it is. */
+    bool is_waiting = status == LUA_YIELD && t->is_waiting;
     if (!is_waiting) err = conclude(t, status, fault);
     uint64_t spent = s->options.settle != NULL ? peri_budget_spent_ns(&s->budget) : 0;
     peri_budget_leave(&s->budget);

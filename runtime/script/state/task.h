@@ -70,8 +70,9 @@ bool peri_task_owns(lua_State *L, struct peri_state *s, lua_State *co);
 void peri_task_give_out(struct peri_task *t);
 
 /* The limits of the entry that runs, asked of the owner again (options.allow): they count from the next time that the
- * budget is entered. */
-void peri_task_allow(struct peri_state *s, void *arg);
+ * budget is entered.
+ *   gives   false when nothing is left: an entry is not to begin */
+bool peri_task_allow(struct peri_state *s, void *arg);
 
 /* Its coroutine. */
 lua_State *peri_task_thread(const struct peri_task *t);
