@@ -12,12 +12,6 @@
 /* A watcher that is new is told to the kernel by the next step only: one look that finds nothing proves nothing. */
 #define CALM_STEPS 3
 
-struct message {
-    struct message *next;
-    void (*run)(void *arg);
-    void *arg;
-};
-
 struct watched_signal {
     uv_signal_t handle;
     void (*run)(int signum, void *arg);
@@ -35,7 +29,7 @@ struct peri_loop {
     size_t count, capacity;
     struct peri_list turns;
     pthread_mutex_t lock;
-    struct message *inbox, **inbox_end; /* under lock */
+    struct peri_message *inbox, **inbox_end; /* under lock */
 };
 
 uv_loop_t *peri_loop_uv(struct peri_loop *loop) { return &loop->uv; }
@@ -168,30 +162,40 @@ static void on_before_wait(uv_prepare_t *prepare) {
 static void on_wake(uv_async_t *wake) {
     struct peri_loop *loop = wake->data;
     pthread_mutex_lock(&loop->lock);
-    struct message *m = loop->inbox;
+    struct peri_message *m = loop->inbox;
     loop->inbox = NULL;
     loop->inbox_end = &loop->inbox;
     pthread_mutex_unlock(&loop->lock);
     while (m != NULL) {
-        struct message *next = m->next;
+        struct peri_message *next = m->next, *ours = m->is_callers ? NULL : m;
         m->run(m->arg);
-        peri_free(m);
+        peri_free(ours);
         m = next;
     }
 }
 
 void peri_loop_drain(struct peri_loop *loop) { on_wake(&loop->wake); }
 
-enum peri_err peri_loop_post(struct peri_loop *loop, void (*run)(void *arg), void *arg) {
-    struct message *m = peri_malloc(sizeof *m);
-    if (m == NULL) return PERI_ENOMEM;
-    *m = (struct message){ NULL, run, arg };
+static void append(struct peri_loop *loop, struct peri_message *m) {
     pthread_mutex_lock(&loop->lock);
     *loop->inbox_end = m;
     loop->inbox_end = &m->next;
     pthread_mutex_unlock(&loop->lock);
     uv_async_send(&loop->wake);
+}
+
+enum peri_err peri_loop_post(struct peri_loop *loop, void (*run)(void *arg), void *arg) {
+    struct peri_message *m = peri_malloc(sizeof *m);
+    if (m == NULL) return PERI_ENOMEM;
+    *m = (struct peri_message){ NULL, run, arg, false };
+    append(loop, m);
     return PERI_OK;
+}
+
+void peri_loop_hand(struct peri_loop *loop, struct peri_message *m, void (*run)(void *arg),
+                    void *arg) {
+    *m = (struct peri_message){ NULL, run, arg, true };
+    append(loop, m);
 }
 
 void peri_loop_on_turn(struct peri_loop *loop, struct peri_turn *turn, void (*run)(void *arg),
@@ -261,9 +265,9 @@ void peri_loop_free(struct peri_loop *loop) {
     while (uv_run(&loop->uv, UV_RUN_NOWAIT) != 0) {}
     if (uv_loop_close(&loop->uv) != 0)
         peri_bug("every handle of a loop is closed when the loop goes");
-    for (struct message *m = loop->inbox, *next; m != NULL; m = next) {
+    for (struct peri_message *m = loop->inbox, *next; m != NULL; m = next) {
         next = m->next;
-        peri_free(m);
+        if (!m->is_callers) peri_free(m);
     }
     pthread_mutex_destroy(&loop->lock);
     peri_free(loop->heap);

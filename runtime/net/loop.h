@@ -1,6 +1,6 @@
 /* One thread's event loop: timers, messages from other threads, signals, the turn's end.
  *
- * Everything here is called from the loop's own thread, except peri_loop_post and peri_loop_wake.
+ * Everything here is called from the loop's own thread, except peri_loop_post and peri_loop_hand.
  * Timers are ours, on one heap, so that arming again is cheap and cancelling is immediate: when
  * peri_timer_stop returns, the callback will not run and the memory may go. With a fake clock (tests) time
  * moves only by peri_loop_advance.
@@ -39,6 +39,16 @@ uint64_t peri_loop_clock_ns(struct peri_loop *loop);
  *   gives   PERI_OK · PERI_ENOMEM */
 PERI_MUST_USE enum peri_err peri_loop_post(struct peri_loop *loop, void (*run)(void *arg),
                                            void *arg);
+
+/* The same with memory of the caller's, so that it can not fail: `m` is the loop's until `run` is called, which may free it. */
+struct peri_message {
+    struct peri_message *next;
+    void (*run)(void *arg);
+    void *arg;
+    bool is_callers;
+};
+void peri_loop_hand(struct peri_loop *loop, struct peri_message *m, void (*run)(void *arg),
+                    void *arg);
 
 /* Run what was posted and not run yet: before what it looks at goes, on a loop that will not turn again. */
 void peri_loop_drain(struct peri_loop *loop);

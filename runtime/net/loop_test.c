@@ -80,6 +80,25 @@ static void *post_from_elsewhere(void *arg) {
     return NULL;
 }
 
+TEST(a_message_of_the_callers_needs_no_memory_and_keeps_its_place) {
+    struct seen s = { .n = 0 };
+    struct one ids[3] = { { &s, 0 }, { &s, 1 }, { &s, 2 } };
+    struct peri_message handed, never;
+    CHECK_EQ(peri_loop_new(&s.loop), PERI_OK);
+    CHECK_EQ(peri_loop_post(s.loop, note, &ids[0]), PERI_OK);
+    test_fail_from = 0;
+    CHECK_EQ(peri_loop_post(s.loop, note, &ids[2]), PERI_ENOMEM);
+    peri_loop_hand(s.loop, &handed, note, &ids[1]);
+    test_fail_from = -1;
+    CHECK_EQ(peri_loop_post(s.loop, note, &ids[2]), PERI_OK);
+    peri_loop_step(s.loop, false);
+    CHECK_EQ(s.n, 3);
+    for (int i = 0; i < s.n; i++) CHECK_EQ(s.order[i], i);
+    peri_loop_hand(s.loop, &never, note, &ids[0]); /* a loop that goes leaves it alone */
+    peri_loop_free(s.loop);
+    CHECK_EQ(s.n, 3);
+}
+
 TEST(a_message_from_another_thread_wakes_the_loop) {
     struct peri_loop *loop;
     pthread_t thread;

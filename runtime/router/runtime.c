@@ -51,33 +51,52 @@ void peri_runtime_publish(struct peri_runtime *rt, struct peri_fleet *fleet) {
 
 /* ---- Orders to every worker ---- */
 
-/* One function run on each worker's thread, and waited for. */
+/* One function run on each worker's thread, and waited for. All the memory that takes is there before the first worker
+ * hears of it: either every worker carries the order out, on its own thread, or none does. */
+struct order_for {
+    struct order *order;
+    struct peri_worker *worker;
+    struct peri_policy *made;
+    struct peri_message message;
+};
+
 struct order {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     unsigned left;
-    void (*run)(struct order *o, struct peri_worker *w);
+    void (*run)(struct peri_worker *w, struct peri_policy_source *source, struct peri_policy *made);
     struct peri_runtime *runtime;
-    void *program;
-    uint64_t generation;
-    struct peri_policy **made; /* by worker */
-    enum peri_err err;
-    struct peri_fault fault;
+    struct order_for *jobs; /* by worker */
 };
 
-struct order_for {
-    struct order *order;
-    struct peri_worker *worker;
-};
+static enum peri_err order_init(struct order *o, struct peri_runtime *rt) {
+    *o = (struct order){ .runtime = rt };
+    o->jobs = peri_calloc(rt->worker_count, sizeof *o->jobs);
+    if (o->jobs == NULL) return PERI_ENOMEM;
+    for (unsigned i = 0; i < rt->worker_count; i++)
+        o->jobs[i] = (struct order_for){ .order = o, .worker = rt->workers[i] };
+    pthread_mutex_init(&o->lock, NULL);
+    pthread_cond_init(&o->changed, NULL);
+    return PERI_OK;
+}
+
+static void order_done(struct order *o) {
+    pthread_mutex_destroy(&o->lock);
+    pthread_cond_destroy(&o->changed);
+    peri_free(o->jobs);
+}
+
+static void count_out(struct order *o) {
+    pthread_mutex_lock(&o->lock);
+    o->left--;
+    pthread_cond_signal(&o->changed);
+    pthread_mutex_unlock(&o->lock);
+}
 
 static void run_order(void *arg) {
-    struct order_for job = *(struct order_for *)arg;
-    peri_free(arg);
-    job.order->run(job.order, job.worker);
-    pthread_mutex_lock(&job.order->lock);
-    job.order->left--;
-    pthread_cond_signal(&job.order->changed);
-    pthread_mutex_unlock(&job.order->lock);
+    struct order_for *job = arg;
+    job->order->run(job->worker, &job->order->runtime->policies, job->made);
+    count_out(job->order);
 }
 
 /* Hand a worker its job.
@@ -85,41 +104,22 @@ static void run_order(void *arg) {
 static bool hand_over(struct order_for *job) {
     struct peri_runtime *rt = job->order->runtime;
     struct peri_worker *w = job->worker;
-    bool is_posted = false;
     pthread_mutex_lock(&rt->lock);
-    bool has_ended = w->has_ended;
-    if (w->has_thread && !has_ended)
-        is_posted = peri_loop_post(w->env.loop, run_order, job) == PERI_OK;
+    bool has_ended = w->has_ended, has_thread = w->has_thread;
+    if (has_thread && !has_ended) peri_loop_hand(w->env.loop, &job->message, run_order, job);
     pthread_mutex_unlock(&rt->lock);
     if (has_ended) return false;
-    if (!is_posted) run_order(job); /* before the threads run, or on the caller's own */
+    if (!has_thread) run_order(job); /* before the threads run */
     return true;
 }
 
-static void count_out(struct order *o, enum peri_err err) {
-    pthread_mutex_lock(&o->lock);
-    o->left--;
-    if (err != PERI_OK) o->err = peri_fault_set(&o->fault, err, "%s", peri_err_text(err));
-    pthread_mutex_unlock(&o->lock);
-}
-
-static void give_order(struct order *o, void (*run)(struct order *o, struct peri_worker *w)) {
+static void give_order(struct order *o) {
     struct peri_runtime *rt = o->runtime;
-    o->run = run;
     o->left = rt->worker_count;
     for (unsigned i = 0; i < rt->worker_count; i++) {
-        struct order_for *job = peri_malloc(sizeof *job);
-        if (job == NULL) {
-            count_out(o, PERI_ENOMEM);
-            peri_policy_unref(o->made[i]);
-            continue;
-        }
-        *job = (struct order_for){ o, rt->workers[i] };
-        if (hand_over(job)) continue;
-        peri_free(job);
-        count_out(o, PERI_ESTOPPING);
-        peri_policy_unref(o->made[i]); /* never shown to that worker */
-        o->made[i] = NULL;
+        if (hand_over(&o->jobs[i])) continue;
+        peri_policy_unref(o->jobs[i].made); /* never shown to that worker */
+        count_out(o);
     }
     pthread_mutex_lock(&o->lock);
     while (o->left > 0) pthread_cond_wait(&o->changed, &o->lock);
@@ -130,26 +130,25 @@ static void give_order(struct order *o, void (*run)(struct order *o, struct peri
 
 /* One policy for each worker, here and not in the workers' turn: a file may take its whole budget to load, and the
  * clients of the old generation are not to wait for it. The first that fails is enough. */
-static void build(struct order *o) {
+static enum peri_err build(struct order *o, void *program, uint64_t generation,
+                           struct peri_fault *fault) {
     struct peri_runtime *rt = o->runtime;
     struct peri_policy_source *source = &rt->policies;
-    for (unsigned i = 0; i < rt->worker_count && o->err == PERI_OK; i++) {
-        o->err = source->open(source->arg, &o->made[i], o->program, rt->workers[i], o->generation,
-                              &o->fault);
-        if (o->err != PERI_OK) o->made[i] = NULL;
-    }
+    enum peri_err err = PERI_OK;
+    unsigned i = 0;
+    for (; i < rt->worker_count && err == PERI_OK; i++)
+        err =
+            source->open(source->arg, &o->jobs[i].made, program, rt->workers[i], generation, fault);
+    if (err == PERI_OK) return PERI_OK;
+    for (i--; i > 0; i--) peri_policy_unref(o->jobs[i - 1].made);
+    return err;
 }
 
-static void drop_made(struct order *o) {
-    for (unsigned i = 0; i < o->runtime->worker_count; i++) peri_policy_unref(o->made[i]);
-}
-
-static void swap(struct order *o, struct peri_worker *w) {
-    struct peri_policy_source *source = &o->runtime->policies;
-    struct peri_policy *mine = o->made[w->index];
-    if (mine != NULL && source->adopt != NULL) source->adopt(mine, w);
+static void swap(struct peri_worker *w, struct peri_policy_source *source,
+                 struct peri_policy *made) {
+    if (made != NULL && source->adopt != NULL) source->adopt(made, w);
     peri_policy_unref(w->env.policy);
-    w->env.policy = mine;
+    w->env.policy = made;
 }
 
 enum peri_err peri_runtime_reload_policies(struct peri_runtime *rt, uint64_t *generation,
@@ -161,34 +160,24 @@ enum peri_err peri_runtime_reload_policies(struct peri_runtime *rt, uint64_t *ge
         return peri_fault_set(fault, PERI_ESTOPPING, "the router is stopping");
     enum peri_err err = source->load(source->arg, &program, rt->program, rt->generation + 1, fault);
     if (err != PERI_OK) return err;
-    struct order o = { .runtime = rt, .program = program, .generation = rt->generation + 1 };
-    o.made = peri_calloc(rt->worker_count, sizeof(struct peri_policy *));
-    if (o.made == NULL) {
+    struct order o;
+    if (order_init(&o, rt) != PERI_OK) {
         source->drop(source->arg, program);
         return peri_fault_set(fault, PERI_ENOMEM, "out of memory");
     }
-    pthread_mutex_init(&o.lock, NULL);
-    pthread_cond_init(&o.changed, NULL);
-    if (program != NULL) build(&o);
-    bool is_built = o.err == PERI_OK;
-    if (is_built)
-        give_order(&o, swap);
-    else
-        drop_made(&o);
-    if (is_built) {
+    uint64_t next = rt->generation + 1;
+    if (program != NULL) err = build(&o, program, next, fault);
+    if (err == PERI_OK) {
+        o.run = swap;
+        give_order(&o);
         old = rt->program;
         rt->program = program;
-        rt->generation = o.generation;
+        rt->generation = next;
         program = old;
-        if (generation != NULL) *generation = o.generation;
-    } else {
-        err = o.err;
-        if (fault != NULL) *fault = o.fault;
+        if (generation != NULL) *generation = next;
     }
     if (program != NULL) source->drop(source->arg, program);
-    pthread_mutex_destroy(&o.lock);
-    pthread_cond_destroy(&o.changed);
-    peri_free(o.made);
+    order_done(&o);
     return err;
 }
 
