@@ -13,7 +13,10 @@ local function run(hooks, args, other)
 end
 
 local EVERY = [[
-function policy.request(req) assert(req.model == "m" and #req.body.messages == 1) peri.sleep(30000) end
+function policy.request(req)
+  assert(req.model == "m" and (req.body.input or #req.body.messages > 0))
+  peri.sleep(30000)
+end
 function policy.route(req) for _, p in ipairs(req:providers()) do local a = req:try(p) if a then return a end end end
 function policy.attempt(req, attempt) attempt:set_header("x-a", attempt.provider.id) end
 function policy.event(req, event) if event.data ~= "[DONE]" then assert(event.json.choices) end end
@@ -34,7 +37,7 @@ describe("perilune check", function()
     for file, hook, us, bytes, calls in out:gmatch "\n  (%S+): (%w+) ([%d.]+) µs, (%d+) bytes %(mean of (%d+)%)" do
       found[file .. " " .. hook] = { us = tonumber(us), bytes = tonumber(bytes), calls = tonumber(calls) }
     end
-    local calls = { request = 2, route = 2, attempt = 2, event = 5, answer = 1, done = 2, epoch = 1 }
+    local calls = { request = 4, route = 4, attempt = 4, event = 5, answer = 3, done = 4, epoch = 1 }
     for hook, count in pairs(calls) do
       local cost = found[(out:match "(%S*policies/p.lua): request" or "") .. " " .. hook]
       assert.equal(count, cost and cost.calls, hook .. "\n" .. out)
@@ -74,7 +77,28 @@ function policy.attempt() burn() end]])
 
   it("shows providers of every network to policies that are for one", function()
     local _, out = run("policy.networks = { 'gonka' }\nfunction policy.attempt() end")
-    assert.matches("policies/p.lua: attempt [%d.]+ µs, %d+ bytes %(mean of 2%)", out)
+    assert.matches("policies/p.lua: attempt [%d.]+ µs, %d+ bytes %(mean of 4%)", out)
+  end)
+
+  it("sends what policies forget: parts of content, tools and their results, embeddings", function()
+    local _, _, err = run([[
+function policy.request(req)
+  local body = req.body
+  if body.input then error("input " .. #body.input) end
+  if body.tools then error(body.messages[1].content[1].type .. " " .. peri.json.kind(body.messages[3].content) ..
+    " " .. body.messages[4].role) end
+end]])
+    assert.matches("in request: %S-policies/p.lua:5: input 2", err)
+    assert.matches("in request: %S-policies/p.lua:6: text null tool", err)
+  end)
+
+  it("holds hooks to the budgets that are configured", function()
+    local _, _, err = run([[
+function policy.request(req)
+  local t = os.clock()
+  while os.clock() - t < 0.02 do end
+end]], "--set policy.second_budget=10ms")
+    assert.matches("left out for the rest of the second: it used %d+ ms", err)
   end)
 
   it("says which hooks the samples did not reach", function()

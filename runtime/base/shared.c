@@ -1,7 +1,8 @@
 /* Parts of chained buckets. What has expired goes when it is met, when a write passes its bucket (each write
  * looks at two more buckets), or when a write finds its owner's share full: then its part is swept, and if that is not
  * enough all parts are, but not more often than every SWEEP_MS, as who writes into a full share may write all the
- * time. */
+ * time. A part knows when its next entry expires and is not swept before: each sweep is paid for by an entry that was
+ * written. */
 #include "base/shared.h"
 
 #include <pthread.h>
@@ -30,6 +31,7 @@ struct part {
     alignas(64) pthread_mutex_t lock; /* no two on a cache line */
     struct entry **buckets;
     size_t bucket_count, count, bytes, swept;
+    uint64_t first_ms; /* no entry expires earlier; 0: none does */
 };
 
 struct share {
@@ -43,6 +45,7 @@ struct peri_shared {
     uint64_t secret[2];
     size_t share_bytes_max;
     struct part parts[PARTS];
+    atomic_size_t looked_at; /* entries, in sweeps of whole parts */
     pthread_mutex_t shares_lock;
     unsigned share_count;
     struct share shares[PERI_SHARED_SHARES];
@@ -94,6 +97,21 @@ static void sweep(struct peri_shared *shared, struct part *part, size_t buckets,
         sweep_bucket(shared, part, part->swept++ & (part->bucket_count - 1), now);
 }
 
+static void note_expiry(struct part *part, uint64_t expires_ms) {
+    if (expires_ms != 0 && (part->first_ms == 0 || expires_ms < part->first_ms))
+        part->first_ms = expires_ms;
+}
+
+static void sweep_whole(struct peri_shared *shared, struct part *part, uint64_t now) {
+    if (part->first_ms == 0 || part->first_ms > now) return;
+    atomic_fetch_add(&shared->looked_at, part->count);
+    sweep(shared, part, part->bucket_count, now);
+    part->first_ms = 0;
+    for (size_t i = 0; i < part->bucket_count; i++)
+        for (const struct entry *e = part->buckets[i]; e != NULL; e = e->next)
+            note_expiry(part, e->expires_ms);
+}
+
 /* Where the key's entry is linked; NULL when there is none. One that has expired is dropped. */
 static struct entry **find(struct peri_shared *shared, struct part *part, struct peri_str key,
                            uint64_t hash, uint64_t now) {
@@ -127,9 +145,11 @@ static enum peri_err grow(struct part *part) {
     return PERI_OK;
 }
 
-static void fill(struct entry *e, const struct peri_shared_value *value, uint64_t expires_ms) {
+static void fill(struct part *part, struct entry *e, const struct peri_shared_value *value,
+                 uint64_t expires_ms) {
     e->value = *value;
     e->expires_ms = expires_ms;
+    note_expiry(part, expires_ms);
     if (value->kind != PERI_SHARED_TEXT) return;
     e->value.text.p = e->bytes + e->key_n;
     if (value->text.n > 0) memmove(e->bytes + e->key_n, value->text.p, value->text.n);
@@ -146,7 +166,7 @@ static enum peri_err insert(struct peri_shared *shared, struct part *part, unsig
     size_t text_n = text_bytes(value), bytes = sizeof(struct entry) + key.n + text_n;
     sweep(shared, part, SWEEP, now);
     if (!take_room(shared, share, bytes)) {
-        sweep(shared, part, part->bucket_count, now);
+        sweep_whole(shared, part, now);
         if (!take_room(shared, share, bytes)) return PERI_EFULL;
     }
     enum peri_err err = grow(part);
@@ -162,7 +182,7 @@ static enum peri_err insert(struct peri_shared *shared, struct part *part, unsig
                          .text_room = (uint32_t)text_n,
                          .share = share };
     if (key.n > 0) memcpy(e->bytes, key.p, key.n);
-    fill(e, value, expires_ms);
+    fill(part, e, value, expires_ms);
     *head = e;
     part->count++;
     part->bytes += bytes;
@@ -181,7 +201,7 @@ static enum peri_err put(struct peri_shared *shared, struct part *part, unsigned
     }
     if (at == NULL) return insert(shared, part, share, key, hash, value, expires_ms, now);
     if ((*at)->share == share && text_bytes(value) <= (*at)->text_room) {
-        fill(*at, value, expires_ms);
+        fill(part, *at, value, expires_ms);
         return PERI_OK;
     }
     struct entry *old = *at;
@@ -279,7 +299,7 @@ static bool sweep_all(struct peri_shared *shared, unsigned share) {
     if (!atomic_compare_exchange_strong(&shared->shares[share].swept_ms, &last, now)) return false;
     for (uint64_t i = 0; i < PARTS; i++) {
         struct part *part = lock_part(shared, i);
-        sweep(shared, part, part->bucket_count, now);
+        sweep_whole(shared, part, now);
         pthread_mutex_unlock(&part->lock);
     }
     return true;
@@ -401,4 +421,8 @@ size_t peri_shared_bytes(struct peri_shared *shared) {
         pthread_mutex_unlock(&part->lock);
     }
     return bytes;
+}
+
+size_t peri_shared_looked_at(const struct peri_shared *shared) {
+    return atomic_load(&shared->looked_at);
 }

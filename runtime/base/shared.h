@@ -76,5 +76,7 @@ PERI_MUST_USE enum peri_err peri_shared_swap(struct peri_shared *shared, unsigne
 size_t peri_shared_count(struct peri_shared *shared);
 size_t peri_shared_bytes(struct peri_shared *shared);
 size_t peri_shared_share_bytes(const struct peri_shared *shared, unsigned share);
+/* Entries that writes into full shares have looked at so far, for tests. */
+size_t peri_shared_looked_at(const struct peri_shared *shared);
 
 #endif

@@ -233,6 +233,40 @@ TEST(what_has_expired_anywhere_makes_room_in_a_full_share) {
     peri_shared_free(shared);
 }
 
+/* Keys are many and of one part as often as not: what is counted is that of all parts. */
+TEST(refused_writes_look_only_for_what_can_have_expired) {
+    uint64_t now = 1000 * MS;
+    struct peri_clock clock = { fake_ns, fake_ns, &now };
+    struct peri_shared *shared;
+    struct peri_shared_value value = integer(1);
+    char key[16];
+    int count = 0;
+    CHECK_EQ(peri_shared_new(&shared, 65536, &clock), PERI_OK);
+    enum peri_err err = PERI_OK;
+    for (; err == PERI_OK; count++) { /* two of them for a while, the others for ever */
+        int n = snprintf(key, sizeof key, "k%d", count);
+        err = peri_shared_set(shared, 1, (struct peri_str){ key, (size_t)n }, &value,
+                              count < 2 ? 5000 : 0);
+    }
+    CHECK_EQ(err, PERI_EFULL);
+    for (int i = 0; i < 1000; i++) {
+        int n = snprintf(key, sizeof key, "n%d", i);
+        now += MS;
+        CHECK_EQ(peri_shared_set(shared, 1, (struct peri_str){ key, (size_t)n }, &value, 0),
+                 PERI_EFULL);
+    }
+    CHECK_EQ(peri_shared_looked_at(shared), 0);
+    now += UINT64_C(5000) * MS;
+    for (int i = 0; i < 1000; i++) {
+        int n = snprintf(key, sizeof key, "m%d", i);
+        now += MS;
+        err = peri_shared_set(shared, 1, (struct peri_str){ key, (size_t)n }, &value, 0);
+        CHECK_EQ(err, i < 2 ? PERI_OK : PERI_EFULL);
+    }
+    CHECK(peri_shared_looked_at(shared) <= (size_t)count);
+    peri_shared_free(shared);
+}
+
 TEST(owners_beyond_the_last_share_have_one_together) {
     struct peri_shared *shared;
     char name[20];

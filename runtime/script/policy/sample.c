@@ -24,6 +24,10 @@ static const char whole[] =
     "there.\"},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":3,"
     "\"total_tokens\":12}}";
 
+static const char embedded[] =
+    "{\"object\":\"list\",\"model\":\"sample\",\"data\":[{\"object\":\"embedding\",\"index\":0,"
+    "\"embedding\":[0.25,-0.5]}],\"usage\":{\"prompt_tokens\":9,\"total_tokens\":9}}";
+
 #define CHUNK(delta, reason)                                                                       \
     "data: {\"id\":\"chatcmpl-sample\",\"object\":\"chat.completion.chunk\",\"created\":"          \
     "1767225600,\"model\":\"sample\",\"choices\":[{\"index\":0,\"delta\":" delta                   \
@@ -43,9 +47,12 @@ static void answer(struct sample *s, const struct peri_bed_event *event) {
     static const struct peri_header events[] = { { PERI_STR_INIT("content-type"),
                                                    PERI_STR_INIT("text/event-stream") } };
     bool is_stream = holds(peri_exchange_body(event->exchange), "\"stream\":true");
+    bool is_embedding = holds(peri_exchange_path(event->exchange), "/embeddings");
     peri_testbed_ended(s->bed, event->id);
     peri_exchange_answer(event->exchange, 200, is_stream ? events : json, 1,
-                         peri_str_of(is_stream ? streamed : whole));
+                         peri_str_of(is_stream      ? streamed
+                                     : is_embedding ? embedded
+                                                    : whole));
 }
 
 static bool on_event(void *arg, const struct peri_bed_event *event) {
@@ -60,6 +67,17 @@ static bool on_event(void *arg, const struct peri_bed_event *event) {
 static void put_member(struct peri_buf *b, const char *name, struct peri_str text) {
     peri_json_put_name(b, name);
     peri_json_put_string(b, text);
+}
+
+static void put_ms(struct peri_buf *b, const char *name, uint64_t ms) {
+    char text[32];
+    int n = snprintf(text, sizeof text, "%llums", (unsigned long long)ms);
+    put_member(b, name, (struct peri_str){ text, (size_t)n });
+}
+
+static void put_count(struct peri_buf *b, const char *name, uint64_t n) {
+    peri_json_put_name(b, name);
+    peri_json_put_int(b, (int64_t)n);
 }
 
 static void put_providers(struct peri_buf *b, const struct peri_config *config) {
@@ -92,13 +110,16 @@ static void put_policies(struct peri_buf *b, const struct peri_config *config) {
     peri_json_put_close(b, ']');
     peri_json_put_name(b, "policy");
     peri_json_put_open(b, '{');
-    char budget[32];
-    int n = snprintf(budget, sizeof budget, "%llums", (unsigned long long)config->policy_budget_ms);
-    put_member(b, "budget", (struct peri_str){ budget, (size_t)n });
-    peri_json_put_name(b, "instructions");
-    peri_json_put_int(b, (int64_t)config->policy_instructions);
-    peri_json_put_name(b, "memory");
-    peri_json_put_int(b, (int64_t)config->policy_memory_bytes);
+    put_ms(b, "budget", config->policy_budget_ms);
+    put_ms(b, "budget_per_mib", config->policy_mib_ms);
+    put_ms(b, "request_budget", config->policy_request_ms);
+    put_ms(b, "second_budget", config->policy_second_ms);
+    put_count(b, "instructions", config->policy_instructions);
+    put_count(b, "memory", config->policy_memory_bytes);
+    peri_json_put_close(b, '}');
+    peri_json_put_name(b, "limits");
+    peri_json_put_open(b, '{');
+    put_count(b, "request_memory", config->request_memory);
     peri_json_put_close(b, '}');
 }
 
@@ -111,7 +132,30 @@ static struct peri_str sample_model(const struct peri_config *config) {
 
 /* ---- The run ---- */
 
-static enum peri_err ask(struct sample *s, struct peri_str model, bool is_stream) {
+/* What is asked, behind the model's name: the plainest there is, and shapes of the API that policies forget. */
+static const struct {
+    const char *path, *rest;
+} requests[] = {
+    { "/v1/chat/completions",
+      "\"messages\":[{\"role\":\"user\",\"content\":\"Say hello.\"}],\"max_tokens\":64,"
+      "\"temperature\":0.5,\"stream\":false}" },
+    { "/v1/chat/completions",
+      "\"messages\":[{\"role\":\"user\",\"content\":\"Say hello.\"}],\"max_tokens\":64,"
+      "\"temperature\":0.5,\"stream\":true}" },
+    { "/v1/chat/completions",
+      "\"messages\":[{\"role\":\"system\",\"content\":[{\"type\":\"text\",\"text\":\"Be "
+      "brief.\"}]},"
+      "{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"What is the time?\"}]},"
+      "{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"call_1\",\"type\":"
+      "\"function\",\"function\":{\"name\":\"clock\",\"arguments\":\"{}\"}}]},"
+      "{\"role\":\"tool\",\"tool_call_id\":\"call_1\",\"content\":\"noon\"}],"
+      "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"clock\",\"parameters\":{\"type\":"
+      "\"object\",\"properties\":{}}}}],\"stop\":null}" },
+    { "/v1/embeddings", "\"input\":[\"Say hello.\",\"Say it again.\"]}" },
+};
+#define REQUESTS (sizeof requests / sizeof *requests)
+
+static enum peri_err ask(struct sample *s, struct peri_str model, size_t which) {
     static const struct peri_header json[] = { { PERI_STR_INIT("content-type"),
                                                  PERI_STR_INIT("application/json") } };
     struct peri_buf body;
@@ -120,12 +164,10 @@ static enum peri_err ask(struct sample *s, struct peri_str model, bool is_stream
     peri_json_put_open(&body, '{');
     put_member(&body, "model", model);
     peri_json_put_raw(&body, PERI_STR(""));
-    peri_buf_add(&body, PERI_STR("\"messages\":[{\"role\":\"user\",\"content\":\"Say hello.\"}],"
-                                 "\"max_tokens\":64,\"temperature\":0.5,\"stream\":"));
-    peri_buf_add(&body, is_stream ? PERI_STR("true}") : PERI_STR("false}"));
+    peri_buf_add(&body, peri_str_of(requests[which].rest));
     enum peri_err err = body.err;
     if (err == PERI_OK)
-        err = peri_testbed_ask(s->bed, &id, PERI_STR("POST"), peri_dialect(PERI_DIALECT_CHAT)->path,
+        err = peri_testbed_ask(s->bed, &id, PERI_STR("POST"), peri_str_of(requests[which].path),
                                peri_buf_str(&body), json, 1);
     peri_buf_done(&body);
     if (err != PERI_OK) return err;
@@ -201,8 +243,7 @@ enum peri_err peri_sample_run(const struct peri_config *config, struct peri_mete
     peri_testbed_router(s.bed)->home.meter = meter;
     err = peri_router_reload(peri_testbed_router(s.bed), fault);
     struct peri_str model = sample_model(config);
-    if (err == PERI_OK) err = ask(&s, model, false);
-    if (err == PERI_OK) err = ask(&s, model, true);
+    for (size_t i = 0; i < REQUESTS && err == PERI_OK; i++) err = ask(&s, model, i);
     if (err == PERI_OK) change_epoch(&s, config);
     if (err == PERI_OK) err = read_log(&s, faults);
     peri_testbed_free(s.bed);
