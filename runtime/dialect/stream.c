@@ -32,16 +32,6 @@ static const struct peri_json_path top_paths[TOP_COUNT] = {
     [TOP_USAGE] = { 1, { NAME("usage") } },
 };
 
-enum { USAGE_PROMPT, USAGE_COMPLETION, USAGE_TOTAL, USAGE_CACHED, USAGE_REASONING, USAGE_COUNT };
-
-static const struct peri_json_path usage_paths[USAGE_COUNT] = {
-    [USAGE_PROMPT] = { 1, { NAME("prompt_tokens") } },
-    [USAGE_COMPLETION] = { 1, { NAME("completion_tokens") } },
-    [USAGE_TOTAL] = { 1, { NAME("total_tokens") } },
-    [USAGE_CACHED] = { 2, { NAME("prompt_tokens_details"), NAME("cached_tokens") } },
-    [USAGE_REASONING] = { 2, { NAME("completion_tokens_details"), NAME("reasoning_tokens") } },
-};
-
 enum { CHOICE_INDEX, CHOICE_FINISH, CHOICE_TEXT, CHOICE_DELTA, CHOICE_MESSAGE, CHOICE_COUNT };
 
 static const struct peri_json_path choice_paths[CHOICE_COUNT] = {
@@ -52,7 +42,16 @@ static const struct peri_json_path choice_paths[CHOICE_COUNT] = {
     [CHOICE_MESSAGE] = { 1, { NAME("message") } },
 };
 
-/* What counts as content in a delta or a message; whatever else a provider adds does not commit us. */
+/* What few frames have is looked for where the text has its name. */
+static const struct peri_json_path choice_error_path = { 1, { NAME("error") } };
+
+/* Where else than at the top usage stands, in the frame that finishes: in the choice (Kimi), in `x_groq`. */
+static const struct peri_json_path odd_usage_paths[] = {
+    { 3, { NAME("choices"), PERI_JSON_ELEMENT(0), NAME("usage") } },
+    { 2, { NAME("x_groq"), NAME("usage") } },
+};
+
+/* What counts as content in a delta or a message, beside any text under a name of the provider's own (says_more). */
 enum { PART_TOOLS, PART_REASONING = 6, PART_COUNT = 9 };
 
 static const struct peri_json_path part_paths[PART_COUNT] = {
@@ -88,6 +87,15 @@ static bool is_filled(struct peri_str raw) {
     }
 }
 
+/* Good answers have `error` as null, "", {} or false. */
+static bool is_error(struct peri_str raw) {
+    switch (peri_json_raw_kind(raw)) {
+    case PERI_JSON_BOOL: return raw.p[0] == 't';
+    case PERI_JSON_NUMBER: return !peri_str_eq(raw, PERI_STR("0"));
+    default: return is_filled(raw);
+    }
+}
+
 /* A string with nothing but white space in it. */
 static bool is_blank(struct peri_str raw) {
     if (peri_json_raw_kind(raw) != PERI_JSON_STRING) return false;
@@ -98,51 +106,6 @@ static bool is_blank(struct peri_str raw) {
             return false;
     }
     return true;
-}
-
-/* --- usage --- */
-
-/* A count that may be missing: false when it is there and can not be true. */
-static bool read_count(uint64_t *out, struct peri_str raw) {
-    int64_t value = 0;
-    *out = 0;
-    if (peri_json_raw_kind(raw) == PERI_JSON_NULL) return true;
-    if (peri_json_raw_int(&value, raw) != PERI_OK || value < 0 || value > PERI_TOKENS_MAX)
-        return false;
-    *out = (uint64_t)value;
-    return true;
-}
-
-static void read_usage(struct peri_usage *usage, struct peri_str object) {
-    struct peri_usage u = { .is_known = true };
-    struct peri_str found[USAGE_COUNT];
-    if (peri_json_raw_kind(object) != PERI_JSON_OBJECT ||
-        peri_json_scan(found, object, usage_paths, USAGE_COUNT, NULL) != PERI_OK)
-        return;
-    bool is_said = peri_json_raw_kind(found[USAGE_PROMPT]) != PERI_JSON_NULL ||
-                   peri_json_raw_kind(found[USAGE_COMPLETION]) != PERI_JSON_NULL;
-    bool is_believable = is_said && read_count(&u.prompt_tokens, found[USAGE_PROMPT]) &&
-                         read_count(&u.completion_tokens, found[USAGE_COMPLETION]);
-    if (!is_believable) {
-        usage->is_absurd = true;
-        return;
-    }
-    uint64_t sum = u.prompt_tokens + u.completion_tokens;
-    u.is_absurd = usage->is_absurd;
-    if (!read_count(&u.total_tokens, found[USAGE_TOTAL]) || u.total_tokens < sum) {
-        u.is_absurd = u.is_absurd || peri_json_raw_kind(found[USAGE_TOTAL]) != PERI_JSON_NULL;
-        u.total_tokens = sum;
-    }
-    if (!read_count(&u.cached_tokens, found[USAGE_CACHED]) || u.cached_tokens > u.prompt_tokens) {
-        u.is_absurd = true;
-        u.cached_tokens = 0;
-    }
-    if (!read_count(&u.reasoning_tokens, found[USAGE_REASONING]) ||
-        u.reasoning_tokens > u.completion_tokens) {
-        u.is_absurd = true;
-        u.reasoning_tokens = 0;
-    }
-    *usage = u;
 }
 
 /* --- tool calls --- */
@@ -218,11 +181,77 @@ static void read_tools(struct peri_stream_state *s, struct peri_str tools) {
         read_tool(s, tool_index(found[TOOL_INDEX], 0), found[TOOL_ARGS]);
 }
 
+/* --- text under other names --- */
+
+/* Offset behind the string, container or word that starts at `i`; the text is valid JSON. */
+static size_t skip_value(struct peri_str s, size_t i) {
+    size_t depth = 0;
+    for (; i < s.n; i++) {
+        char c = s.p[i];
+        if (c == '"') {
+            for (i++; i < s.n && s.p[i] != '"'; i++) i += s.p[i] == '\\';
+            if (depth == 0) return i + 1;
+        } else if (c == '{' || c == '[') {
+            depth++;
+        } else if (c == '}' || c == ']') {
+            if (depth == 0) return i; /* a word was the last member */
+            if (--depth == 0) return i + 1;
+        } else if (c == ',' && depth == 0) {
+            return i;
+        }
+    }
+    return i;
+}
+
+static size_t skip_blanks(struct peri_str s, size_t i) {
+    while (i < s.n && strchr(" \t\r\n,:", s.p[i]) != NULL && s.p[i] != '\0') i++;
+    return i;
+}
+
+/* Texts of a delta that name things, and say nothing to a reader. */
+static bool is_label(struct peri_str name) {
+    static const struct peri_str labels[] = {
+        NAME("\"role\""),         NAME("\"name\""),      NAME("\"id\""),
+        NAME("\"type\""),         NAME("\"object\""),    NAME("\"model\""),
+        NAME("\"status\""),       NAME("\"channel\""),   NAME("\"recipient\""),
+        NAME("\"phase\""),        NAME("\"format\""),    NAME("\"provider\""),
+        NAME("\"stop_reason\""),  NAME("\"index\""),     NAME("\"item_id\""),
+        NAME("\"language\""),     NAME("\"signature\""), NAME("\"tool_call_id\""),
+        NAME("\"finish_reason\"")
+    };
+    for (size_t i = 0; i < sizeof labels / sizeof *labels; i++)
+        if (peri_str_eq(name, labels[i])) return true;
+    return false;
+}
+
+/* Some engines stream what a model thinks as `reasoning_text`, `thinking`, `thought`: a client waits for it as for any
+ * other text. */
+static bool says_more(struct peri_str object) {
+    for (size_t i = skip_blanks(object, 1); i < object.n && object.p[i] == '"';) {
+        size_t end = skip_value(object, i), from = skip_blanks(object, end);
+        struct peri_str name = { object.p + i, end - i };
+        i = skip_value(object, from);
+        bool is_text = object.p[from] == '"' && i - from > 2;
+        if (is_text && !is_label(name)) return true;
+        i = skip_blanks(object, i);
+    }
+    return false;
+}
+
 /* --- choices --- */
 
 struct frame {
-    bool has_content, has_finish, has_choice, has_message;
+    bool has_content, has_finish, has_choice, has_message, has_error;
 };
+
+/* Reasons that no model gives: what made the answer ended, and not well. */
+static bool is_failure(const char *reason) {
+    static const char *const failures[] = { "error", "network_error",
+                                            "insufficient_system_resource" };
+    for (size_t i = 0; i < sizeof failures / sizeof *failures; i++)
+        if (strcmp(reason, failures[i]) == 0) return true;
+    return false;
+}
 
 static void note_finish(struct peri_stream_state *s, struct peri_str raw) {
     struct peri_str reason = peri_json_raw_plain(raw);
@@ -230,6 +259,7 @@ static void note_finish(struct peri_stream_state *s, struct peri_str raw) {
     if (reason.p != NULL) memcpy(s->finish_reason, reason.p, n);
     s->finish_reason[reason.p != NULL ? n : 0] = '\0';
     s->saw_finish = true;
+    s->saw_failure = is_failure(s->finish_reason);
 }
 
 /* Gives whether a delta or a message holds content. */
@@ -245,7 +275,14 @@ static bool read_parts(struct peri_stream_state *s, struct peri_str parts) {
         if (i < PART_REASONING && !is_blank(found[i])) s->saw_answer = true;
     }
     read_tools(s, found[PART_TOOLS]);
-    return has_content;
+    return has_content || says_more(parts);
+}
+
+static bool holds_error(struct peri_str choice) {
+    struct peri_str error;
+    return peri_str_find(choice, PERI_STR("\"error\"")) >= 0 &&
+           peri_json_scan(&error, choice, &choice_error_path, 1, NULL) == PERI_OK &&
+           is_error(error);
 }
 
 static void read_choice(struct peri_stream_state *s, struct frame *frame, struct peri_str choice) {
@@ -270,6 +307,7 @@ static void read_choice(struct peri_stream_state *s, struct frame *frame, struct
     if (has_content && !is_blank(found[CHOICE_TEXT])) s->saw_answer = true;
     has_content |= read_parts(s, found[CHOICE_DELTA]);
     has_content |= read_parts(s, found[CHOICE_MESSAGE]);
+    if (!has_content && holds_error(choice)) frame->has_error = true;
     frame->has_content = frame->has_content || has_content;
 }
 
@@ -284,23 +322,39 @@ static enum peri_err read_choice_list(struct peri_stream_state *s, struct frame 
     return PERI_OK;
 }
 
+static void read_odd_usage(struct peri_stream_state *s, struct peri_str text) {
+    struct peri_str found[2];
+    if (peri_str_find(text, PERI_STR("\"usage\"")) < 0 ||
+        peri_json_scan(found, text, odd_usage_paths, 2, NULL) != PERI_OK)
+        return;
+    for (size_t i = 0; i < 2; i++) peri_usage_read(&s->usage, found[i]);
+}
+
 /* All that a frame and a whole answer have in common. */
 static enum peri_err read_object(struct peri_stream_state *s, struct frame *frame,
                                  struct peri_str top[TOP_COUNT], struct peri_str text) {
     enum peri_err err = peri_json_scan(top, text, top_paths, TOP_COUNT, NULL);
     if (err == PERI_ETOOBIG) return PERI_EMALFORMED;
     if (err != PERI_OK) return err;
-    if (peri_json_raw_kind(peri_str_trim(text)) != PERI_JSON_OBJECT) return PERI_EMALFORMED;
-    if (peri_json_raw_kind(top[TOP_ERROR]) != PERI_JSON_NULL ||
+    if (text.p[0] != '{') text = peri_str_from(text, skip_blanks(text, 0));
+    if (peri_json_raw_kind(text) != PERI_JSON_OBJECT) return PERI_EMALFORMED;
+    if ((top[TOP_ERROR].p != NULL && is_error(top[TOP_ERROR])) ||
         peri_json_raw_string_is(top[TOP_OBJECT], PERI_STR("error"))) {
         s->saw_error = true;
         return PERI_EUPSTREAM;
     }
-    read_usage(&s->usage, top[TOP_USAGE]);
+    peri_usage_read(&s->usage, top[TOP_USAGE]);
     if (top[TOP_CHOICE_1].p != NULL)
         err = read_choice_list(s, frame, top[TOP_CHOICES]);
     else
         read_choice(s, frame, top[TOP_CHOICE_0]);
+    if (frame->has_error) {
+        s->saw_error = true;
+        return PERI_EUPSTREAM;
+    }
+    if ((frame->has_finish || !frame->has_choice) &&
+        peri_json_raw_kind(top[TOP_USAGE]) != PERI_JSON_OBJECT)
+        read_odd_usage(s, text);
     if (frame->has_content) {
         s->saw_content = true;
         s->content_chunks++;
@@ -313,6 +367,13 @@ static bool is_internal(struct peri_str data) {
     struct peri_str rest = peri_str_trim(data);
     if (!peri_str_has_prefix(rest, PERI_STR("{"))) return false;
     return peri_str_has_prefix(peri_str_trim(peri_str_from(rest, 1)), PERI_STR("\"devshard_"));
+}
+
+/* It ended badly before it said anything. What has been said is the client's, with the reason that was given. */
+static bool has_failed(struct peri_stream_state *s) {
+    if (!s->saw_failure || s->saw_content) return false;
+    s->saw_error = true;
+    return true;
 }
 
 enum peri_stream_kind peri_stream_read(struct peri_stream_state *s, struct peri_str name,
@@ -334,6 +395,7 @@ enum peri_stream_kind peri_stream_read(struct peri_stream_state *s, struct peri_
     if (err == PERI_EUPSTREAM) return PERI_STREAM_ERROR;
     if (err != PERI_OK) return PERI_STREAM_BROKEN;
     if (peri_str_eq(top[TOP_RESET], PERI_STR("true"))) return PERI_STREAM_RESET;
+    if (has_failed(s)) return PERI_STREAM_ERROR;
     if (frame.has_message) return PERI_STREAM_WHOLE;
     if (frame.has_content) return PERI_STREAM_CONTENT;
     if (frame.has_finish) return PERI_STREAM_FINISH;
@@ -354,6 +416,11 @@ bool peri_stream_is_empty(const struct peri_stream_state *s) {
     return strcmp(s->finish_reason, "length") == 0;
 }
 
+bool peri_stream_is_void(const struct peri_stream_state *s) {
+    return !s->saw_content && !s->saw_error && s->choices_seen != 0 &&
+           strcmp(s->finish_reason, "content_filter") != 0;
+}
+
 bool peri_stream_has_open_tool_args(const struct peri_stream_state *s) {
     for (size_t i = 0; i < PERI_STREAM_TOOLS; i++)
         if (s->tools[i].is_begun && (s->tools[i].depth > 0 || s->tools[i].in_string)) return true;
@@ -368,6 +435,7 @@ static enum peri_err read_answer(struct peri_stream_state *s, struct peri_str bo
     if (err != PERI_OK) return err;
     bool has_list = peri_json_raw_kind(top[TOP_DATA]) == PERI_JSON_ARRAY;
     if (is_list ? !has_list : !frame.has_choice) return PERI_EPROTO;
+    if (has_failed(s)) return PERI_EUPSTREAM;
     s->saw_done = true;
     return PERI_OK;
 }

@@ -14,22 +14,11 @@
 #ifndef PERI_DIALECT_STREAM_H
 #define PERI_DIALECT_STREAM_H
 
-#include "base/str.h"
+#include "dialect/usage.h"
 
 /* The data of the event that ends a stream, and that event. */
 #define PERI_STREAM_END       "[DONE]"
 #define PERI_STREAM_END_FRAME "data: " PERI_STREAM_END "\n\n"
-
-/* Tokens beyond this in one count are taken for nonsense. */
-#define PERI_TOKENS_MAX 1000000000
-
-struct peri_usage {
-    uint64_t prompt_tokens, completion_tokens, total_tokens;
-    uint64_t cached_tokens;    /* of the prompt */
-    uint64_t reasoning_tokens; /* of the completion */
-    bool is_known;             /* a believable usage object was there; the last one counts */
-    bool is_absurd;            /* one was there that can not be true, and was not taken */
-};
 
 /* How far the arguments of one tool call have come: enough of a JSON reader to know whether they are closed. */
 struct peri_tool_args {
@@ -46,6 +35,8 @@ struct peri_stream_state {
     uint32_t content_chunks; /* of them with content */
     bool saw_content, saw_finish, saw_done, saw_error;
     bool saw_answer; /* content that is neither reasoning nor blank */
+    bool
+        saw_failure; /* the last finish reason names a failure of the provider: "error", "network_error", … */
     uint64_t choices_seen,
         choices_finished;   /* a bit for each choice index; 63 and above share one */
     char finish_reason[32]; /* the last one, cut */
@@ -75,6 +66,10 @@ enum peri_stream_kind peri_stream_read(struct peri_stream_state *s, struct peri_
 /* The answer may end here: [DONE] came, or every choice that was begun has its finish reason. Otherwise an end of the
  * stream, however clean, is a cut. */
 bool peri_stream_is_complete(const struct peri_stream_state *s);
+
+/* An answer that came to its end said nothing at all: no text, no reasoning, no call. One that a filter held back is
+ * said, and a list is no such answer. */
+bool peri_stream_is_void(const struct peri_stream_state *s);
 
 /* An answer that came to its end said nothing, and tokens were spent on that: the model thought until its budget was
  * gone, or ended its turn at once. Reasoning and blanks are nothing; an answer that a filter held back is an answer.

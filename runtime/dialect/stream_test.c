@@ -47,6 +47,26 @@ TEST(stream_tells_what_an_event_decides) {
         { PERI_STREAM_CONTENT, DELTA("\"reasoning\":\"Hm\"") },
         { PERI_STREAM_CONTENT, DELTA("\"reasoning_details\":[{\"text\":\"Hm\"}]") },
         { PERI_STREAM_CONTENT, DELTA("\"refusal\":\"no\"") },
+        { PERI_STREAM_CONTENT, DELTA("\"role\":\"assistant\",\"reasoning_text\":\"Hm\"") },
+        { PERI_STREAM_CONTENT, DELTA("\"content\":\"\", \"thinking\" : \"Hm\"") },
+        { PERI_STREAM_CONTENT, DELTA("\"a\":{\"b\":\"}\\\"\"},\"n\":1,\"thought\":\"\\\"\"") },
+        { PERI_STREAM_CONTENT, DELTA("\"a\":true,\"name\":\"x\",\"summary\":\"Hm\"") },
+        { PERI_STREAM_LIFECYCLE,
+          DELTA("\"role\":\"assistant\",\"name\":\"x\",\"channel\":\"final\"") },
+        { PERI_STREAM_LIFECYCLE,
+          DELTA("\"thinking\":\"\",\"thought\":null,\"x\":[\"a\"],\"y\":{\"z\":\"a\"}") },
+        { PERI_STREAM_LIFECYCLE, DELTA("\"x\":true,\"y\":1.5e3") },
+        { PERI_STREAM_LIFECYCLE, "{\"error\":{ },\"choices\":[{\"delta\":{}}]}" },
+        { PERI_STREAM_LIFECYCLE, "{\"error\":\"\",\"choices\":[{\"delta\":{}}]}" },
+        { PERI_STREAM_LIFECYCLE, "{\"error\":false,\"choices\":[{\"delta\":{},\"error\":{}}]}" },
+        { PERI_STREAM_ERROR, "{\"error\":true,\"choices\":[{\"delta\":{}}]}" },
+        { PERI_STREAM_ERROR, "{\"choices\":[{\"delta\":{},\"error\":{\"code\":502}}]}" },
+        { PERI_STREAM_ERROR, "{\"choices\":[{\"delta\":{},\"finish_reason\":\"error\"}]}" },
+        { PERI_STREAM_ERROR, "{\"choices\":[{\"delta\":{},\"finish_reason\":\"network_error\"}]}" },
+        { PERI_STREAM_ERROR, "{\"choices\":[{\"message\":{\"content\":\"\"},"
+                             "\"finish_reason\":\"insufficient_system_resource\"}]}" },
+        { PERI_STREAM_CONTENT,
+          "{\"choices\":[{\"delta\":{\"content\":\"x\"},\"finish_reason\":\"error\"}]}" },
         { PERI_STREAM_CONTENT,
           DELTA("\"tool_calls\":[{\"index\":0,\"id\":\"a\",\"function\":{\"name\":\"f\"}}]") },
         { PERI_STREAM_CONTENT, DELTA("\"function_call\":{\"name\":\"f\"}") },
@@ -193,6 +213,77 @@ TEST(stream_takes_the_last_usage_that_can_be_true) {
     CHECK_EQ(u.cached_tokens, 0);
 }
 
+TEST(stream_reads_usage_of_every_shape_seen) {
+    static const struct {
+        const char *frame;
+        uint64_t in, out, cached, reasoning;
+    } cases[] = {
+        { "{\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\",\"usage\":{\"prompt_tokens\":10,"
+          "\"completion_tokens\":5,\"cached_tokens\":3}}]}",
+          10, 5, 3, 0 },
+        { "{\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}],\"x_groq\":{\"id\":\"r\","
+          "\"usage\":"
+          "{\"prompt_tokens\":10,\"completion_tokens\":5}}}",
+          10, 5, 0, 0 },
+        { "{\"choices\":[],\"x_groq\":{\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5}}}",
+          10, 5, 0, 0 },
+        { "{\"choices\":[],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5,\"total_"
+          "tokens\":22,"
+          "\"completion_tokens_details\":{\"reasoning_tokens\":7}}}",
+          10, 12, 0, 7 },
+        { "{\"choices\":[],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5,\"total_"
+          "tokens\":15,"
+          "\"reasoning_tokens\":4,\"prompt_cache_hit_tokens\":8,\"prompt_cache_miss_tokens\":2}}",
+          10, 5, 8, 4 },
+        { "{\"choices\":[],\"usage\":{\"input_tokens\":10,\"output_tokens\":5,"
+          "\"output_tokens_details\":{\"reasoning_tokens\":2},\"input_tokens_details\":{\"cached_"
+          "tokens\":1}}}",
+          10, 5, 1, 2 },
+        { "{\"choices\":[],\"usage\":{\"input_tokens\":10,\"output_tokens\":5,"
+          "\"cache_read_input_tokens\":90}}",
+          100, 5, 90, 0 },
+        { "{\"choices\":[],\"usage\":{\"prompt_tokens\":10.0,\"completion_tokens\":5e0}}", 10, 5, 0,
+          0 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct peri_stream_state s = { 0 };
+        read_one(&s, cases[i].frame);
+        if (!s.usage.is_known || s.usage.is_absurd) printf("%s\n", cases[i].frame);
+        CHECK(s.usage.is_known && !s.usage.is_absurd);
+        CHECK_EQ(s.usage.prompt_tokens, cases[i].in);
+        CHECK_EQ(s.usage.completion_tokens, cases[i].out);
+        CHECK_EQ(s.usage.cached_tokens, cases[i].cached);
+        CHECK_EQ(s.usage.reasoning_tokens, cases[i].reasoning);
+    }
+}
+
+TEST(an_answer_is_void_that_said_nothing_at_all) {
+    static const struct {
+        bool is_void;
+        const char *message, *reason;
+    } cases[] = {
+        { true, "\"content\":null", "stop" },
+        { true, "\"content\":\"\",\"tool_calls\":[]", "length" },
+        { false, "\"content\":null", "content_filter" },
+        { false, "\"content\":\"a\"", "stop" },
+        { false, "\"content\":null,\"reasoning\":\"hm\"", "length" },
+        { false, "\"content\":null,\"reasoning_text\":\"hm\"", "length" },
+        { false, "\"content\":null,\"tool_calls\":[{\"id\":\"a\"}]", "tool_calls" },
+        { false, "\"content\":null,\"refusal\":\"no\"", "stop" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[256];
+        struct peri_stream_state s;
+        snprintf(text, sizeof text, "{\"choices\":[{\"message\":{%s},\"finish_reason\":\"%s\"}]}",
+                 cases[i].message, cases[i].reason);
+        CHECK_EQ(peri_answer_read(&s, peri_str_of(text)), PERI_OK);
+        CHECK_EQ(peri_stream_is_void(&s), cases[i].is_void);
+    }
+    struct peri_stream_state list;
+    CHECK_EQ(peri_answer_read_list(&list, PERI_STR("{\"data\":[]}")), PERI_OK);
+    CHECK(!peri_stream_is_void(&list));
+}
+
 #define ARGS(index, text)                                                                          \
     DELTA("\"tool_calls\":[{\"index\":" #index ",\"function\":{\"arguments\":\"" text "\"}}]")
 
@@ -232,6 +323,10 @@ TEST(answer_is_judged_whole) {
         { PERI_OK, " {\"choices\":[{\"text\":\"Hi\",\"finish_reason\":\"stop\"}]}\n" },
         { PERI_EUPSTREAM, "{\"error\":{\"message\":\"no response data\"}}" },
         { PERI_EUPSTREAM, "{\"object\":\"error\",\"message\":\"x\"}" },
+        { PERI_EUPSTREAM,
+          "{\"choices\":[{\"message\":{\"content\":\"\"},\"finish_reason\":\"error\"}]}" },
+        { PERI_OK, "{\"choices\":[{\"message\":{\"content\":\"x\"},\"error\":{\"code\":502}}]}" },
+        { PERI_OK, "\r\n\n\t {\"error\":{},\"choices\":[{\"message\":{\"content\":\"x\"}}]}" },
         { PERI_EPROTO, "{\"choices\":[]}" },
         { PERI_EPROTO, "{\"object\":\"list\",\"data\":[{\"embedding\":[0.5]}]}" },
         { PERI_EPROTO, "{\"choices\":[null]}" },

@@ -151,6 +151,24 @@ static bool read_located(struct reading *r, struct peri_json *j, uint32_t object
 /* gives whether it says a reason */
 static bool read_node(struct reading *r, struct peri_json *j, uint32_t node, unsigned depth);
 
+/* An answer that is an error: in its choice, or by the reason it ended with. */
+static bool read_choices(struct reading *r, struct peri_json *j, uint32_t object, unsigned depth) {
+    uint32_t choices = peri_json_get(j, object, PERI_STR("choices"));
+    struct peri_json_iter it = peri_json_iter(j, choices);
+    if (peri_json_kind(j, choices) != PERI_JSON_ARRAY) return false;
+    while (peri_json_next(j, &it)) {
+        if (read_node(r, j, peri_json_get(j, it.value, PERI_STR("error")), depth)) return true;
+        uint32_t reason = peri_json_get(j, it.value, PERI_STR("finish_reason"));
+        char word[64] = "";
+        write_value(r, word, sizeof word, j, reason);
+        if (word[0] == '\0') continue;
+        snprintf(r->out->message, sizeof r->out->message,
+                 "the answer ended with finish_reason '%s'", word);
+        return true;
+    }
+    return false;
+}
+
 static bool read_object(struct reading *r, struct peri_json *j, uint32_t object, unsigned depth) {
     static const char *const sentences[] = { "message",           "error_message", "errorMessage",
                                              "error_description", "detail",        "msg",
@@ -163,6 +181,7 @@ static bool read_object(struct reading *r, struct peri_json *j, uint32_t object,
     uint32_t raw =
         peri_json_get(j, peri_json_get(j, object, PERI_STR("metadata")), PERI_STR("raw"));
     if (read_located(r, j, object)) return true;
+    if (!is_nested && read_choices(r, j, object, depth)) return true;
     if (!is_nested) read_labels(r, j, object);
     bool is_said = (is_nested && read_node(r, j, error, depth)) || read_node(r, j, raw, depth) ||
                    read_node(r, j, first_of(j, object, sentences), depth);

@@ -84,6 +84,10 @@ TEST(upstream_error_reads_every_shape_seen) {
           "invalid_request" },
         { "{\"title\":\"Bad Request\",\"status\":400,\"detail\":\"bad\"}", "bad", "", "" },
         { "{\"title\":\"Bad Request\",\"status\":400}", "Bad Request", "", "" },
+        { "{\"choices\":[{\"delta\":{},\"error\":{\"code\":502,\"message\":\"bad\"}}]}", "bad", "",
+          "502" },
+        { "{\"choices\":[{\"message\":{},\"finish_reason\":\"network_error\"}]}",
+          "the answer ended with finish_reason 'network_error'", "", "" },
         /* other wrappings */
         { "data: {\"error\":{\"message\":\"bad\",\"code\":\"c\"}}\n\ndata: [DONE]\n\n", "bad", "",
           "c" },
