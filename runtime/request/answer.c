@@ -1,5 +1,5 @@
 /* What the client gets: the head with our own headers, whole answers, and what policies answer themselves. Streams are
- * relay.c's, errors refusal.c's. */
+ * attempt_stream.c's, errors refusal.c's. */
 #include <stdio.h>
 
 #include "dialect/error.h"
@@ -181,7 +181,7 @@ static void serve_whole(struct peri_request *r, struct peri_attempt *a) {
 }
 
 void peri_request_serve(struct peri_request *r, struct peri_attempt *a) {
-    if (r->phase != PERI_DECIDING || a->request != r || a->state != PERI_READY) return;
+    if (r->phase != PERI_DECIDING || a->request != r || a->state != PERI_ATTEMPT_READY) return;
     r->phase = PERI_SERVING;
     r->serving = a;
     r->model = r->outcome.model = peri_attempt_model(a);
@@ -191,7 +191,7 @@ void peri_request_serve(struct peri_request *r, struct peri_attempt *a) {
         if (other != a) peri_attempt_cancel(other, PERI_ECANCELED);
     }
     if (a->is_sse)
-        peri_relay_start(a);
+        peri_attempt_serve_stream(a);
     else
         serve_whole(r, a);
 }

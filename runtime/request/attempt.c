@@ -1,5 +1,5 @@
 /* Sending, and everything up to the commit point. What is sent is attempt_shape.c, what a refusal means attempt_judge.c,
- * what follows the commit point relay.c. */
+ * what follows the commit point attempt_stream.c. */
 #include "request/attempt.h"
 
 #include <stdarg.h>
@@ -25,7 +25,7 @@ static void release_slot(struct peri_attempt *a) {
 }
 
 static void over(struct peri_attempt *a, enum peri_err err) {
-    a->state = PERI_OVER;
+    a->state = PERI_ATTEMPT_OVER;
     a->err = err;
     peri_list_insert(&a->request->env->over, &a->over_link);
     peri_timer_stop(&a->patience);
@@ -108,7 +108,7 @@ void peri_attempt_fail_empty(struct peri_attempt *a) {
 void peri_attempt_ready(struct peri_attempt *a) {
     const struct peri_provider *p = a->candidate.provider;
     struct peri_vitals *v = p->vitals;
-    a->state = PERI_READY;
+    a->state = PERI_ATTEMPT_READY;
     a->first_token_ns = now_ns(a);
     peri_timer_stop(&a->patience);
     peri_vitals_well(v);
@@ -120,7 +120,7 @@ void peri_attempt_ready(struct peri_attempt *a) {
 }
 
 void peri_attempt_cancel(struct peri_attempt *a, enum peri_err why) {
-    if (a->state == PERI_OVER) return;
+    if (a->state == PERI_ATTEMPT_OVER) return;
     struct peri_call *call = a->call;
     a->call = NULL;
     if (call != NULL) peri_call_cancel(call);
@@ -133,7 +133,7 @@ void peri_attempt_cancel(struct peri_attempt *a, enum peri_err why) {
 }
 
 bool peri_attempt_cut(struct peri_attempt *a, enum peri_err why) {
-    if (a->state == PERI_OVER) return false;
+    if (a->state == PERI_ATTEMPT_OVER) return false;
     peri_attempt_cancel(a, PERI_ECANCELED);
     a->err = why;
     snprintf(a->detail, sizeof a->detail, "was %s when the request ended",
@@ -232,7 +232,7 @@ static bool on_body(void *arg, struct peri_call *call, struct peri_str bytes) {
         if (a->is_cut) peri_attempt_end_refusal(a);
         return true;
     }
-    if (a->is_sse) return peri_relay_feed(a, bytes);
+    if (a->is_sse) return peri_attempt_feed(a, bytes);
     enum peri_err err = peri_buf_add(&a->in, bytes);
     if (err == PERI_OK) return true;
     peri_attempt_fail(a, err, "answered with more than %zu bytes", a->in.max);
@@ -246,8 +246,8 @@ static void end_whole_answer(struct peri_attempt *a) {
         return;
     }
     if (err == PERI_OK && a->request->is_stream) {
-        err = peri_relay_hold_whole(a, peri_buf_str(&a->in));
-        if (a->state == PERI_OVER) return; /* a policy ended the request */
+        err = peri_attempt_hold_whole(a, peri_buf_str(&a->in));
+        if (a->state == PERI_ATTEMPT_OVER) return; /* a policy ended the request */
         a->stream.saw_done = true;
         peri_buf_clear(&a->in);
         a->is_sse = a->is_cut = true; /* as a stream that has ended, before it was decided */
@@ -268,7 +268,7 @@ static void on_done(void *arg, struct peri_call *call, const struct peri_call_re
     if (report->status != 0 && is_refusal(a))
         peri_attempt_end_refusal(a);
     else if (a->is_sse)
-        peri_relay_ended(a, report->err);
+        peri_attempt_stream_ended(a, report->err);
     else if (report->err != PERI_OK)
         peri_attempt_fail(a, report->err, "%s", report->detail);
     else
@@ -366,7 +366,7 @@ enum peri_err peri_attempt_start(struct peri_attempt **out, struct peri_request 
     a->started_ns = now_ns(a);
     peri_list_insert(&r->attempts, &a->link);
     enum peri_err err = peri_attempt_shape(a);
-    if (a->state == PERI_OVER) return PERI_EINVAL; /* a hook has ended the request */
+    if (a->state == PERI_ATTEMPT_OVER) return PERI_EINVAL; /* a hook has ended the request */
     if (err == PERI_OK) err = send_call(a);
     /* Whoever asks again because a slot is missing must not take our own connections for one. */
     if (err == PERI_EFULL || err == PERI_ENOPROVIDER) err = PERI_EBUSY;

@@ -17,7 +17,12 @@
 #include "net/sse.h"
 #include "request/request.h"
 
-enum peri_attempt_state { PERI_ASKING, PERI_READY, PERI_ATTEMPT_SERVING, PERI_OVER };
+enum peri_attempt_state {
+    PERI_ATTEMPT_ASKING,
+    PERI_ATTEMPT_READY,
+    PERI_ATTEMPT_SERVING,
+    PERI_ATTEMPT_OVER
+};
 
 /* What an `attempt` hook says instead of sending. */
 struct peri_hook_refusal {
@@ -112,16 +117,16 @@ struct peri_attempt_mark {
 struct peri_attempt_mark peri_attempt_mark(const struct peri_attempt *a);
 void peri_attempt_rollback(struct peri_attempt *a, const struct peri_attempt_mark *mark);
 
-/* relay.c: the answer's bytes. */
-void peri_relay_start(struct peri_attempt *a);
-bool peri_relay_feed(struct peri_attempt *a, struct peri_str bytes); /* false: pause */
-void peri_relay_ended(struct peri_attempt *a, enum peri_err err);
-void peri_relay_resume(struct peri_attempt *a);
+/* attempt_stream.c: the bytes of a streamed answer. */
+void peri_attempt_serve_stream(struct peri_attempt *a);
+bool peri_attempt_feed(struct peri_attempt *a, struct peri_str bytes); /* false: pause */
+void peri_attempt_stream_ended(struct peri_attempt *a, enum peri_err err);
+void peri_attempt_resume(struct peri_attempt *a);
 /* A whole completion where a stream was asked for: its frames, the end included, wait with those held; the `event`
  * hooks see them like any other.
  *   gives   as peri_dialect.stream_of_whole */
-PERI_MUST_USE enum peri_err peri_relay_hold_whole(struct peri_attempt *a,
-                                                  struct peri_str completion);
+PERI_MUST_USE enum peri_err peri_attempt_hold_whole(struct peri_attempt *a,
+                                                    struct peri_str completion);
 
 /* attempt_shape.c: the provider's own name for the model, and what the `attempt` hooks make of body and headers.
  *   gives   PERI_OK · PERI_EREJECTED a hook refused, is_refused · PERI_EPOLICY · PERI_ENOMEM · PERI_ETOOBIG */
@@ -132,7 +137,7 @@ PERI_MUST_USE enum peri_err peri_attempt_text(struct peri_attempt *a, struct per
 /* attempt_judge.c: its status and body, `in`, are a refusal. It fails, and what the refusal is about rests. */
 void peri_attempt_end_refusal(struct peri_attempt *a);
 
-/* For relay.c: the two ways out of ASKING. */
+/* For attempt_stream.c: the two ways out of ASKING. */
 void peri_attempt_fail(struct peri_attempt *a, enum peri_err err, const char *format, ...)
     PERI_PRINTF(3, 4);
 void peri_attempt_ready(struct peri_attempt *a);

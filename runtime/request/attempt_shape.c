@@ -150,5 +150,5 @@ enum peri_err peri_attempt_shape(struct peri_attempt *a) {
     if (ops->attempt != NULL) err = ops->attempt(r->policy->self, r, a);
     if (err != PERI_OK) return err;
     if (a->refusal != NULL) return take_refusal(a);
-    return a->state == PERI_OVER || keeps_stream(a) ? PERI_OK : PERI_EPOLICY;
+    return a->state == PERI_ATTEMPT_OVER || keeps_stream(a) ? PERI_OK : PERI_EPOLICY;
 }

@@ -354,7 +354,7 @@ void peri_request_abandon(struct peri_request *r, enum peri_err why) {
 }
 
 void peri_request_drained(struct peri_request *r) {
-    if (r->phase == PERI_SERVING) peri_relay_resume(r->serving);
+    if (r->phase == PERI_SERVING) peri_attempt_resume(r->serving);
 }
 
 /* ---- For policies ---- */

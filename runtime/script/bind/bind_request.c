@@ -410,7 +410,7 @@ struct peri_attempt *peri_bind_answer_attempt(lua_State *L, int index,
     if (a == NULL || r->task == NULL || answer_owner(L, index) != r->task) return NULL;
     for (struct peri_list *at = r->attempts.next; at != &r->attempts; at = at->next) {
         struct peri_attempt *mine = peri_list_entry(at, struct peri_attempt, link);
-        if (mine == a->attempt) return mine->state == PERI_READY ? mine : NULL;
+        if (mine == a->attempt) return mine->state == PERI_ATTEMPT_READY ? mine : NULL;
     }
     return NULL;
 }
@@ -418,7 +418,7 @@ struct peri_attempt *peri_bind_answer_attempt(lua_State *L, int index,
 bool peri_bind_request_drop_answer(struct peri_lua_request *r) {
     struct peri_attempt *a = r->answered;
     r->answered = NULL;
-    if (a == NULL || a->state != PERI_READY) return false;
+    if (a == NULL || a->state != PERI_ATTEMPT_READY) return false;
     peri_attempt_cancel(a, PERI_ECANCELED);
     return true;
 }

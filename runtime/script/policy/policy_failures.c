@@ -24,7 +24,7 @@ struct peri_policy_mark peri_policy_mark(const struct peri_lua_request *r) {
 static void let_go(struct peri_request *q, const struct peri_list *last) {
     for (struct peri_list *at = last->next; at != &q->attempts; at = at->next) {
         struct peri_attempt *a = peri_list_entry(at, struct peri_attempt, link);
-        if (a->state != PERI_READY) continue;
+        if (a->state != PERI_ATTEMPT_READY) continue;
         peri_attempt_cancel(a, PERI_ECANCELED);
         if (q->tried != NULL) q->tried[a->candidate.provider->index] = false;
     }

@@ -100,7 +100,7 @@ static void send_event(struct peri_attempt *a, struct run *run,
 
 static void on_end_overdue(void *arg) {
     struct peri_attempt *a = arg;
-    peri_relay_ended(a, PERI_OK);
+    peri_attempt_stream_ended(a, PERI_OK);
 }
 
 /* The provider sent the end event: the answer is whole, whatever happens to its connection. */
@@ -164,7 +164,7 @@ static void take_error(struct peri_attempt *a, const struct peri_sse_event *even
  * said: they would go on from there.
  *   gives   false when the attempt has failed for it */
 static bool start_over(struct peri_attempt *a) {
-    if (a->state != PERI_ASKING || a->stream.saw_content) {
+    if (a->state != PERI_ATTEMPT_ASKING || a->stream.saw_content) {
         peri_attempt_fail(a, PERI_ETRUNCATED, "started its answer over");
         return false;
     }
@@ -196,7 +196,7 @@ static void send_frames(struct peri_attempt *a, struct peri_str frames) {
     peri_sse_init(&sse, frames.n, &a->scratch);
     while ((n = peri_sse_next(&sse, &event, frames)) > 0) {
         send_event(a, &run, &event);
-        if (a->state == PERI_OVER) return;
+        if (a->state == PERI_ATTEMPT_OVER) return;
         frames = peri_str_from(frames, (size_t)n);
     }
     flush_run(a, &run);
@@ -214,7 +214,7 @@ static enum peri_err send_whole_as_stream(struct peri_attempt *a, struct peri_st
     return err;
 }
 
-enum peri_err peri_relay_hold_whole(struct peri_attempt *a, struct peri_str completion) {
+enum peri_err peri_attempt_hold_whole(struct peri_attempt *a, struct peri_str completion) {
     a->held.max = a->in.max;
     return send_whole_as_stream(a, completion, a->dialect->end_frame);
 }
@@ -223,7 +223,7 @@ enum peri_err peri_relay_hold_whole(struct peri_attempt *a, struct peri_str comp
  *   gives   false when the attempt is over: it can not be told so, or a policy ended the request */
 static bool put_whole_as_stream(struct peri_attempt *a, struct peri_str completion) {
     enum peri_err err = send_whole_as_stream(a, completion, PERI_STR(""));
-    if (a->state == PERI_OVER) return false;
+    if (a->state == PERI_ATTEMPT_OVER) return false;
     if (err != PERI_OK)
         peri_attempt_fail(a, err, "sent a whole completion in its stream that is none");
     return err == PERI_OK;
@@ -239,7 +239,7 @@ static void commit(struct peri_attempt *a) {
 
 /* Is this event the commit point? Where content is expected, an end without any waits for what was spent. */
 static bool decides(const struct peri_attempt *a, enum peri_stream_kind kind) {
-    if (a->state != PERI_ASKING) return false;
+    if (a->state != PERI_ATTEMPT_ASKING) return false;
     bool is_held = a->expects_content && !a->stream.saw_answer;
     switch (kind) {
     case PERI_STREAM_CONTENT:
@@ -268,7 +268,7 @@ static size_t take_frames(struct peri_attempt *a, struct peri_str in) {
     size_t used = 0;
     bool has_event = false;
     struct run run = { in.p, 0 };
-    while (used < in.n && a->state != PERI_OVER && !a->is_lossy) {
+    while (used < in.n && a->state != PERI_ATTEMPT_OVER && !a->is_lossy) {
         struct peri_sse_event event;
         ptrdiff_t n = peri_sse_next(&a->sse, &event, peri_str_from(in, used));
         if (n == 0) break;
@@ -290,28 +290,28 @@ static size_t take_frames(struct peri_attempt *a, struct peri_str in) {
         if (kind == PERI_STREAM_WHOLE) {
             if (!put_whole_as_stream(a, event.data)) return used;
             if (decides(a, kind)) commit(a);
-            if (a->state == PERI_READY) return used;
+            if (a->state == PERI_ATTEMPT_READY) return used;
             run.from = in.p + used;
         }
         if (!is_shown) continue;
         has_event = true;
-        if (a->state == PERI_ASKING && kind == PERI_STREAM_DONE && !may_serve_unsaid(a))
+        if (a->state == PERI_ATTEMPT_ASKING && kind == PERI_STREAM_DONE && !may_serve_unsaid(a))
             return used;
         if (decides(a, kind)) {
             send_event(a, &run, &event);
-            if (a->state == PERI_OVER) return used;
+            if (a->state == PERI_ATTEMPT_OVER) return used;
             flush_run(a, &run);
             if (a->is_lossy) return used;
             commit(a);
-            if (a->state == PERI_READY) return used;
+            if (a->state == PERI_ATTEMPT_READY) return used;
             run.from = in.p + used;
             continue;
         }
         send_event(a, &run, &event);
-        if (a->state == PERI_OVER) return used;
+        if (a->state == PERI_ATTEMPT_OVER) return used;
         if (kind == PERI_STREAM_DONE && a->state == PERI_ATTEMPT_SERVING) expect_end(a);
     }
-    if (a->state != PERI_OVER) flush_run(a, &run);
+    if (a->state != PERI_ATTEMPT_OVER) flush_run(a, &run);
     if (a->state == PERI_ATTEMPT_SERVING && has_event) expect_event(a);
     return used;
 }
@@ -321,7 +321,8 @@ static size_t feed(struct peri_attempt *a, struct peri_str bytes) {
     a->is_feeding = true;
     size_t used = take_frames(a, bytes);
     a->is_feeding = false;
-    if (a->is_lossy && (a->state == PERI_ATTEMPT_SERVING || a->state == PERI_ASKING)) fail_lossy(a);
+    if (a->is_lossy && (a->state == PERI_ATTEMPT_SERVING || a->state == PERI_ATTEMPT_ASKING))
+        fail_lossy(a);
     return used;
 }
 
@@ -336,17 +337,17 @@ static bool spoil_undecided(struct peri_attempt *a, enum peri_err err) {
     return true;
 }
 
-bool peri_relay_feed(struct peri_attempt *a, struct peri_str bytes) {
-    if (a->in.n == 0 && a->state != PERI_READY) {
+bool peri_attempt_feed(struct peri_attempt *a, struct peri_str bytes) {
+    if (a->in.n == 0 && a->state != PERI_ATTEMPT_READY) {
         size_t used = feed(a, bytes);
-        if (a->state == PERI_OVER) return true;
+        if (a->state == PERI_ATTEMPT_OVER) return true;
         bytes = peri_str_from(bytes, used);
         if (bytes.n > 0 && peri_buf_add(&a->in, bytes) != PERI_OK) goto too_much;
     } else {
         if (peri_buf_add(&a->in, bytes) != PERI_OK) goto too_much;
-        if (a->state != PERI_READY) {
+        if (a->state != PERI_ATTEMPT_READY) {
             size_t used = feed(a, peri_buf_str(&a->in));
-            if (a->state == PERI_OVER) return true;
+            if (a->state == PERI_ATTEMPT_OVER) return true;
             peri_buf_drop(&a->in, used);
         }
     }
@@ -354,10 +355,10 @@ bool peri_relay_feed(struct peri_attempt *a, struct peri_str bytes) {
         peri_attempt_fail(a, a->held.err, "sent %zu bytes before any content", a->held.n);
         return true;
     }
-    if (a->state == PERI_READY) a->is_paused = true; /* until the policy has decided */
+    if (a->state == PERI_ATTEMPT_READY) a->is_paused = true; /* until the policy has decided */
     return !a->is_paused;
 too_much:
-    if (a->state == PERI_READY) return spoil_undecided(a, a->in.err);
+    if (a->state == PERI_ATTEMPT_READY) return spoil_undecided(a, a->in.err);
     peri_attempt_fail(a, PERI_ETOOBIG, "sent more than could be kept");
     return true;
 }
@@ -377,15 +378,16 @@ static void finish(struct peri_attempt *a) {
     peri_request_complete(r, PERI_OK);
 }
 
-void peri_relay_ended(struct peri_attempt *a, enum peri_err err) {
+void peri_attempt_stream_ended(struct peri_attempt *a, enum peri_err err) {
     bool is_whole = peri_stream_is_complete(&a->stream);
-    if (a->state == PERI_READY) {
+    if (a->state == PERI_ATTEMPT_READY) {
         /* The policy has not decided: keep what came and judge it when served. */
         a->err = is_whole ? PERI_OK : err != PERI_OK ? err : PERI_ETRUNCATED;
         a->is_cut = true;
         return;
     }
-    if (is_whole && a->state == PERI_ASKING) { /* its finish was held, and no end event followed */
+    if (is_whole &&
+        a->state == PERI_ATTEMPT_ASKING) { /* its finish was held, and no end event followed */
         if (!may_serve_unsaid(a)) return;
         a->is_cut = true;
         a->err = PERI_OK;
@@ -400,7 +402,7 @@ void peri_relay_ended(struct peri_attempt *a, enum peri_err err) {
         peri_attempt_fail(a, err, "%s", peri_err_text(err));
 }
 
-void peri_relay_start(struct peri_attempt *a) {
+void peri_attempt_serve_stream(struct peri_attempt *a) {
     struct peri_request *r = a->request;
     bool had_ended = a->is_cut;
     enum peri_err ended_with = a->err;
@@ -418,16 +420,16 @@ void peri_relay_start(struct peri_attempt *a) {
     if (a->is_feeding) return;
     if (a->in.n > 0) {
         size_t used = feed(a, peri_buf_str(&a->in));
-        if (a->state == PERI_OVER) return;
+        if (a->state == PERI_ATTEMPT_OVER) return;
         peri_buf_drop(&a->in, used);
     }
     if (had_ended)
-        peri_relay_ended(a, ended_with);
+        peri_attempt_stream_ended(a, ended_with);
     else if (!a->is_full)
-        peri_relay_resume(a);
+        peri_attempt_resume(a);
 }
 
-void peri_relay_resume(struct peri_attempt *a) {
+void peri_attempt_resume(struct peri_attempt *a) {
     if (!a->is_paused || a->state != PERI_ATTEMPT_SERVING) return;
     a->is_paused = a->is_full = false;
     a->overlooked = 0;
