@@ -126,10 +126,11 @@ static void add_own(struct peri_request *r, struct head *h, const struct peri_at
 void peri_request_start_answer(struct peri_request *r, const struct peri_attempt *a, int status,
                                struct peri_str content_type, uint64_t length,
                                const struct peri_header *more, size_t more_count) {
-    peri_timer_stop(&r->keepalive);
-    if (r->has_head) return;
+    if (r->relay.state != PERI_RELAY_HELD) {
+        peri_timer_stop(&r->relay.keepalive);
+        return;
+    }
     struct head h = { .n = 0 };
-    r->has_head = true;
     r->outcome.status = status;
     add(&h, PERI_STR("content-type"), content_type);
     if (length == PERI_LENGTH_UNKNOWN) {
@@ -138,7 +139,12 @@ void peri_request_start_answer(struct peri_request *r, const struct peri_attempt
     }
     for (size_t i = 0; i < more_count; i++) add(&h, more[i].name, more[i].value);
     add_own(r, &h, a);
-    r->sink.ops->start(r->sink.self, status, h.headers, h.n, length);
+    peri_relay_start(r, status, h.headers, h.n, length);
+}
+
+void peri_request_start_stream(struct peri_request *r, const struct peri_attempt *a) {
+    peri_request_start_answer(r, a, 200, PERI_STR("text/event-stream; charset=utf-8"),
+                              PERI_LENGTH_UNKNOWN, NULL, 0);
 }
 
 void peri_request_answer(struct peri_request *r, int status, const struct peri_header *headers,
@@ -146,8 +152,7 @@ void peri_request_answer(struct peri_request *r, int status, const struct peri_h
     if (r->phase == PERI_ENDED) return;
     peri_request_start_answer(r, r->serving != NULL ? r->serving : r->last, status,
                               PERI_STR("application/json"), body.n, headers, count);
-    r->outcome.body_bytes += body.n;
-    r->sink.ops->write(r->sink.self, body);
+    peri_relay_put(r, body);
 }
 
 /* ---- A provider's answer ---- */
@@ -190,7 +195,7 @@ void peri_request_serve(struct peri_request *r, struct peri_attempt *a) {
         struct peri_attempt *other = peri_list_entry(at, struct peri_attempt, link);
         if (other != a) peri_attempt_cancel(other, PERI_ECANCELED);
     }
-    if (a->is_sse)
+    if (a->kind == PERI_BODY_EVENTS)
         peri_attempt_serve_stream(a);
     else
         serve_whole(r, a);
@@ -199,7 +204,7 @@ void peri_request_serve(struct peri_request *r, struct peri_attempt *a) {
 void peri_request_complete(struct peri_request *r, enum peri_err err) {
     if (r->phase == PERI_ENDED) return;
     struct peri_attempt *a = r->serving;
-    if (err == PERI_OK || a->is_cut) {
+    if (err == PERI_OK || r->relay.state >= PERI_RELAY_TOLD) {
         peri_request_ended(r, err);
         return;
     }
@@ -217,8 +222,7 @@ static void reply_in_stream(struct peri_request *r, int status, struct peri_str 
                    peri_dialect_stream_of_whole(r->dialect, &frames, json) == PERI_OK &&
                    peri_buf_add(&frames, r->dialect->end_frame) == PERI_OK;
     if (is_told) {
-        r->outcome.body_bytes += frames.n;
-        r->sink.ops->write(r->sink.self, peri_buf_str(&frames));
+        peri_relay_put(r, peri_buf_str(&frames));
         peri_request_ended(r, PERI_OK);
     } else if (status < 400) {
         peri_request_fail(r, PERI_EPOLICY, status, NULL,
@@ -243,7 +247,7 @@ void peri_request_reply(struct peri_request *r, int status, struct peri_str json
                           status);
         return;
     }
-    if (r->has_head) {
+    if (r->relay.state != PERI_RELAY_HELD) {
         reply_in_stream(r, status, json);
         return;
     }

@@ -17,19 +17,13 @@
 
 /* ---- Results ---- */
 
-static void release_slot(struct peri_attempt *a) {
-    if (!a->has_slot) return;
-    a->has_slot = false;
-    peri_slots_release(&a->candidate);
-    a->request->env->ops->slot_freed(a->request->env);
-}
-
 static void over(struct peri_attempt *a, enum peri_err err) {
-    a->state = PERI_ATTEMPT_OVER;
+    a->state = a->state == PERI_ATTEMPT_NEW ? PERI_ATTEMPT_UNSENT : PERI_ATTEMPT_OVER;
     a->err = err;
     peri_list_insert(&a->request->env->over, &a->over_link);
     peri_timer_stop(&a->patience);
-    release_slot(a);
+    peri_slots_release(&a->candidate);
+    a->request->env->ops->slot_freed(a->request->env);
 }
 
 /* What the one before it was answered is told to nobody any more. */
@@ -120,7 +114,7 @@ void peri_attempt_ready(struct peri_attempt *a) {
 }
 
 void peri_attempt_cancel(struct peri_attempt *a, enum peri_err why) {
-    if (a->state == PERI_ATTEMPT_OVER) return;
+    if (peri_attempt_is_over(a)) return;
     struct peri_call *call = a->call;
     a->call = NULL;
     if (call != NULL) peri_call_cancel(call);
@@ -133,7 +127,7 @@ void peri_attempt_cancel(struct peri_attempt *a, enum peri_err why) {
 }
 
 bool peri_attempt_cut(struct peri_attempt *a, enum peri_err why) {
-    if (a->state == PERI_ATTEMPT_OVER) return false;
+    if (peri_attempt_is_over(a)) return false;
     peri_attempt_cancel(a, PERI_ECANCELED);
     a->err = why;
     snprintf(a->detail, sizeof a->detail, "was %s when the request ended",
@@ -190,8 +184,11 @@ static void read_head(struct peri_attempt *a, const struct peri_header *headers,
             struct peri_str type = peri_str_trim(headers[i].value), kind;
             if (!peri_str_cut(&kind, &type, ';')) kind = type;
             kind = peri_str_trim(kind);
-            a->is_sse = peri_str_eq_nocase(kind, PERI_STR("text/event-stream"));
-            a->is_json = peri_str_eq_nocase(kind, PERI_STR("application/json"));
+            a->kind = PERI_BODY_OTHER;
+            if (peri_str_eq_nocase(kind, PERI_STR("text/event-stream")))
+                a->kind = PERI_BODY_EVENTS;
+            else if (peri_str_eq_nocase(kind, PERI_STR("application/json")))
+                a->kind = PERI_BODY_JSON;
         }
     }
     if (a->status < 400) return;
@@ -212,8 +209,11 @@ static void on_head(void *arg, struct peri_call *call, int status,
     }
     struct peri_request *r = a->request;
     /* Some providers answer a request for a stream with the whole: that is told as a stream. */
-    bool may_be_whole = r->is_stream && a->is_json && a->dialect->stream_of_whole != NULL;
-    if (r->is_stream ? !a->is_sse && !may_be_whole : !a->is_json)
+    bool is_whole = a->kind == PERI_BODY_JSON;
+    bool is_right = r->is_stream ? a->kind == PERI_BODY_EVENTS ||
+                                       (is_whole && a->dialect->stream_of_whole != NULL)
+                                 : is_whole;
+    if (!is_right)
         peri_attempt_fail(a, PERI_EPROTO, "answered %d with a body that is not %s", status,
                           r->is_stream ? "an event stream" : "JSON");
 }
@@ -232,7 +232,7 @@ static bool on_body(void *arg, struct peri_call *call, struct peri_str bytes) {
         if (a->is_cut) peri_attempt_end_refusal(a);
         return true;
     }
-    if (a->is_sse) return peri_attempt_feed(a, bytes);
+    if (a->kind == PERI_BODY_EVENTS) return peri_attempt_feed(a, bytes);
     enum peri_err err = peri_buf_add(&a->in, bytes);
     if (err == PERI_OK) return true;
     peri_attempt_fail(a, err, "answered with more than %zu bytes", a->in.max);
@@ -247,11 +247,11 @@ static void end_whole_answer(struct peri_attempt *a) {
     }
     if (err == PERI_OK && a->request->is_stream) {
         err = peri_attempt_hold_whole(a, peri_buf_str(&a->in));
-        if (a->state == PERI_ATTEMPT_OVER) return; /* a policy ended the request */
+        if (peri_attempt_is_over(a)) return; /* a policy ended the request */
         a->stream.saw_done = true;
         peri_buf_clear(&a->in);
-        a->is_sse = a->is_cut = true; /* as a stream that has ended, before it was decided */
-        a->err = PERI_OK;
+        a->kind = PERI_BODY_EVENTS;
+        a->input = PERI_INPUT_ENDED; /* with a->err as PERI_OK */
     }
     if (err == PERI_OK)
         peri_attempt_ready(a);
@@ -267,7 +267,7 @@ static void on_done(void *arg, struct peri_call *call, const struct peri_call_re
     a->call = NULL;
     if (report->status != 0 && is_refusal(a))
         peri_attempt_end_refusal(a);
-    else if (a->is_sse)
+    else if (a->kind == PERI_BODY_EVENTS)
         peri_attempt_stream_ended(a, report->err);
     else if (report->err != PERI_OK)
         peri_attempt_fail(a, report->err, "%s", report->detail);
@@ -362,23 +362,22 @@ enum peri_err peri_attempt_start(struct peri_attempt **out, struct peri_request 
         if (a->is_probe) peri_vitals_unknown(p->vitals);
         return PERI_EFULL;
     }
-    a->has_slot = true;
     a->started_ns = now_ns(a);
     peri_list_insert(&r->attempts, &a->link);
     enum peri_err err = peri_attempt_shape(a);
-    if (a->state == PERI_ATTEMPT_OVER) return PERI_EINVAL; /* a hook has ended the request */
+    if (peri_attempt_is_over(a)) return PERI_EINVAL; /* a hook has ended the request */
     if (err == PERI_OK) err = send_call(a);
     /* Whoever asks again because a slot is missing must not take our own connections for one. */
     if (err == PERI_EFULL || err == PERI_ENOPROVIDER) err = PERI_EBUSY;
     if (err != PERI_OK) {
         if (a->is_probe) peri_vitals_unknown(p->vitals);
         over(a, err);
-        if (a->is_refused) become_last(a);
+        if (err == PERI_EREJECTED) become_last(a);
         return err;
     }
     if (r->tried != NULL) r->tried[p->index] = true;
     r->attempt_count++;
-    a->was_sent = true;
+    a->state = PERI_ATTEMPT_ASKING;
     peri_request_wait_begins(r);
     if (a->options.first_token_ms > 0) peri_timer_start(&a->patience, a->options.first_token_ms);
     *out = a;

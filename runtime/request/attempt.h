@@ -1,13 +1,24 @@
-/* One provider asked once: its body and headers, its call, and its answer up to the commit point and beyond.
+/* The provider's half of an answer: one provider asked once, its body and headers, its call, and what it says. A request
+ * has many attempts, and the relay (request/relay.h) takes the frames of the one that serves.
  *
- *   ASKING    sent; waiting for the head, then for the first content token (frames so far are held) or the whole
- *             JSON answer
- *   READY     at the commit point: `tried` has run with PERI_OK; nothing was sent to the client yet
- *   SERVING   held and later frames go to the client (relay)
- *   OVER      failed, cancelled or complete; its slot is free
+ *      send             commit point       serve
+ *   NEW ──→ ASKING ──────────────→ READY ──────────→ SERVING
+ *    │         │ fail, cancel        │ cancel           │ complete, fail, cancel
+ *    ↓         └─────────────────────┴──────────────────┴──────→ OVER
+ *   UNSENT
  *
- * Promises: `tried` runs exactly once unless the attempt is cancelled, never from inside peri_attempt_start. The
- * slot is taken before anything is sent and released exactly once.
+ *   NEW       it holds its slot; hooks shape what is sent
+ *   ASKING    sent: waiting for the head, then for the first content token (frames so far are held) or the whole answer
+ *   READY     at the commit point: `tried` has run with PERI_OK, and nothing was sent to the client yet
+ *   SERVING   its frames go to the relay, those held first
+ *   OVER      failed, cancelled or complete: the slot is free
+ *   UNSENT    over before it was sent: a hook refused it, or it could not be sent
+ *
+ * Beside it stands how its bytes come in: FLOWING; PAUSED, until the policy has decided or while the client is slow; or
+ * ENDED before the policy had decided, with `err` as what is to be said of it once it serves.
+ *
+ * Promises: `tried` runs exactly once unless the attempt is cancelled, never from inside peri_attempt_start. The slot is
+ * taken before anything is sent and released exactly once.
  */
 #ifndef PERI_REQUEST_ATTEMPT_H
 #define PERI_REQUEST_ATTEMPT_H
@@ -18,11 +29,18 @@
 #include "request/request.h"
 
 enum peri_attempt_state {
+    PERI_ATTEMPT_NEW,
     PERI_ATTEMPT_ASKING,
     PERI_ATTEMPT_READY,
     PERI_ATTEMPT_SERVING,
-    PERI_ATTEMPT_OVER
+    PERI_ATTEMPT_OVER,
+    PERI_ATTEMPT_UNSENT
 };
+
+enum peri_attempt_input { PERI_INPUT_FLOWING, PERI_INPUT_PAUSED, PERI_INPUT_ENDED };
+
+/* What the head says that the body is. */
+enum peri_body_kind { PERI_BODY_OTHER, PERI_BODY_EVENTS, PERI_BODY_JSON };
 
 /* What an `attempt` hook says instead of sending. */
 struct peri_hook_refusal {
@@ -32,7 +50,7 @@ struct peri_hook_refusal {
 
 struct peri_attempt {
     struct peri_list link;      /* in request->attempts */
-    struct peri_list over_link; /* in worker->over: its buffers go at the end of the turn */
+    struct peri_list over_link; /* in env->over: its buffers go at the end of the turn */
     struct peri_request *request;
     struct peri_candidate candidate;
     const struct peri_dialect *dialect; /* of the provider */
@@ -51,23 +69,22 @@ struct peri_attempt {
     size_t answer_header_count;
     const struct peri_hook_refusal *refusal; /* in the request's arena; NULL: it may be sent */
 
-    struct peri_call *call;
-    struct peri_timer
-        patience; /* to the first token; then to the next event; after the end event to the end */
+    struct peri_call *call; /* NULL: not sent, or over */
+    enum peri_attempt_input input;
+    enum peri_body_kind kind;
     int status;
-    bool is_sse, is_json, has_slot, is_probe, is_paused, is_feeding, is_ending;
-    bool is_refused;      /* by a hook of ours: nothing was sent */
+    /* To the first token; then to the next event; after the end event to the end of the call. */
+    struct peri_timer patience;
+    bool is_probe;        /* it holds its provider's half-open probe */
     bool expects_content; /* an empty answer is a failure */
-    bool is_full;         /* the client's queue is; `overlooked` bytes were put on top of it */
-    bool is_lossy;        /* bytes of the answer found no room: it must not seem whole */
-    bool is_cut;     /* the answer ended before it was decided, or its error frame is already out */
-    size_t wallet;   /* that signed it */
-    bool is_excused; /* its failure says nothing about the provider's health */
-    size_t overlooked;
-    uint64_t hint_ms;                              /* what retry-after and its kin asked for */
+    bool is_reading;      /* take_frames is further up the stack, and goes on when it returns */
+    bool is_broken;       /* a policy could not say what is to be sent: it must not seem whole */
+    bool is_cut;          /* a refusal with a longer body than is read */
+    size_t wallet;        /* that signed it */
+    bool is_excused;      /* its failure says nothing about the provider's health */
+    uint64_t hint_ms;     /* what retry-after and its kin asked for */
     uint64_t started_ns, first_token_ns, ended_ns; /* ended 0: with its request */
     uint64_t body_bytes;                           /* of its answer, as they came */
-    bool was_sent;
     struct peri_buf in;      /* bytes not consumed yet: a frame's beginning, or a whole answer */
     struct peri_buf held;    /* frames that wait for the commit point */
     struct peri_buf scratch; /* of the event reader */
@@ -77,6 +94,10 @@ struct peri_attempt {
     char detail[200];   /* for people and the log */
     const char *remedy; /* of a refusal that is understood: what to do about it; static, or NULL */
 };
+
+static inline bool peri_attempt_is_over(const struct peri_attempt *a) {
+    return a->state >= PERI_ATTEMPT_OVER;
+}
 
 /* The public name of the model that the provider is asked for. */
 static inline struct peri_str peri_attempt_model(const struct peri_attempt *a) {
@@ -117,10 +138,14 @@ struct peri_attempt_mark {
 struct peri_attempt_mark peri_attempt_mark(const struct peri_attempt *a);
 void peri_attempt_rollback(struct peri_attempt *a, const struct peri_attempt_mark *mark);
 
-/* attempt_stream.c: the bytes of a streamed answer. */
-void peri_attempt_serve_stream(struct peri_attempt *a);
-bool peri_attempt_feed(struct peri_attempt *a, struct peri_str bytes); /* false: pause */
+/* attempt_stream.c: the events of a streamed answer. */
+/* Bytes of it, cut anywhere. gives false: the call is to pause */
+bool peri_attempt_feed(struct peri_attempt *a, struct peri_str bytes);
+/* No more will come; err tells how the call ended. */
 void peri_attempt_stream_ended(struct peri_attempt *a, enum peri_err err);
+/* READY becomes SERVING: what was held goes to the relay, and what follows. */
+void peri_attempt_serve_stream(struct peri_attempt *a);
+/* The client is not slow any more. */
 void peri_attempt_resume(struct peri_attempt *a);
 /* A whole completion where a stream was asked for: its frames, the end included, wait with those held; the `event`
  * hooks see them like any other.
@@ -129,7 +154,7 @@ PERI_MUST_USE enum peri_err peri_attempt_hold_whole(struct peri_attempt *a,
                                                     struct peri_str completion);
 
 /* attempt_shape.c: the provider's own name for the model, and what the `attempt` hooks make of body and headers.
- *   gives   PERI_OK · PERI_EREJECTED a hook refused, is_refused · PERI_EPOLICY · PERI_ENOMEM · PERI_ETOOBIG */
+ *   gives   PERI_OK · PERI_EREJECTED a hook refused, `refusal` · PERI_EPOLICY · PERI_ENOMEM · PERI_ETOOBIG */
 PERI_MUST_USE enum peri_err peri_attempt_shape(struct peri_attempt *a);
 /* The bytes that are sent. gives PERI_OK · PERI_ENOMEM · PERI_ETOOBIG */
 PERI_MUST_USE enum peri_err peri_attempt_text(struct peri_attempt *a, struct peri_str *out);

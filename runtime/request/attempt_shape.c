@@ -109,7 +109,6 @@ void peri_attempt_rollback(struct peri_attempt *a, const struct peri_attempt_mar
 static enum peri_err take_refusal(struct peri_attempt *a) {
     if (peri_buf_add(&a->in, a->refusal->json) != PERI_OK) return PERI_ENOMEM;
     a->status = a->refusal->status;
-    a->is_json = a->is_refused = true;
     snprintf(a->detail, sizeof a->detail, "was not asked: %.*s",
              PERI_STR_ARGS(a->refusal->message));
     return PERI_EREJECTED;
@@ -150,5 +149,5 @@ enum peri_err peri_attempt_shape(struct peri_attempt *a) {
     if (ops->attempt != NULL) err = ops->attempt(r->policy->self, r, a);
     if (err != PERI_OK) return err;
     if (a->refusal != NULL) return take_refusal(a);
-    return a->state == PERI_ATTEMPT_OVER || keeps_stream(a) ? PERI_OK : PERI_EPOLICY;
+    return peri_attempt_is_over(a) || keeps_stream(a) ? PERI_OK : PERI_EPOLICY;
 }

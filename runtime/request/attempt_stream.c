@@ -16,43 +16,36 @@
 /* For the provider to end its answer after its end event, so that the connection can be reused. */
 #define AFTER_DONE_MS 250
 
-/* More than this on top of a full queue is not kept. The queue takes 1 MiB (server.h): what is left of that has room for
- * saying that the stream broke off. */
-#define OVERLOOKED_MAX ((size_t)768 << 10)
-
 struct run {
     const char *from; /* untouched frames that were not sent yet */
     size_t n;
 };
 
-/* One read of the provider's bytes is small, but hooks may make much of it. What is refused, `feed` tells. */
-static void put(struct peri_attempt *a, struct peri_str bytes) {
-    if (bytes.n == 0 || a->is_lossy) return;
-    struct peri_request *r = a->request;
-    if (a->is_full) {
-        a->is_lossy = bytes.n > OVERLOOKED_MAX - a->overlooked;
-        if (a->is_lossy) return;
-        a->overlooked += bytes.n;
-    }
-    r->outcome.body_bytes += bytes.n;
-    switch (r->sink.ops->write(r->sink.self, bytes)) {
-    case PERI_EFULL: a->is_paused = a->is_full = true; break;
-    case PERI_ETOOBIG: a->is_lossy = true; break;
-    default: break; /* PERI_OK, or the client is gone and the request will hear of it */
-    }
+/* Bytes were lost, or a policy could not say what is to be sent: nothing more of it goes on, and it has failed. */
+static bool is_lossy(const struct peri_attempt *a) {
+    bool is_serving = a->state == PERI_ATTEMPT_SERVING;
+    return a->is_broken || (is_serving && a->request->relay.state == PERI_RELAY_LOSSY);
 }
 
 static void fail_lossy(struct peri_attempt *a) {
     peri_attempt_fail(a, PERI_ETOOBIG, "was made more of by policies than the client takes");
 }
 
+/* Whole frames go to the client, or wait for the commit point. */
+static void pass_on(struct peri_attempt *a, struct peri_str frames) {
+    if (is_lossy(a)) return;
+    if (a->state != PERI_ATTEMPT_SERVING) {
+        peri_buf_add(&a->held, frames);
+        return;
+    }
+    peri_relay_put(a->request, frames);
+    if (a->request->relay.state == PERI_RELAY_FULL) a->input = PERI_INPUT_PAUSED;
+}
+
 static void flush_run(struct peri_attempt *a, struct run *run) {
     struct peri_str bytes = { run->from, run->n };
     run->n = 0;
-    if (a->state == PERI_ATTEMPT_SERVING)
-        put(a, bytes);
-    else
-        peri_buf_add(&a->held, bytes);
+    pass_on(a, bytes);
 }
 
 static void send_event(struct peri_attempt *a, struct run *run,
@@ -80,15 +73,12 @@ static void send_event(struct peri_attempt *a, struct run *run,
         break;
     case PERI_HOOK_REPLACE:
         flush_run(a, run);
-        if (a->state == PERI_ATTEMPT_SERVING)
-            put(a, peri_buf_str(&out));
-        else
-            peri_buf_add(&a->held, peri_buf_str(&out));
+        pass_on(a, peri_buf_str(&out));
         break;
     case PERI_HOOK_DROP: flush_run(a, run); break;
     case PERI_HOOK_BREAK:
         flush_run(a, run);
-        a->is_lossy = true; /* nothing more of it is put: `feed` tells */
+        a->is_broken = true; /* nothing more of it goes on: `feed` tells */
         break;
     case PERI_HOOK_REFUSE:
         flush_run(a, run);
@@ -105,8 +95,6 @@ static void on_end_overdue(void *arg) {
 
 /* The provider sent the end event: the answer is whole, whatever happens to its connection. */
 static void expect_end(struct peri_attempt *a) {
-    if (a->is_ending) return;
-    a->is_ending = true;
     peri_timer_stop(&a->patience);
     peri_timer_init(&a->patience, a->request->env->loop, on_end_overdue, a);
     peri_timer_start(&a->patience, AFTER_DONE_MS);
@@ -115,7 +103,7 @@ static void expect_end(struct peri_attempt *a) {
 static void on_no_event(void *arg) {
     struct peri_attempt *a = arg;
     uint64_t idle_ms = a->candidate.provider->timeouts.idle_ms;
-    if (a->is_paused)
+    if (a->input == PERI_INPUT_PAUSED)
         peri_timer_start(&a->patience, idle_ms); /* it is the client who is slow */
     else
         peri_attempt_fail(a, PERI_ESTALL, "sent no event for %llu ms", (unsigned long long)idle_ms);
@@ -124,28 +112,26 @@ static void on_no_event(void *arg) {
 /* Comments are no progress: a provider that sends nothing else has stalled. */
 static void expect_event(struct peri_attempt *a) {
     uint64_t idle_ms = a->candidate.provider->timeouts.idle_ms;
-    if (!a->is_ending && idle_ms > 0) peri_timer_start(&a->patience, idle_ms);
+    if (!a->stream.saw_done && idle_ms > 0) peri_timer_start(&a->patience, idle_ms);
 }
 
 /* The provider's own error frame is passed on when every client understands it, else written anew: a client that
  * does not see an error takes half an answer for a whole one. */
-static void put_error(struct peri_attempt *a, const struct peri_sse_event *event,
-                      const struct peri_upstream_error *e) {
+static void tell_error(struct peri_attempt *a, const struct peri_sse_event *event,
+                       const struct peri_upstream_error *e) {
+    struct peri_request *r = a->request;
     if (event->name.n == 0 &&
         peri_upstream_error_is_presentable(event->data, a->candidate.provider->credential)) {
-        put(a, event->raw);
-        a->is_cut = !a->is_lossy;
+        peri_relay_tell(r, event->raw);
         return;
     }
     struct peri_buf frame;
     peri_buf_init(&frame, 65536);
-    a->request->dialect->error_frame(
-        &frame, peri_str_of(e->message),
-        e->type[0] != '\0' ? peri_str_of(e->type) : PERI_STR("server_error"),
-        peri_str_of(e->param[0] != '\0' ? e->param : NULL),
-        e->code[0] != '\0' ? peri_str_of(e->code) : PERI_STR("upstream_error"));
-    put(a, peri_buf_str(&frame));
-    a->is_cut = !a->is_lossy;
+    r->dialect->error_frame(&frame, peri_str_of(e->message),
+                            e->type[0] != '\0' ? peri_str_of(e->type) : PERI_STR("server_error"),
+                            peri_str_of(e->param[0] != '\0' ? e->param : NULL),
+                            e->code[0] != '\0' ? peri_str_of(e->code) : PERI_STR("upstream_error"));
+    peri_relay_tell(r, peri_buf_str(&frame));
     peri_buf_done(&frame);
 }
 
@@ -156,7 +142,7 @@ static void take_error(struct peri_attempt *a, const struct peri_sse_event *even
         return;
     }
     peri_upstream_error_read(&e, event->data, a->candidate.provider->credential);
-    put_error(a, event, &e);
+    tell_error(a, event, &e);
     peri_attempt_fail(a, PERI_EUPSTREAM, "sent an error inside its stream: %.120s", e.message);
 }
 
@@ -196,7 +182,7 @@ static void send_frames(struct peri_attempt *a, struct peri_str frames) {
     peri_sse_init(&sse, frames.n, &a->scratch);
     while ((n = peri_sse_next(&sse, &event, frames)) > 0) {
         send_event(a, &run, &event);
-        if (a->state == PERI_ATTEMPT_OVER) return;
+        if (peri_attempt_is_over(a)) return;
         frames = peri_str_from(frames, (size_t)n);
     }
     flush_run(a, &run);
@@ -223,7 +209,7 @@ enum peri_err peri_attempt_hold_whole(struct peri_attempt *a, struct peri_str co
  *   gives   false when the attempt is over: it can not be told so, or a policy ended the request */
 static bool put_whole_as_stream(struct peri_attempt *a, struct peri_str completion) {
     enum peri_err err = send_whole_as_stream(a, completion, PERI_STR(""));
-    if (a->state == PERI_ATTEMPT_OVER) return false;
+    if (peri_attempt_is_over(a)) return false;
     if (err != PERI_OK)
         peri_attempt_fail(a, err, "sent a whole completion in its stream that is none");
     return err == PERI_OK;
@@ -268,7 +254,7 @@ static size_t take_frames(struct peri_attempt *a, struct peri_str in) {
     size_t used = 0;
     bool has_event = false;
     struct run run = { in.p, 0 };
-    while (used < in.n && a->state != PERI_ATTEMPT_OVER && !a->is_lossy) {
+    while (used < in.n && !peri_attempt_is_over(a) && !is_lossy(a)) {
         struct peri_sse_event event;
         ptrdiff_t n = peri_sse_next(&a->sse, &event, peri_str_from(in, used));
         if (n == 0) break;
@@ -283,12 +269,14 @@ static size_t take_frames(struct peri_attempt *a, struct peri_str in) {
             send_event(a, &run, &event);
             continue;
         }
+        bool was_done = a->stream.saw_done;
         enum peri_stream_kind kind = a->dialect->read_event(&a->stream, event.name, event.data);
         bool is_shown = kind <= PERI_STREAM_DONE;
         if (!is_shown) flush_run(a, &run);
         if (break_off(a, kind, &event)) return used;
         if (kind == PERI_STREAM_WHOLE) {
             if (!put_whole_as_stream(a, event.data)) return used;
+            if (is_lossy(a)) return used;
             if (decides(a, kind)) commit(a);
             if (a->state == PERI_ATTEMPT_READY) return used;
             run.from = in.p + used;
@@ -299,30 +287,30 @@ static size_t take_frames(struct peri_attempt *a, struct peri_str in) {
             return used;
         if (decides(a, kind)) {
             send_event(a, &run, &event);
-            if (a->state == PERI_ATTEMPT_OVER) return used;
+            if (peri_attempt_is_over(a)) return used;
             flush_run(a, &run);
-            if (a->is_lossy) return used;
+            if (is_lossy(a)) return used;
             commit(a);
             if (a->state == PERI_ATTEMPT_READY) return used;
             run.from = in.p + used;
             continue;
         }
         send_event(a, &run, &event);
-        if (a->state == PERI_ATTEMPT_OVER) return used;
-        if (kind == PERI_STREAM_DONE && a->state == PERI_ATTEMPT_SERVING) expect_end(a);
+        if (peri_attempt_is_over(a)) return used;
+        if (a->stream.saw_done && !was_done && a->state == PERI_ATTEMPT_SERVING) expect_end(a);
     }
-    if (a->state != PERI_ATTEMPT_OVER) flush_run(a, &run);
+    if (!peri_attempt_is_over(a)) flush_run(a, &run);
     if (a->state == PERI_ATTEMPT_SERVING && has_event) expect_event(a);
     return used;
 }
 
 /* Serving may begin inside this call: then the loop in take_frames goes on with it. */
 static size_t feed(struct peri_attempt *a, struct peri_str bytes) {
-    a->is_feeding = true;
+    a->is_reading = true;
     size_t used = take_frames(a, bytes);
-    a->is_feeding = false;
-    if (a->is_lossy && (a->state == PERI_ATTEMPT_SERVING || a->state == PERI_ATTEMPT_ASKING))
-        fail_lossy(a);
+    a->is_reading = false;
+    bool may_fail = a->state == PERI_ATTEMPT_SERVING || a->state == PERI_ATTEMPT_ASKING;
+    if (may_fail && is_lossy(a)) fail_lossy(a);
     return used;
 }
 
@@ -332,7 +320,7 @@ static bool spoil_undecided(struct peri_attempt *a, enum peri_err err) {
     a->call = NULL;
     if (call != NULL) peri_call_cancel(call);
     a->err = err;
-    a->is_cut = true;
+    a->input = PERI_INPUT_ENDED;
     snprintf(a->detail, sizeof a->detail, "%s", peri_err_text(err));
     return true;
 }
@@ -340,14 +328,14 @@ static bool spoil_undecided(struct peri_attempt *a, enum peri_err err) {
 bool peri_attempt_feed(struct peri_attempt *a, struct peri_str bytes) {
     if (a->in.n == 0 && a->state != PERI_ATTEMPT_READY) {
         size_t used = feed(a, bytes);
-        if (a->state == PERI_ATTEMPT_OVER) return true;
+        if (peri_attempt_is_over(a)) return true;
         bytes = peri_str_from(bytes, used);
         if (bytes.n > 0 && peri_buf_add(&a->in, bytes) != PERI_OK) goto too_much;
     } else {
         if (peri_buf_add(&a->in, bytes) != PERI_OK) goto too_much;
         if (a->state != PERI_ATTEMPT_READY) {
             size_t used = feed(a, peri_buf_str(&a->in));
-            if (a->state == PERI_ATTEMPT_OVER) return true;
+            if (peri_attempt_is_over(a)) return true;
             peri_buf_drop(&a->in, used);
         }
     }
@@ -355,8 +343,8 @@ bool peri_attempt_feed(struct peri_attempt *a, struct peri_str bytes) {
         peri_attempt_fail(a, a->held.err, "sent %zu bytes before any content", a->held.n);
         return true;
     }
-    if (a->state == PERI_ATTEMPT_READY) a->is_paused = true; /* until the policy has decided */
-    return !a->is_paused;
+    if (a->state == PERI_ATTEMPT_READY) a->input = PERI_INPUT_PAUSED; /* the policy decides */
+    return a->input != PERI_INPUT_PAUSED;
 too_much:
     if (a->state == PERI_ATTEMPT_READY) return spoil_undecided(a, a->in.err);
     peri_attempt_fail(a, PERI_ETOOBIG, "sent more than could be kept");
@@ -365,8 +353,8 @@ too_much:
 
 static void finish(struct peri_attempt *a) {
     struct peri_request *r = a->request;
-    if (!a->stream.saw_done) put(a, r->dialect->end_frame);
-    if (a->is_lossy) {
+    if (!a->stream.saw_done) pass_on(a, r->dialect->end_frame);
+    if (is_lossy(a)) {
         fail_lossy(a);
         return;
     }
@@ -383,13 +371,13 @@ void peri_attempt_stream_ended(struct peri_attempt *a, enum peri_err err) {
     if (a->state == PERI_ATTEMPT_READY) {
         /* The policy has not decided: keep what came and judge it when served. */
         a->err = is_whole ? PERI_OK : err != PERI_OK ? err : PERI_ETRUNCATED;
-        a->is_cut = true;
+        a->input = PERI_INPUT_ENDED;
         return;
     }
     if (is_whole &&
         a->state == PERI_ATTEMPT_ASKING) { /* its finish was held, and no end event followed */
         if (!may_serve_unsaid(a)) return;
-        a->is_cut = true;
+        a->input = PERI_INPUT_ENDED;
         a->err = PERI_OK;
         commit(a);
     } else if (is_whole && a->state == PERI_ATTEMPT_SERVING)
@@ -404,34 +392,31 @@ void peri_attempt_stream_ended(struct peri_attempt *a, enum peri_err err) {
 
 void peri_attempt_serve_stream(struct peri_attempt *a) {
     struct peri_request *r = a->request;
-    bool had_ended = a->is_cut;
+    bool had_ended = a->input == PERI_INPUT_ENDED;
     enum peri_err ended_with = a->err;
-    a->is_cut = false;
     a->state = PERI_ATTEMPT_SERVING;
-    peri_request_start_answer(r, a, 200, PERI_STR("text/event-stream; charset=utf-8"),
-                              PERI_LENGTH_UNKNOWN, NULL, 0);
-    put(a, peri_buf_str(&a->held));
+    peri_request_start_stream(r, a);
+    pass_on(a, peri_buf_str(&a->held));
     peri_buf_done(&a->held);
     peri_timer_init(&a->patience, r->env->loop, on_no_event, a);
     if (a->stream.saw_done)
         expect_end(a);
     else
         expect_event(a);
-    if (a->is_feeding) return;
+    if (a->is_reading) return;
     if (a->in.n > 0) {
         size_t used = feed(a, peri_buf_str(&a->in));
-        if (a->state == PERI_ATTEMPT_OVER) return;
+        if (peri_attempt_is_over(a)) return;
         peri_buf_drop(&a->in, used);
     }
     if (had_ended)
         peri_attempt_stream_ended(a, ended_with);
-    else if (!a->is_full)
+    else if (r->relay.state != PERI_RELAY_FULL)
         peri_attempt_resume(a);
 }
 
 void peri_attempt_resume(struct peri_attempt *a) {
-    if (!a->is_paused || a->state != PERI_ATTEMPT_SERVING) return;
-    a->is_paused = a->is_full = false;
-    a->overlooked = 0;
+    if (a->input != PERI_INPUT_PAUSED || a->state != PERI_ATTEMPT_SERVING) return;
+    a->input = PERI_INPUT_FLOWING;
     if (a->call != NULL) peri_call_resume(a->call);
 }

@@ -27,7 +27,7 @@ static void list_tried(struct peri_request *r) {
     struct peri_list *at, *spare;
     peri_list_each(at, spare, &r->attempts) {
         const struct peri_attempt *a = peri_list_entry(at, struct peri_attempt, link);
-        if (!a->was_sent) continue;
+        if (a->state == PERI_ATTEMPT_UNSENT) continue;
         peri_attempt_report(a, &records[o->tried_count]);
         list[o->tried_count] = &records[o->tried_count];
         o->tried_count++;

@@ -34,11 +34,9 @@ void peri_request_send_error(struct peri_request *r, enum peri_err err, int stat
     struct peri_buf body;
     peri_buf_init(&body, 65536);
     struct peri_str codes = peri_str_of(code), params = peri_str_of(param);
-    if (r->has_head) {
+    if (r->relay.state != PERI_RELAY_HELD) {
         r->dialect->error_frame(&body, message, peri_str_of(type), params, codes);
-        r->outcome.body_bytes += body.n;
-        enum peri_err written = r->sink.ops->write(r->sink.self, peri_buf_str(&body));
-        r->is_torn = written == PERI_ETOOBIG;
+        peri_relay_tell(r, peri_buf_str(&body));
     } else {
         r->dialect->error_body(&body, message, peri_str_of(type), params, codes);
         peri_request_answer(r, status, headers, count, peri_buf_str(&body));
@@ -139,14 +137,15 @@ void peri_request_give_up_undiscovered(struct peri_request *r) {
 /* The provider refused the request itself: its status and its words, as they came if that is an error of our shape. */
 static void pass_refusal(struct peri_request *r, struct peri_attempt *a) {
     struct peri_str body = peri_buf_str(&a->in), secret = a->candidate.provider->credential;
-    if (!a->is_cut && !r->has_head && peri_upstream_error_is_presentable(body, secret)) {
+    bool is_held = r->relay.state == PERI_RELAY_HELD;
+    if (!a->is_cut && is_held && peri_upstream_error_is_presentable(body, secret)) {
         peri_request_answer(r, a->status, no_retry, 1, body);
         peri_request_ended(r, PERI_EREJECTED);
         return;
     }
     struct peri_upstream_error e;
     peri_upstream_error_read(&e, body, secret);
-    if (!r->has_head) {
+    if (is_held) {
         struct peri_buf told;
         peri_buf_init(&told, 65536);
         if (peri_upstream_error_write(&told, &e, body, secret) == PERI_OK) {

@@ -69,25 +69,12 @@ void peri_request_stop(struct peri_request *r) {
     peri_request_fail(r, PERI_ESTOPPING, 503, NULL, "the router is stopping");
 }
 
-/* Long quiet before the first token: a comment keeps proxies and clients from giving up. It fixes the status,
- * not the answer. */
-static void on_quiet(void *arg) {
-    struct peri_request *r = arg;
-    if (r->phase != PERI_DECIDING) return;
-    if (!r->has_head)
-        peri_request_start_answer(r, NULL, 200, PERI_STR("text/event-stream; charset=utf-8"),
-                                  PERI_LENGTH_UNKNOWN, NULL, 0);
-    r->sink.ops->write(r->sink.self, PERI_STR(": keepalive\n\n"));
-    peri_timer_start(&r->keepalive, r->config->keepalive_ms);
-}
-
 static struct peri_request *new_request(struct peri_request_env *env,
                                         const struct peri_dialect *dialect, struct peri_sink sink) {
     /* A worker that slept has not looked since: what was published meanwhile holds for this request. */
     env->ops->refresh(env);
     struct peri_request *r = peri_request_new(env);
     if (r == NULL) return NULL;
-    r->sink = sink;
     r->dialect = dialect;
     r->phase = PERI_DECIDING;
     r->fleet = peri_fleet_ref(env->fleet);
@@ -96,7 +83,7 @@ static struct peri_request *new_request(struct peri_request_env *env,
     r->policy = env->policy == NULL ? NULL : peri_policy_ref(env->policy);
     peri_list_init(&r->attempts);
     peri_timer_init(&r->deadline, env->loop, on_deadline, r);
-    peri_timer_init(&r->keepalive, env->loop, on_quiet, r);
+    peri_relay_init(r, sink);
     peri_queue_init(r);
     peri_request_make_id(r->id, &r->env->rand);
     return r;
@@ -124,8 +111,7 @@ static void start_timers(struct peri_request *r) {
     r->total_ms = total_ms(r);
     r->is_timed = true;
     if (r->total_ms > 0) peri_timer_start(&r->deadline, r->total_ms);
-    if (r->is_stream && r->config->keepalive_ms > 0)
-        peri_timer_start(&r->keepalive, r->config->keepalive_ms);
+    peri_relay_keep_alive(r);
 }
 
 /* Nobody has the model, and a network may: wait for it as long as that is reasonable. */
@@ -305,7 +291,6 @@ static void leave(struct peri_request *r, enum peri_err err) {
     if (r->phase == PERI_ENDED) return;
     r->phase = PERI_ENDED;
     peri_timer_stop(&r->deadline);
-    peri_timer_stop(&r->keepalive);
     peri_queue_remove(r);
     struct peri_list *at, *spare;
     peri_list_each(at, spare, &r->attempts)
@@ -329,32 +314,28 @@ void peri_request_free(struct peri_request *r) {
     peri_policy_unref(r->policy);
     peri_fleet_unref(r->fleet);
     peri_config_unref(r->config);
-    if (r->release != NULL) r->release(r->sink.self);
+    if (r->release != NULL) r->release(r->relay.sink.self);
 }
 
 /* The client's end is closed last: its buffers hold the body that the log line and the `done` hooks still look at. */
 void peri_request_ended(struct peri_request *r, enum peri_err err) {
     if (r->phase == PERI_ENDED) return;
-    struct peri_sink sink = r->sink;
-    sink.ops->flush(sink.self);
+    peri_relay_flush(r);
     leave(r, err);
     r->exchange = NULL;
-    if (r->is_torn)
-        sink.ops->abort(sink.self);
-    else
-        sink.ops->end(sink.self);
+    peri_relay_close(r);
 }
 
 void peri_request_abandon(struct peri_request *r, enum peri_err why) {
     r->outcome.status = 499;
-    if (r->exchange == NULL && r->phase != PERI_ENDED) r->sink.ops->abort(r->sink.self);
+    peri_relay_cut(r, r->exchange != NULL);
     cut_attempts(r, why);
     leave(r, why); /* `done` hooks still look at the exchange's headers */
     r->exchange = NULL;
 }
 
 void peri_request_drained(struct peri_request *r) {
-    if (r->phase == PERI_SERVING) peri_attempt_resume(r->serving);
+    if (peri_relay_drained(r) && r->phase == PERI_SERVING) peri_attempt_resume(r->serving);
 }
 
 /* ---- For policies ---- */

@@ -1,7 +1,7 @@
 /* One request from its body to its last byte, and everything made on its behalf.
  *
  *   DECIDING  the policy (or the built-in route) tries providers; nothing has been sent to the client, except
- *             perhaps keep-alive comments (has_head)
+ *             perhaps keep-alive comments (request/relay.h)
  *   SERVING   one attempt is past the commit point and its bytes go to the client
  *   ENDED     answered, failed or abandoned: only peri_request_free is left
  *
@@ -16,7 +16,7 @@
 #include "fleet/fleet.h"
 #include "request/env.h"
 #include "fleet/route.h"
-#include "request/sink.h"
+#include "request/relay.h"
 
 struct peri_attempt;
 
@@ -28,7 +28,7 @@ struct peri_request {
     struct peri_list link; /* in env->requests, ->ended or ->spare_requests */
     struct peri_request_env *env;
     struct peri_arena arena;
-    struct peri_sink sink;
+    struct peri_relay relay;
     struct peri_exchange *exchange; /* NULL when the request was made from C */
     void (*release)(void *sink);    /* of a request made from C */
     enum peri_phase phase;
@@ -60,14 +60,12 @@ struct peri_request {
     uint64_t waited_ns;        /* spent waiting for providers before the answer began */
     uint64_t waiting_since_ns; /* 0: not waiting */
 
-    struct peri_timer deadline, keepalive, queue_timer;
+    struct peri_timer deadline, queue_timer;
     struct peri_list queue_link; /* in env->queue */
     bool is_undiscovered;        /* it waits in the queue for its model, not for a slot */
     bool is_timed;               /* its deadline runs */
     uint64_t total_ms;           /* that the deadline was set to; 0: none */
-    bool is_queued, has_head, is_draining;
-    bool
-        is_torn; /* the client's queue has no room for the error that ends the stream: cut it instead */
+    bool is_queued;
     struct peri_header *extra_headers; /* set by policies for the answer; in the arena */
     size_t extra_header_count;
     struct peri_outcome outcome;
@@ -139,10 +137,14 @@ void peri_request_refuse(struct peri_request *r);
 struct peri_str peri_request_error_json(struct peri_request *r, int status, struct peri_str message,
                                         struct peri_str param, struct peri_str code);
 
-/* For attempt.c: the answer's head with our own headers, and the end of a served answer. */
+/* The answer's head with our own headers; nothing where it is out already.
+ *   a   whose answer it is; NULL: nobody's */
 void peri_request_start_answer(struct peri_request *r, const struct peri_attempt *a, int status,
                                struct peri_str content_type, uint64_t length,
                                const struct peri_header *more, size_t more_count);
+/* The same for a stream. */
+void peri_request_start_stream(struct peri_request *r, const struct peri_attempt *a);
+/* For the attempt that serves: its answer has ended. */
 void peri_request_complete(struct peri_request *r, enum peri_err err);
 /* The answer was written: leave, and close the client's end. */
 void peri_request_ended(struct peri_request *r, enum peri_err err);

@@ -60,7 +60,7 @@ bool peri_route_retry(struct peri_request *r) {
 
 static void step(struct peri_request *r) {
     bool is_final =
-        r->last != NULL && !r->last->is_refused && !peri_health_is_retryable(r->last->err);
+        r->last != NULL && r->last->refusal == NULL && !peri_health_is_retryable(r->last->err);
     if (is_final || r->attempt_count >= r->config->max_attempts) {
         peri_request_give_up(r, NULL);
         return;
