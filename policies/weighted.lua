@@ -1,5 +1,5 @@
 --- weighted: each request goes to one provider, drawn by weight; another one answers when that one fails.
--- What the built-in route does, for you to change. Providers that are cooling down, full or already tried take no part
+-- What the built-in route does, for you to change. Providers that rest, are full or were already tried take no part
 -- in the draw, and a lower tier is drawn from only when the tiers above have nobody.
 local policy = {
   name = "weighted",

@@ -333,7 +333,7 @@ typedef void (*peri_tried)(void *arg, struct peri_attempt *a, enum peri_err err)
 
 /* Ask one provider. The callback never runs before this returns.
  *   gives   PERI_OK · PERI_ENOTFOUND no such provider, or it does not serve the model · PERI_EFULL no free slot ·
- *           PERI_ENOPROVIDER it is cooling down · PERI_EBUSY our own connections are used up · PERI_ENOMEM ·
+ *           PERI_ENOPROVIDER it rests after failures · PERI_EBUSY our own connections are used up · PERI_ENOMEM ·
  *           PERI_EINVAL already answered */
 PERI_API PERI_MUST_USE enum peri_err
 peri_request_try(struct peri_attempt **out, struct peri_request *r, struct peri_str provider_id,
@@ -393,7 +393,7 @@ struct peri_provider_info {
     uint32_t concurrency_limit; /* the same just now: less while less was found; 0: no limit */
     uint32_t in_flight;         /* requests under way, of all workers */
     uint32_t failures;          /* in a row */
-    bool is_healthy;            /* not cooling down */
+    bool is_healthy;            /* it does not rest; one of its models may */
     bool is_admissible;         /* healthy, and a slot is free */
     bool is_reduced;            /* its network computes proofs: it serves little just now */
     uint64_t cooling_ms;        /* 0 when healthy */

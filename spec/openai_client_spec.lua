@@ -81,22 +81,24 @@ describe("the official OpenAI client", function()
     for _, one in ipairs(seen) do assert.matches("^req_", one.error.request_id) end
   end))
 
-  it("is told to wait, and not to multiply requests, when every provider limits the rate", router.test(function(start)
+  it("is told to wait when every provider limits the rate", router.test(function(start)
     local seen, p = ask(start, provider.status(429, "slow down", { ["retry-after"] = "30" }), {
-      { retries = 0 }, { retries = 0 },
+      { retries = 0 }, { retries = 0 }, { retries = 0 }, { retries = 0 },
     })
     for _, one in ipairs(seen) do
       assert.equal("RateLimitError", one.error.name)
       assert.equal("rate_limit_exceeded", one.error.code)
     end
-    assert.equal(1, #p.requests) -- the second was answered without asking
+    assert.equal(2, #p.requests) -- the provider was asked once more, and then obeyed
   end))
 
-  it("does not retry where our own fail-over is spent", router.test(function(start)
-    local seen, p = ask(start, provider.status(500), { { retries = 2 } }, nil)
+  it("retries what a moment brought, and not what must fail again", router.test(function(start)
+    local seen = ask(start, provider.status(500), { { retries = 2 } }, nil)
     assert.equal("InternalServerError", seen[1].error.name)
-    assert.equal(1, seen[1].requests)
-    assert.equal(1, #p.requests)
+    assert.equal(3, seen[1].requests)
+    for _, status in ipairs { 401, 404, 422 } do
+      assert.equal(1, ask(start, provider.status(status), { { retries = 2 } }, nil)[1].requests)
+    end
   end))
 
   -- The first law: half an answer never looks like a whole one.

@@ -170,10 +170,13 @@ struct peri_config {
     uint32_t max_attempts;           /* of one request, 3 */
     uint64_t rate_limit_cooldown_ms; /* 60000 */
     uint64_t failure_cooldown_ms;    /* 15000 */
-    uint64_t quarantine_ms;          /* after 401/403/404, 300000 */
-    uint32_t queue_max;              /* requests waiting for a slot, 1000 */
-    uint64_t queue_ms;               /* how long one waits, 10000 */
-    uint64_t discovery_wait_ms;      /* how long after a start one waits for networks, 10000 */
+    uint64_t quarantine_ms; /* after 401, 402 and models and endpoints that are not there, 300000 */
+    uint32_t failures;      /* in a row until something rests, 3 */
+    uint32_t failure_percent;   /* of the results within failure_window_ms, 50; 0: not looked at */
+    uint64_t failure_window_ms; /* 30000 */
+    uint32_t queue_max;         /* requests waiting for a slot, 1000 */
+    uint64_t queue_ms;          /* how long one waits, 10000 */
+    uint64_t discovery_wait_ms; /* how long after a start one waits for networks, 10000 */
     bool overflow; /* a lower tier takes requests that the tiers above have no slot for, true */
     struct peri_str default_model; /* for requests without one; empty: an error */
     const struct peri_config_alias *aliases;

@@ -191,14 +191,41 @@ static const struct peri_option route_rows[] = {
       .fallback = "15s",
       .most = PERI_DAY_MS,
       .is_reloadable = true,
-      .help = "Rest of a provider that failed." },
+      .help = "Rest of a provider that failed several times in a row; twice as long after each "
+              "trial that fails, up to eight times." },
+    { .name = "failures",
+      .type = PERI_OPTION_INT,
+      PERI_ROW_FIELD(peri_config, failures),
+      .fallback = "3",
+      .least = 1,
+      .most = 1000,
+      .is_reloadable = true,
+      .help = "Failed requests in a row after which a provider, or its model, rests." },
+    { .name = "failure_percent",
+      .type = PERI_OPTION_INT,
+      PERI_ROW_FIELD(peri_config, failure_percent),
+      .fallback = "50",
+      .most = 100,
+      .is_reloadable = true,
+      .help = "Share of failures among at least 20 results within `failure_window` after which a "
+              "provider rests, too; 0: not looked at." },
+    { .name = "failure_window",
+      .type = PERI_OPTION_DURATION,
+      PERI_ROW_FIELD(peri_config, failure_window_ms),
+      .fallback = "30s",
+      .least = 1000,
+      .most = PERI_DAY_MS,
+      .is_reloadable = true,
+      .help = "How long results count for `failure_percent`." },
     { .name = "quarantine",
       .type = PERI_OPTION_DURATION,
       PERI_ROW_FIELD(peri_config, quarantine_ms),
       .fallback = "5m",
       .most = PERI_WEEK_MS,
       .is_reloadable = true,
-      .help = "Rest of a provider that answered 401, 403 or 404." },
+      .help =
+          "Rest of a key that a provider refuses (401, 402), and of a model or an endpoint that it "
+          "does not have." },
 };
 static const struct peri_record route_record = { PERI_RECORD("route", peri_config, route_rows) };
 

@@ -29,6 +29,7 @@ void peri_fleet_unref(struct peri_fleet *f) {
         }
         peri_network_unref(p->found_by);
         peri_vitals_unref(p->vitals);
+        peri_vitals_unref(p->network_vitals);
         drop_slots(p);
         peri_model_list_unref(p->list);
     }
@@ -64,6 +65,7 @@ static enum peri_err build_headers(struct peri_fleet *f, struct peri_provider *p
     p->headers = headers;
     p->header_count = count;
     p->has_credential = has_key;
+    p->key_count = has_key ? 1 : 0;
     return PERI_OK;
 }
 
@@ -200,6 +202,7 @@ static void take_back(struct peri_fleet *f, size_t count) {
         struct peri_provider *p = &f->providers[--f->provider_count];
         for (size_t d = 0; d < PERI_DIALECT_COUNT; d++) peri_url_unref(p->urls[d]);
         peri_vitals_unref(p->vitals);
+        peri_vitals_unref(p->network_vitals);
         drop_slots(p);
     }
 }
@@ -236,6 +239,15 @@ static enum peri_err build_slots(struct peri_fleet *f, struct peri_provider *p,
     return PERI_OK;
 }
 
+/* The network's own, in a name that no provider can have. */
+static enum peri_err find_network_vitals(struct peri_fleet *f, struct peri_provider *p,
+                                         const struct peri_config_provider *network,
+                                         struct peri_vitals_table *vitals) {
+    struct peri_str id = peri_arena_printf(&f->arena, " network %.*s", PERI_STR_ARGS(network->id));
+    if (id.p != NULL) p->network_vitals = peri_vitals_get(vitals, id);
+    return p->network_vitals == NULL ? PERI_ENOMEM : PERI_OK;
+}
+
 static enum peri_err build_host(struct peri_fleet *f, const struct peri_fleet_host *h,
                                 struct peri_vitals_table *vitals, struct peri_fault *fault) {
     const struct peri_config_provider *c = h->of;
@@ -263,6 +275,7 @@ static enum peri_err build_host(struct peri_fleet *f, const struct peri_fleet_ho
     size_t before = f->provider_count;
     if (err == PERI_OK) err = settle(f, p, p->url, vitals, fault);
     if (err == PERI_OK) err = build_slots(f, p, h, vitals);
+    if (err == PERI_OK && h->found_by != NULL) err = find_network_vitals(f, p, c, vitals);
     if (err != PERI_OK) {
         take_back(f, before);
         return err;

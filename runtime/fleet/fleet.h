@@ -45,6 +45,7 @@ struct peri_provider {
         *list;           /* what it said it serves, referenced; NULL: not asked, or not known */
     bool takes_any;      /* lists no models: every name goes */
     bool has_credential; /* the last of the headers */
+    size_t key_count;    /* of those with a breaker of their own; 0: it is asked without a key */
     uint32_t tier, weight, max_concurrent;
     uint64_t
         share; /* of the requests of its rank: weights of networks and of plain providers on one scale */
@@ -64,7 +65,9 @@ struct peri_provider {
     struct peri_network *found_by; /* referenced; signs attempts. NULL: a plain provider */
     peri_judge *judge;             /* reads its refusals; NULL: their status alone tells */
     struct peri_vitals *vitals;
-    size_t index; /* in its fleet */
+    struct peri_vitals
+        *network_vitals; /* of found_by, shared by its hosts; NULL: a plain provider */
+    size_t index;        /* in its fleet */
 };
 
 /* One provider that can serve a model, and the model's name there. */
@@ -76,6 +79,7 @@ struct peri_candidate {
      * now. A tier of other providers is better than a host whose machines compute proofs. */
     uint32_t rank;
     bool is_reduced; /* the provider serves this model little just now */
+    bool is_last;    /* it rests, and so does everybody else: it is asked all the same */
 };
 
 struct peri_candidates {

@@ -334,11 +334,28 @@ TEST(fleet_out_of_memory_is_an_error_and_nothing_leaks) {
 
 /* ---- The choice among them ---- */
 
+static struct peri_candidate pick_candidate(struct rig *r, const bool *tried, bool overflow,
+                                            bool may_disturb, struct peri_route_report *report) {
+    struct peri_route_ask ask = {
+        .from = peri_fleet_find(r->fleet, PERI_STR("Big")),
+        .model = PERI_STR("Big"),
+        .tried = tried,
+        .overflow = overflow,
+        .may_disturb = may_disturb,
+        .now_ms = 1000,
+    };
+    return peri_route_pick(&ask, &r->rand, report);
+}
+
 static const char *pick(struct rig *r, const bool *tried, bool overflow,
                         struct peri_route_report *report) {
-    struct peri_candidate c = peri_route_pick(peri_fleet_find(r->fleet, PERI_STR("Big")), tried,
-                                              overflow, 1000, &r->rand, report);
+    struct peri_candidate c = pick_candidate(r, tried, overflow, false, report);
     return c.provider == NULL ? "nobody" : c.provider->id.p;
+}
+
+static void rest(struct peri_breaker *b, enum peri_err reason, uint64_t ms) {
+    struct peri_breaker_failure f = { .reason = reason, .now_ms = 1000 };
+    peri_breaker_open(b, &f, ms);
 }
 
 static struct peri_vitals *vitals_of(struct rig *r, const char *id) {
@@ -372,12 +389,12 @@ TEST(route_goes_down_a_tier_when_nobody_above_is_left) {
     rig_open(&r);
     CHECK_EQ(rig_build(&r, NULL, 0), PERI_OK);
     CHECK_STR(peri_str_of(pick(&r, mark(&r, tried, "a"), true, NULL)), "b");
-    peri_vitals_cool(vitals_of(&r, "b"), PERI_ERATELIMIT, 1000, 300);
+    rest(&vitals_of(&r, "b")->breaker, PERI_ERATELIMIT, 300);
     CHECK_STR(peri_str_of(pick(&r, tried, true, NULL)), "c");
     CHECK_STR(peri_str_of(pick(&r, mark(&r, tried, "c"), true, &report)), "nobody");
     CHECK_EQ(report.candidates, 3);
     CHECK_EQ(report.tried, 2);
-    CHECK_EQ(report.cooling, 1);
+    CHECK_EQ(report.resting, 1);
     CHECK_EQ(report.rate_limited, 1);
     CHECK_EQ(report.wait_ms, 300);
     rig_close(&r);
@@ -398,5 +415,32 @@ TEST(route_overflows_to_the_next_tier_only_when_told_to) {
     CHECK_EQ(report.full, 1);
     peri_vitals_release(vitals_of(&r, "a"));
     CHECK_STR(peri_str_of(pick(&r, NULL, false, NULL)), "a");
+    rig_close(&r);
+}
+
+TEST(route_asks_the_one_that_is_due_first_when_all_rest) {
+    struct rig r;
+    struct peri_route_report report;
+    bool tried[3] = { false };
+    rig_open(&r);
+    CHECK_EQ(rig_build(&r, NULL, 0), PERI_OK);
+    rest(&vitals_of(&r, "a")->breaker, PERI_EUPSTREAM, 500);
+    rest(&vitals_of(&r, "b")->endpoints[PERI_DIALECT_CHAT], PERI_ENOTFOUND, 400);
+    struct peri_candidate c = pick_candidate(&r, NULL, true, true, &report);
+    CHECK_STR(c.provider->id, "c"); /* one that does not rest */
+    CHECK(!c.is_last);
+    rest(peri_vitals_make_model(vitals_of(&r, "c"), PERI_STR("Big"), PERI_DIALECT_CHAT),
+         PERI_ENOMODEL, 600);
+    CHECK_STR(peri_str_of(pick(&r, NULL, true, &report)), "nobody");
+    CHECK_EQ(report.resting, 3);
+    CHECK_EQ(report.wait_ms, 400);
+    CHECK_EQ(report.scope, PERI_SCOPE_ENDPOINT);
+    c = pick_candidate(&r, NULL, true, true, &report);
+    CHECK_STR(c.provider->id, "b");
+    CHECK(c.is_last);
+    c = pick_candidate(&r, mark(&r, tried, "b"), true, true, &report);
+    CHECK_STR(c.provider->id, "a");
+    CHECK(pick_candidate(&r, mark(&r, mark(&r, tried, "a"), "c"), true, true, NULL).provider ==
+          NULL);
     rig_close(&r);
 }

@@ -17,11 +17,12 @@ void peri_slots_release(const struct peri_candidate *c) {
 /* Without a limit half of what it had: the request that was refused is still in flight. */
 void peri_slots_overloaded(const struct peri_provider *p, uint64_t now_ms) {
     struct peri_vitals *v = p->vitals;
-    if (atomic_load(&v->condition) == PERI_COOLING && !peri_vitals_admits(v, now_ms, NULL)) return;
+    uint_fast64_t last_ms = atomic_load(&v->overloaded_ms);
+    bool is_same = last_ms != 0 && now_ms - last_ms < PERI_SLOTS_STORM_MS;
+    if (is_same || !atomic_compare_exchange_strong(&v->overloaded_ms, &last_ms, now_ms)) return;
     unsigned learned = atomic_load(&v->learned_limit);
     uint32_t had = peri_slots_limit(p);
     if (had == 0) had = atomic_load(&v->in_flight);
-    /* Two threads that come here in one moment bring the same word. */
     atomic_compare_exchange_strong(&v->learned_limit, &learned, had > 1 ? had / 2 : 1);
     atomic_store(&v->learned_successes, 0);
 }

@@ -10,7 +10,8 @@
 
 #include "fleet/fleet.h"
 
-#define PERI_SLOTS_STEP 10 /* good answers for one more slot */
+#define PERI_SLOTS_STEP     10  /* good answers for one more slot */
+#define PERI_SLOTS_STORM_MS 500 /* refusals within this time of the first tell of one overload */
 
 /* Of one model at one provider, in the order of its models. `vitals` count what is in flight; NULL: no limit. */
 struct peri_model_slots {
@@ -51,8 +52,7 @@ static inline bool peri_slots_are_free(const struct peri_candidate *c) {
 PERI_MUST_USE bool peri_slots_take(const struct peri_candidate *c);
 void peri_slots_release(const struct peri_candidate *c);
 
-/* For providers with is_adaptive: it said that this is too much. Many that say so at once, which is until it is asked again, are
- * one: called before the answer's cool-down begins. */
+/* For providers with is_adaptive: it said that this is too much. */
 void peri_slots_overloaded(const struct peri_provider *p, uint64_t now_ms);
 /* For providers with is_adaptive: it began to answer as it should. */
 void peri_slots_went_well(const struct peri_provider *p);

@@ -132,10 +132,7 @@ TEST(slots_without_a_limit_get_half_of_what_was_in_flight) {
 TEST(slots_refused_at_once_are_halved_once) {
     struct rig r;
     rig_open(&r, 16, 0, true);
-    for (int i = 0; i < 10; i++) {
-        peri_slots_overloaded(&r.provider, 1000);
-        peri_vitals_cool(r.provider.vitals, PERI_ERATELIMIT, 1000, 500);
-    }
+    for (int i = 0; i < 10; i++) peri_slots_overloaded(&r.provider, 1000 + (uint64_t)i);
     CHECK_EQ(peri_slots_limit(&r.provider), 8);
     peri_slots_overloaded(&r.provider, 1500); /* it was asked again, and says so again */
     CHECK_EQ(peri_slots_limit(&r.provider), 4);

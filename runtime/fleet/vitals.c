@@ -4,15 +4,21 @@
 
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/rand.h"
+#include "base/siphash.h"
 
 struct peri_vitals_table {
     pthread_mutex_t lock; /* taken when a fleet is built, never on the request path */
+    uint64_t secret[2];
     struct peri_map by_id;
 };
 
 enum peri_err peri_vitals_table_new(struct peri_vitals_table **out) {
     struct peri_vitals_table *t = peri_calloc(1, sizeof *t);
     if (t == NULL) return PERI_ENOMEM;
+    struct peri_rand rand;
+    peri_rand_seed_os(&rand);
+    for (size_t i = 0; i < 2; i++) t->secret[i] = peri_rand_next(&rand);
     pthread_mutex_init(&t->lock, NULL);
     peri_map_init(&t->by_id);
     *out = t;
@@ -40,6 +46,7 @@ static struct peri_vitals *make(struct peri_vitals_table *t, struct peri_str id)
     memcpy(copy, id.p, id.n);
     copy[id.n] = '\0';
     v->id = (struct peri_str){ copy, id.n };
+    memcpy(v->secret, t->secret, sizeof v->secret);
     atomic_init(&v->refs, 1); /* the table's own */
     if (peri_map_add(&t->by_id, v->id, v) != PERI_OK) goto fail;
     return v;
@@ -122,87 +129,72 @@ bool peri_vitals_take(struct peri_vitals *v, uint32_t max) {
 
 void peri_vitals_release(struct peri_vitals *v) { atomic_fetch_sub(&v->in_flight, 1); }
 
-bool peri_vitals_admits(const struct peri_vitals *v, uint64_t now_ms, uint64_t *wait_ms) {
-    int condition = atomic_load_explicit(&v->condition, memory_order_relaxed);
-    if (wait_ms != NULL) *wait_ms = 0;
-    if (condition == PERI_OPEN) return true;
-    uint64_t until = atomic_load_explicit(&v->cool_until_ms, memory_order_relaxed);
-    if (condition == PERI_COOLING && until <= now_ms) return true;
-    if (wait_ms != NULL) *wait_ms = until > now_ms ? until - now_ms : 1000;
-    return false;
-}
-
-bool peri_vitals_enter(struct peri_vitals *v, uint64_t now_ms, bool *is_probe) {
-    *is_probe = false;
-    int condition = atomic_load_explicit(&v->condition, memory_order_relaxed);
-    if (condition == PERI_OPEN) return true;
-    if (condition == PERI_PROBING || atomic_load(&v->cool_until_ms) > now_ms) return false;
-    *is_probe = atomic_compare_exchange_strong(&v->condition, &condition, PERI_PROBING);
-    return *is_probe || condition == PERI_OPEN;
-}
-
-void peri_vitals_well(struct peri_vitals *v) {
-    if (atomic_load_explicit(&v->strikes, memory_order_relaxed) != 0) atomic_store(&v->strikes, 0);
-    atomic_fetch_add_explicit(&v->success, 1, memory_order_relaxed);
-    if (atomic_load_explicit(&v->failures, memory_order_relaxed) != 0)
-        atomic_store(&v->failures, 0);
-    /* A cool-down in force stands; while a probe is out, any good answer is as good as its own. */
-    int probing = PERI_PROBING;
-    if (atomic_load_explicit(&v->condition, memory_order_relaxed) == PERI_PROBING)
-        atomic_compare_exchange_strong(&v->condition, &probing, PERI_OPEN);
-}
-
-void peri_vitals_cool(struct peri_vitals *v, enum peri_err reason, uint64_t now_ms, uint64_t ms) {
-    atomic_fetch_add(reason == PERI_ERATELIMIT ? &v->rate_limited : &v->failed, 1);
-    atomic_fetch_add(&v->failures, 1);
-    uint_fast64_t until = now_ms + ms, old = atomic_load(&v->cool_until_ms);
-    while (old < until && !atomic_compare_exchange_weak(&v->cool_until_ms, &old, until)) {}
-    if (old < until) atomic_store(&v->reason, (int)reason);
-    atomic_store(&v->condition, PERI_COOLING);
-}
-
-void peri_vitals_unknown(struct peri_vitals *v) {
-    int probing = PERI_PROBING;
-    atomic_compare_exchange_strong(&v->condition, &probing, PERI_COOLING);
-}
-
 void peri_vitals_reset(struct peri_vitals *v) {
-    atomic_store(&v->strikes, 0);
-    atomic_store(&v->cool_until_ms, 0);
-    atomic_store(&v->failures, 0);
     atomic_store(&v->learned_limit, 0);
-    atomic_store(&v->condition, PERI_OPEN);
-    for (size_t i = 0; i < PERI_LACKS_MAX; i++) atomic_store(&v->lacking[i].until_ms, 0);
+    peri_breaker_reset(&v->breaker);
+    for (size_t i = 0; i < PERI_DIALECT_COUNT; i++) peri_breaker_reset(&v->endpoints[i]);
+    for (size_t i = 0; i < PERI_KEYS_MAX; i++) peri_breaker_reset(&v->keys[i]);
+    for (size_t i = 0; i < PERI_MODEL_BREAKERS; i++) peri_breaker_reset(&v->models[i].breaker);
 }
 
-/* Two threads may take the same place, and a reader may see one's model with the other's time: a model is then asked for
- * once too often, or rests as long as another would have. */
-void peri_vitals_lack(struct peri_vitals *v, struct peri_str model, uint64_t now_ms, uint64_t ms) {
-    uint64_t hash = peri_str_hash(model) | 1;
-    struct peri_lack *at = &v->lacking[0];
-    for (size_t i = 0; i < PERI_LACKS_MAX; i++) {
-        struct peri_lack *l = &v->lacking[i];
-        if (atomic_load(&l->model) == hash) {
-            at = l;
-            break;
-        }
-        if (atomic_load(&l->until_ms) < atomic_load(&at->until_ms)) at = l;
-    }
-    atomic_store(&at->model, hash);
-    atomic_store(&at->until_ms, now_ms + ms);
-    atomic_store(&v->lacks, true);
+/* ---- Models ---- */
+
+enum { FREE, TAKEN, KEY_MIN };
+
+static uint64_t key_of(const struct peri_vitals *v, struct peri_str model,
+                       enum peri_dialect_id endpoint) {
+    uint64_t key = peri_siphash(v->secret, model) + (uint64_t)endpoint;
+    return key < KEY_MIN ? key + KEY_MIN : key;
 }
 
-uint64_t peri_vitals_lacks_ms(const struct peri_vitals *v, struct peri_str model, uint64_t now_ms) {
-    if (!atomic_load_explicit(&v->lacks, memory_order_relaxed)) return 0;
-    uint64_t hash = peri_str_hash(model) | 1;
-    for (size_t i = 0; i < PERI_LACKS_MAX; i++) {
-        const struct peri_lack *l = &v->lacking[i];
-        if (atomic_load_explicit(&l->model, memory_order_relaxed) != hash) continue;
-        uint64_t until = atomic_load_explicit(&l->until_ms, memory_order_relaxed);
-        return until > now_ms ? until - now_ms : 0;
+struct peri_breaker *peri_vitals_model(struct peri_vitals *v, struct peri_str model,
+                                       enum peri_dialect_id endpoint) {
+    if (!atomic_load_explicit(&v->has_models, memory_order_relaxed)) return NULL;
+    uint64_t key = key_of(v, model, endpoint);
+    for (size_t i = 0; i < PERI_MODEL_BREAKERS; i++)
+        if (atomic_load_explicit(&v->models[i].key, memory_order_acquire) == key)
+            return &v->models[i].breaker;
+    return NULL;
+}
+
+static void write_name(struct peri_model_breaker *m, struct peri_str model) {
+    char text[PERI_MODEL_LABEL_MAX + 1] = { 0 };
+    memcpy(text, model.p, model.n < PERI_MODEL_LABEL_MAX ? model.n : PERI_MODEL_LABEL_MAX);
+    for (size_t i = 0; i < sizeof text / 8; i++) {
+        uint64_t word;
+        memcpy(&word, text + i * 8, 8);
+        atomic_store_explicit(&m->name[i], word, memory_order_relaxed);
     }
-    return 0;
+}
+
+/* A request that found the breaker of the model that was here before may count one result for the new one. */
+struct peri_breaker *peri_vitals_make_model(struct peri_vitals *v, struct peri_str model,
+                                            enum peri_dialect_id endpoint) {
+    struct peri_breaker *found = peri_vitals_model(v, model, endpoint);
+    if (found != NULL) return found;
+    struct peri_model_breaker *m = &v->models[0];
+    for (size_t i = 1; i < PERI_MODEL_BREAKERS; i++)
+        if (atomic_load(&v->models[i].breaker.until_ms) < atomic_load(&m->breaker.until_ms))
+            m = &v->models[i];
+    uint_fast64_t old = atomic_load(&m->key);
+    if (old == TAKEN || !atomic_compare_exchange_strong(&m->key, &old, TAKEN)) return NULL;
+    peri_breaker_reset(&m->breaker);
+    atomic_store(&m->endpoint, (int)endpoint);
+    write_name(m, model);
+    atomic_store_explicit(&m->key, key_of(v, model, endpoint), memory_order_release);
+    atomic_store(&v->has_models, true);
+    return &m->breaker;
+}
+
+bool peri_vitals_model_name(char out[PERI_MODEL_LABEL_MAX + 1],
+                            const struct peri_model_breaker *m) {
+    uint64_t key = atomic_load(&m->key);
+    if (key < KEY_MIN) return false;
+    for (size_t i = 0; i < (PERI_MODEL_LABEL_MAX + 1) / 8; i++) {
+        uint64_t word = atomic_load_explicit(&m->name[i], memory_order_relaxed);
+        memcpy(out + i * 8, &word, 8);
+    }
+    return atomic_load(&m->key) == key;
 }
 
 static void average(atomic_uint_fast64_t *mean, uint64_t us) {

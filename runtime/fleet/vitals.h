@@ -1,6 +1,9 @@
-/* What is known about one provider beyond any snapshot: slots in use, cool-downs, averages. All atomics, shared
+/* What is known about one provider beyond any snapshot: slots in use, what rests, averages. All atomics, shared
  * by every worker, found by provider id and carried over from snapshot to snapshot, so that an epoch change or a
  * reload keeps what was learnt about the hosts that stay.
+ *
+ * What rests is kept by circuit breakers, one for each thing that a failure can be about: the provider, its endpoints, its
+ * keys, its models. fleet/circuit.h reads them together.
  */
 #ifndef PERI_FLEET_VITALS_H
 #define PERI_FLEET_VITALS_H
@@ -8,37 +11,42 @@
 #include <stdatomic.h>
 
 #include "base/str.h"
+#include "dialect/dialect.h"
+#include "fleet/breaker.h"
 
-/* OPEN: takes requests. COOLING: not before cool_until_ms. PROBING: its time is over, and one request is finding
- * out whether it is well again; the others wait for that verdict. */
-enum peri_condition { PERI_OPEN, PERI_COOLING, PERI_PROBING };
+#define PERI_KEYS_MAX 8 /* of one provider */
+#define PERI_MODEL_BREAKERS                                                                        \
+    16 /* models of one provider that rest at a time: the newest are known */
+#define PERI_MODEL_LABEL_MAX 63 /* bytes of a model's name that are kept for people */
 
-/* A model that a provider said it does not have, though it is listed with it. */
-struct peri_lack {
-    atomic_uint_fast64_t model; /* hash of the public name; 0: none */
-    atomic_uint_fast64_t until_ms;
+/* A model, at one endpoint, that failed at this provider. */
+struct peri_model_breaker {
+    atomic_uint_fast64_t key; /* of name and endpoint; 0: this one is free; 1: it is being taken */
+    struct peri_breaker breaker;
+    atomic_int endpoint;
+    atomic_uint_fast64_t name[(PERI_MODEL_LABEL_MAX + 1) / 8]; /* cut, NUL behind it */
 };
-#define PERI_LACKS_MAX 8
 
 struct peri_vitals {
     struct peri_str id; /* owned */
+    uint64_t secret[2]; /* of its table: clients choose names of models, and must not choose keys */
     atomic_int refs;
     uint64_t
         alone_since_ms; /* under the table's lock: nobody but the table has held it since; 0: not seen so */
     atomic_uint in_flight;              /* slots taken: one an attempt, released exactly once */
     atomic_uint learned_limit;          /* of those, at once; 0: nothing learned (fleet/slots.h) */
     atomic_uint learned_successes;      /* since it was learned */
-    atomic_int condition;               /* enum peri_condition */
-    atomic_int reason;                  /* enum peri_err that closed it */
-    atomic_uint_fast64_t cool_until_ms; /* monotonic */
-    atomic_uint strikes;  /* probes in a row that failed: each doubles the next cool-down */
-    atomic_uint failures; /* in a row */
+    atomic_uint_fast64_t overloaded_ms; /* when the limit was last halved; 0: never */
+    struct peri_breaker breaker;        /* of the provider as a whole */
+    struct peri_breaker endpoints[PERI_DIALECT_COUNT];
+    struct peri_breaker keys[PERI_KEYS_MAX]; /* by place in the configuration */
+    atomic_uint next_key;                    /* whose turn it is */
+    atomic_bool has_models;                  /* one failed, ever */
+    struct peri_model_breaker models[PERI_MODEL_BREAKERS];
     atomic_uint_fast64_t success, rate_limited, failed, canceled;
     atomic_uint_fast64_t
         first_token_us;            /* moving average, weight 1/8 for the newest; 0: never seen */
     atomic_uint_fast64_t total_us; /* of whole answers, the same way */
-    atomic_bool lacks;             /* there was one, ever */
-    struct peri_lack lacking[PERI_LACKS_MAX];
 };
 
 struct peri_vitals_table;
@@ -64,26 +72,18 @@ size_t peri_vitals_count(struct peri_vitals_table *t);
 PERI_MUST_USE bool peri_vitals_take(struct peri_vitals *v, uint32_t max);
 void peri_vitals_release(struct peri_vitals *v);
 
-/* Whether a request may be sent now; changes nothing. `wait_ms`, when not NULL, gets how long it is closed. */
-bool peri_vitals_admits(const struct peri_vitals *v, uint64_t now_ms, uint64_t *wait_ms);
-/* Called by who is about to send: when a cool-down has just run out, only one caller becomes the probe.
- *   gives   false: somebody else is probing, or it is still closed
- *   is_probe  out: this request's outcome decides (peri_vitals_well, _cool or _unknown) */
-PERI_MUST_USE bool peri_vitals_enter(struct peri_vitals *v, uint64_t now_ms, bool *is_probe);
-/* It answered as it should: open again, count a success. */
-void peri_vitals_well(struct peri_vitals *v);
-/* Closed for `ms` for that reason; a longer cool-down in force stays. */
-void peri_vitals_cool(struct peri_vitals *v, enum peri_err reason, uint64_t now_ms, uint64_t ms);
-/* The probe found nothing out (its client left): the next request may probe. */
-void peri_vitals_unknown(struct peri_vitals *v);
-/* Forget cool-downs, lacking models and learned limits (an operator's order). */
+/* Forget what rests and the limits that were learned (an operator's order). */
 void peri_vitals_reset(struct peri_vitals *v);
 
-/* It does not have that model: not to be asked for it for `ms`, and for its others as before. The newest
- * PERI_LACKS_MAX are known. */
-void peri_vitals_lack(struct peri_vitals *v, struct peri_str model, uint64_t now_ms, uint64_t ms);
-/* How long it is not to be asked for that model; 0: it may be. */
-uint64_t peri_vitals_lacks_ms(const struct peri_vitals *v, struct peri_str model, uint64_t now_ms);
+/* The breaker of that model at that endpoint; NULL: it never failed, or others failed since. */
+struct peri_breaker *peri_vitals_model(struct peri_vitals *v, struct peri_str model,
+                                       enum peri_dialect_id endpoint);
+/* The same, made when there is none: in the place of the one whose rest ends first. NULL: another thread takes that place
+ * just now, and nothing is remembered. */
+struct peri_breaker *peri_vitals_make_model(struct peri_vitals *v, struct peri_str model,
+                                            enum peri_dialect_id endpoint);
+/* The cut name of a model breaker, for people. gives false when it is free or changes just now */
+bool peri_vitals_model_name(char out[PERI_MODEL_LABEL_MAX + 1], const struct peri_model_breaker *m);
 
 /* Moving averages; `us` 0 is ignored. */
 void peri_vitals_saw_first_token(struct peri_vitals *v, uint64_t us);

@@ -29,7 +29,7 @@ static void close_rig(struct rig *r) {
 
 struct crowd {
     struct peri_vitals *v;
-    atomic_uint inside, most, probes;
+    atomic_uint inside, most;
     atomic_bool is_open;
 };
 
@@ -42,14 +42,6 @@ static void *take_and_release(void *arg) {
         atomic_fetch_sub(&c->inside, 1);
         peri_vitals_release(c->v);
     }
-    return NULL;
-}
-
-static void *enter_once(void *arg) {
-    struct crowd *c = arg;
-    bool is_probe;
-    while (!atomic_load(&c->is_open)) continue;
-    if (peri_vitals_enter(c->v, 1000, &is_probe) && is_probe) atomic_fetch_add(&c->probes, 1);
     return NULL;
 }
 
@@ -70,59 +62,6 @@ TEST(vitals_slots_are_never_taken_by_more_than_there_are) {
     close_rig(&r);
 }
 
-TEST(vitals_of_a_crowd_after_a_cool_down_one_is_the_probe) {
-    struct rig r = open_rig();
-    for (int round = 0; round < 50; round++) {
-        struct crowd c = { .v = r.v };
-        peri_vitals_reset(r.v);
-        peri_vitals_cool(r.v, PERI_EUPSTREAM, 0, 1000);
-        run_crowd(&c, enter_once);
-        CHECK_EQ(atomic_load(&c.probes), 1);
-    }
-    close_rig(&r);
-}
-
-TEST(vitals_closed_means_closed_until_its_time) {
-    struct rig r = open_rig();
-    bool is_probe;
-    uint64_t wait;
-    peri_vitals_cool(r.v, PERI_ERATELIMIT, 100, 500);
-    CHECK(!peri_vitals_admits(r.v, 100, &wait));
-    CHECK_EQ(wait, 500);
-    CHECK(!peri_vitals_enter(r.v, 599, &is_probe));
-    CHECK(peri_vitals_admits(r.v, 600, &wait));
-    CHECK(peri_vitals_enter(r.v, 600, &is_probe));
-    CHECK(is_probe);
-    CHECK(!peri_vitals_admits(r.v, 600, NULL)); /* the others wait for the verdict */
-    CHECK(!peri_vitals_enter(r.v, 600, &is_probe));
-    close_rig(&r);
-}
-
-TEST(vitals_a_probe_ends_in_one_of_three_ways) {
-    struct rig r = open_rig();
-    bool is_probe;
-    peri_vitals_cool(r.v, PERI_EUPSTREAM, 0, 10);
-    CHECK(peri_vitals_enter(r.v, 10, &is_probe) && is_probe);
-    peri_vitals_unknown(r.v); /* its client left: the next one may */
-    CHECK(peri_vitals_enter(r.v, 10, &is_probe) && is_probe);
-    peri_vitals_cool(r.v, PERI_EUPSTREAM, 10, 10); /* it is still ill */
-    CHECK(!peri_vitals_enter(r.v, 19, &is_probe));
-    CHECK(peri_vitals_enter(r.v, 20, &is_probe) && is_probe);
-    peri_vitals_well(r.v);
-    CHECK(peri_vitals_enter(r.v, 20, &is_probe) && !is_probe);
-    CHECK_EQ(atomic_load(&r.v->failures), 0);
-    close_rig(&r);
-}
-
-TEST(vitals_a_longer_cool_down_stays) {
-    struct rig r = open_rig();
-    peri_vitals_cool(r.v, PERI_EAUTH, 0, 1000);
-    peri_vitals_cool(r.v, PERI_ERATELIMIT, 0, 10);
-    CHECK(!peri_vitals_admits(r.v, 999, NULL));
-    CHECK_EQ(atomic_load(&r.v->reason), PERI_EAUTH);
-    close_rig(&r);
-}
-
 TEST(vitals_of_one_id_are_one) {
     struct rig r = open_rig();
     struct peri_vitals *again = peri_vitals_get(r.table, PERI_STR("a")),
@@ -136,44 +75,72 @@ TEST(vitals_of_one_id_are_one) {
     peri_vitals_unref(r.v);
 }
 
-TEST(vitals_know_which_models_are_lacking_for_a_while) {
+static void rest(struct peri_breaker *b, uint64_t now_ms, uint64_t ms) {
+    struct peri_breaker_failure f = { .reason = PERI_EUPSTREAM, .now_ms = now_ms };
+    peri_breaker_open(b, &f, ms);
+}
+
+static void rest_model(struct peri_vitals *v, const char *model, uint64_t ms) {
+    rest(peri_vitals_make_model(v, peri_str_of(model), PERI_DIALECT_CHAT), 1000, ms);
+}
+
+static uint64_t model_wait(struct peri_vitals *v, const char *model) {
+    struct peri_breaker *b = peri_vitals_model(v, peri_str_of(model), PERI_DIALECT_CHAT);
+    uint64_t wait = 0;
+    if (b != NULL) peri_breaker_admits(b, 1000, &wait);
+    return wait;
+}
+
+TEST(vitals_know_models_that_rest_each_at_its_endpoint) {
     struct rig r = open_rig();
-    CHECK_EQ(peri_vitals_lacks_ms(r.v, PERI_STR("m"), 1000), 0);
-    peri_vitals_lack(r.v, PERI_STR("m"), 1000, 500);
-    CHECK_EQ(peri_vitals_lacks_ms(r.v, PERI_STR("m"), 1000), 500);
-    CHECK_EQ(peri_vitals_lacks_ms(r.v, PERI_STR("m"), 1499), 1);
-    CHECK_EQ(peri_vitals_lacks_ms(r.v, PERI_STR("m"), 1500), 0);
-    CHECK_EQ(peri_vitals_lacks_ms(r.v, PERI_STR("n"), 1000), 0);
-    CHECK(peri_vitals_admits(r.v, 1000, NULL));
-    peri_vitals_lack(r.v, PERI_STR("m"), 1400, 500); /* again: one place */
-    char name[] = "0";
-    for (; name[0] < '7'; name[0]++) peri_vitals_lack(r.v, peri_str_of(name), 1400, 1000);
-    CHECK_EQ(peri_vitals_lacks_ms(r.v, PERI_STR("m"), 1400), 500);
-    CHECK_EQ(peri_vitals_lacks_ms(r.v, PERI_STR("0"), 1400), 1000);
-    peri_vitals_lack(r.v, PERI_STR("more"), 1400,
-                     1000); /* in the place of the one that ends first */
-    CHECK_EQ(peri_vitals_lacks_ms(r.v, PERI_STR("m"), 1400), 0);
-    CHECK_EQ(peri_vitals_lacks_ms(r.v, PERI_STR("6"), 1400), 1000);
-    CHECK_EQ(peri_vitals_lacks_ms(r.v, PERI_STR("more"), 1400), 1000);
+    CHECK(peri_vitals_model(r.v, PERI_STR("m"), PERI_DIALECT_CHAT) == NULL);
+    rest_model(r.v, "m", 500);
+    CHECK_EQ(model_wait(r.v, "m"), 500);
+    CHECK_EQ(model_wait(r.v, "n"), 0);
+    CHECK(peri_vitals_model(r.v, PERI_STR("m"), PERI_DIALECT_EMBEDDINGS) == NULL);
+    CHECK(peri_breaker_admits(&r.v->breaker, 1000, NULL));
+    char name[PERI_MODEL_LABEL_MAX + 1];
+    CHECK(peri_vitals_model_name(name, &r.v->models[0]));
+    CHECK_STR(peri_str_of(name), "m");
     peri_vitals_reset(r.v);
-    CHECK_EQ(peri_vitals_lacks_ms(r.v, PERI_STR("more"), 1400), 0);
+    CHECK_EQ(model_wait(r.v, "m"), 0);
+    close_rig(&r);
+}
+
+TEST(vitals_of_many_models_forget_the_one_that_is_back_first) {
+    struct rig r = open_rig();
+    rest_model(r.v, "first", 500);
+    char name[] = "a";
+    for (int i = 1; i < PERI_MODEL_BREAKERS; i++, name[0]++) rest_model(r.v, name, 1000);
+    CHECK_EQ(model_wait(r.v, "first"), 500);
+    rest_model(r.v, "more", 1000);
+    CHECK_EQ(model_wait(r.v, "first"), 0);
+    CHECK_EQ(model_wait(r.v, "a"), 1000);
+    CHECK_EQ(model_wait(r.v, "more"), 1000);
+    char label[PERI_MODEL_LABEL_MAX + 1], longest[200] = { 0 };
+    memset(longest, 'x', sizeof longest - 1);
+    rest_model(r.v, longest, 2000);
+    for (size_t i = 0; i < PERI_MODEL_BREAKERS; i++) {
+        CHECK(peri_vitals_model_name(label, &r.v->models[i]));
+        CHECK(strlen(label) <= PERI_MODEL_LABEL_MAX);
+    }
     close_rig(&r);
 }
 
 TEST(vitals_of_who_left_are_kept_for_a_while_and_no_longer) {
     struct rig r = open_rig();
     const uint64_t hour = 3600000;
-    peri_vitals_cool(r.v, PERI_EUPSTREAM, 1000, 500);
+    rest(&r.v->breaker, 1000, 500);
     peri_vitals_unref(peri_vitals_get(r.table, PERI_STR("gone")));
     struct peri_vitals *back = peri_vitals_get(r.table, PERI_STR("back"));
-    peri_vitals_cool(back, PERI_EUPSTREAM, 1000, 500);
+    rest(&back->breaker, 1000, 500);
     peri_vitals_unref(back);
     CHECK_EQ(peri_vitals_count(r.table), 3);
     peri_vitals_sweep(r.table, hour);
     peri_vitals_sweep(r.table, 6 * hour);
     CHECK_EQ(peri_vitals_count(r.table), 3); /* five hours are not enough */
     back = peri_vitals_get(r.table, PERI_STR("back"));
-    CHECK(!peri_vitals_admits(back, 1400, NULL)); /* what was learnt is there */
+    CHECK(!peri_breaker_admits(&back->breaker, 1400, NULL)); /* what was learnt is there */
     peri_vitals_sweep(r.table, 7 * hour);
     CHECK_EQ(peri_vitals_count(r.table), 2);
     peri_vitals_unref(back);
@@ -182,7 +149,7 @@ TEST(vitals_of_who_left_are_kept_for_a_while_and_no_longer) {
     CHECK_EQ(peri_vitals_count(r.table), 2);
     peri_vitals_sweep(r.table, 14 * hour);
     CHECK_EQ(peri_vitals_count(r.table), 1);
-    CHECK(!peri_vitals_admits(r.v, 1400, NULL)); /* held all the time */
+    CHECK(!peri_breaker_admits(&r.v->breaker, 1400, NULL)); /* held all the time */
     close_rig(&r);
 }
 

@@ -26,14 +26,30 @@ static void over(struct peri_attempt *a, enum peri_err err) {
     a->request->env->ops->slot_freed(a->request->env);
 }
 
-/* What the one before it was answered is told to nobody any more. */
+/* The client is told of the failure that says most about its request: of one that a moment brought before one of our key,
+ * before a model that is not there, before an endpoint. Of equals the newest. */
+static int rank_of(const struct peri_attempt *a) {
+    switch (a->err) {
+    case PERI_ENOTFOUND: return 0;
+    case PERI_ENOMODEL: return 1;
+    case PERI_EAUTH:
+    case PERI_EDENIED: return 2;
+    default: return 3;
+    }
+}
+
+/* What the others were answered is told to nobody any more. */
 static void become_last(struct peri_attempt *a) {
     struct peri_request *r = a->request;
-    if (r->last != NULL && r->last != a) {
-        peri_list_remove(&r->last->over_link);
-        peri_list_insert(&r->env->over, &r->last->over_link);
-    }
-    r->last = a;
+    struct peri_attempt *forgotten = r->last;
+    if (forgotten == a) return;
+    if (forgotten != NULL && rank_of(a) < rank_of(forgotten))
+        forgotten = a;
+    else
+        r->last = a;
+    if (forgotten == NULL) return;
+    peri_list_remove(&forgotten->over_link);
+    peri_list_insert(&r->env->over, &forgotten->over_link);
 }
 
 static uint64_t now_ns(const struct peri_attempt *a) {
@@ -67,15 +83,7 @@ void peri_attempt_fail(struct peri_attempt *a, enum peri_err err, const char *fo
     const struct peri_provider *p = a->candidate.provider;
     if (p->is_adaptive && !a->is_excused && peri_health_is_overload(err, a->status))
         peri_slots_overloaded(p, peri_loop_now_ms(r->env->loop));
-    /* While a network computes proofs its hosts fail more than they are to blame for. */
-    if (a->is_excused || (a->candidate.is_reduced && err != PERI_EAUTH)) {
-        atomic_fetch_add(&p->vitals->failed, 1);
-        atomic_fetch_add(&p->vitals->failures, 1);
-        if (a->is_probe) peri_vitals_unknown(p->vitals);
-    } else {
-        peri_health_failed(p, r->config, err, peri_loop_now_ms(r->env->loop), a->hint_ms,
-                           a->is_probe);
-    }
+    peri_attempt_went_wrong(a, err);
     struct peri_call *call = a->call;
     a->call = NULL;
     if (call != NULL) peri_call_cancel(call);
@@ -105,9 +113,8 @@ void peri_attempt_ready(struct peri_attempt *a) {
     a->state = PERI_ATTEMPT_READY;
     a->first_token_ns = now_ns(a);
     peri_timer_stop(&a->patience);
-    peri_vitals_well(v);
+    peri_attempt_went_well(a);
     if (p->is_adaptive) peri_slots_went_well(p);
-    a->is_probe = false;
     peri_vitals_saw_first_token(v, (a->first_token_ns - a->started_ns) / 1000);
     peri_request_wait_ends(a->request);
     a->tried(a->arg, a, PERI_OK);
@@ -119,9 +126,9 @@ void peri_attempt_cancel(struct peri_attempt *a, enum peri_err why) {
     a->call = NULL;
     if (call != NULL) peri_call_cancel(call);
     if (why != PERI_OK)
-        peri_health_failed(a->candidate.provider, a->request->config, why, 0, 0, a->is_probe);
-    else if (a->is_probe)
-        peri_vitals_unknown(a->candidate.provider->vitals);
+        peri_attempt_went_wrong(a, why);
+    else
+        peri_attempt_left_open(a);
     if (a->request->phase != PERI_ENDED) a->ended_ns = now_ns(a);
     over(a, why);
 }
@@ -203,7 +210,7 @@ static void on_head(void *arg, struct peri_call *call, int status,
     (void)call;
     a->status = status;
     read_head(a, headers, count);
-    if (peri_health_of_status(status) != PERI_OK) {
+    if (peri_health_of_status(status).err != PERI_OK) {
         a->in.max = ERROR_BODY_MAX; /* the body says more: on_body and on_done go on */
         return;
     }
@@ -219,7 +226,7 @@ static void on_head(void *arg, struct peri_call *call, int status,
 }
 
 static bool is_refusal(const struct peri_attempt *a) {
-    return peri_health_of_status(a->status) != PERI_OK;
+    return peri_health_of_status(a->status).err != PERI_OK;
 }
 
 static bool on_body(void *arg, struct peri_call *call, struct peri_str bytes) {
@@ -356,10 +363,11 @@ enum peri_err peri_attempt_start(struct peri_attempt **out, struct peri_request 
     peri_sse_init(&a->sse, 0, &a->scratch);
     peri_timer_init(&a->patience, r->env->loop, on_first_token_late, a);
 
-    if (peri_vitals_lacks_ms(p->vitals, peri_attempt_model(a), now_ms) > 0) return PERI_ENOPROVIDER;
-    if (!peri_vitals_enter(p->vitals, now_ms, &a->is_probe)) return PERI_ENOPROVIDER;
+    if (!peri_circuit_enter(&a->circuit, p, peri_attempt_model(a), a->dialect->id, now_ms,
+                            candidate.is_last))
+        return PERI_ENOPROVIDER;
     if (!peri_slots_take(&candidate)) {
-        if (a->is_probe) peri_vitals_unknown(p->vitals);
+        peri_attempt_left_open(a);
         return PERI_EFULL;
     }
     a->started_ns = now_ns(a);
@@ -370,7 +378,7 @@ enum peri_err peri_attempt_start(struct peri_attempt **out, struct peri_request 
     /* Whoever asks again because a slot is missing must not take our own connections for one. */
     if (err == PERI_EFULL || err == PERI_ENOPROVIDER) err = PERI_EBUSY;
     if (err != PERI_OK) {
-        if (a->is_probe) peri_vitals_unknown(p->vitals);
+        peri_attempt_left_open(a);
         over(a, err);
         if (err == PERI_EREJECTED) become_last(a);
         return err;

@@ -25,6 +25,7 @@
 
 #include "base/json_edit.h"
 #include "dialect/stream.h"
+#include "fleet/circuit.h"
 #include "net/sse.h"
 #include "request/request.h"
 
@@ -75,14 +76,17 @@ struct peri_attempt {
     int status;
     /* To the first token; then to the next event; after the end event to the end of the call. */
     struct peri_timer patience;
-    bool is_probe;        /* it holds its provider's half-open probe */
     bool expects_content; /* an empty answer is a failure */
     bool is_reading;      /* take_frames is further up the stack, and goes on when it returns */
     bool is_broken;       /* a policy could not say what is to be sent: it must not seem whole */
     bool is_cut;          /* a refusal with a longer body than is read */
     size_t wallet;        /* that signed it */
-    bool is_excused;      /* its failure says nothing about the provider's health */
-    uint64_t hint_ms;     /* what retry-after and its kin asked for */
+    struct peri_circuit circuit; /* that it goes through */
+    bool is_excused;             /* its failure says nothing about the provider's health */
+    bool is_judged; /* scope and rest_ms were read from a refusal; else the kind of failure tells */
+    enum peri_scope scope; /* what its failure is about */
+    uint64_t rest_ms;      /* that scope's, at once; 0: after several failures */
+    uint64_t hint_ms;      /* what retry-after and its kin asked for */
     uint64_t started_ns, first_token_ns, ended_ns; /* ended 0: with its request */
     uint64_t body_bytes;                           /* of its answer, as they came */
     struct peri_buf in;      /* bytes not consumed yet: a frame's beginning, or a whole answer */
@@ -91,8 +95,9 @@ struct peri_attempt {
     struct peri_sse sse;
     struct peri_stream_state stream;
     enum peri_err err;
-    char detail[200];   /* for people and the log */
-    const char *remedy; /* of a refusal that is understood: what to do about it; static, or NULL */
+    char detail[200]; /* for people and the log */
+    const char *
+        remedy; /* of a refusal that is understood: what the operator can do about it; static, or NULL */
 };
 
 static inline bool peri_attempt_is_over(const struct peri_attempt *a) {
@@ -161,6 +166,12 @@ PERI_MUST_USE enum peri_err peri_attempt_text(struct peri_attempt *a, struct per
 
 /* attempt_judge.c: its status and body, `in`, are a refusal. It fails, and what the refusal is about rests. */
 void peri_attempt_end_refusal(struct peri_attempt *a);
+
+/* attempt_health.c: one of the three is called for each attempt that was entered, exactly once before it is over: it answered
+ * as it should, it failed, or its end shows nothing. */
+void peri_attempt_went_well(struct peri_attempt *a);
+void peri_attempt_went_wrong(struct peri_attempt *a, enum peri_err err);
+void peri_attempt_left_open(struct peri_attempt *a);
 
 /* For attempt_stream.c: the two ways out of ASKING. */
 void peri_attempt_fail(struct peri_attempt *a, enum peri_err err, const char *format, ...)

@@ -1,11 +1,15 @@
 /* What a refusal is about, and what follows from it. */
 #include "request/attempt.h"
 
-#include "dialect/upstream_error.h"
+#include "dialect/error_sense.h"
 #include "fleet/health.h"
 #include "fleet/network.h"
 
-#define MODEL_MISSES_MAX 10 /* in a row: a host that has nothing it lists is set aside */
+struct verdict {
+    enum peri_err err;
+    enum peri_scope scope;
+    uint64_t rest_ms; /* at once; 0: after several */
+};
 
 /* What we know of a network is not what its hosts go by: it is looked at anew, once for a storm of such answers. */
 static void look_again(struct peri_attempt *a) {
@@ -16,59 +20,133 @@ static void look_again(struct peri_attempt *a) {
     (void)err; /* out of memory, or stopping: the interval brings the next look */
 }
 
-/* The host is listed with a model it does not have: for good, or while its machines are elsewhere (503). */
-static void drop_model(struct peri_attempt *a) {
-    const struct peri_request *r = a->request;
-    uint64_t ms = a->status >= 500 ? r->config->failure_cooldown_ms : r->config->quarantine_ms;
-    peri_vitals_lack(a->candidate.provider->vitals, peri_attempt_model(a),
-                     peri_loop_now_ms(r->env->loop), ms);
-    look_again(a);
+static bool is_json(struct peri_str body) {
+    body = peri_str_trim(body);
+    return body.n > 0 && (body.p[0] == '{' || body.p[0] == '[');
 }
 
-/* What a refusal means is in its words more than in its status: a 400 may be our clock, a 500 an empty wallet. The
- * provider's judge reads them. gives the kind of failure; the sentence with the remedy goes to the log, and to the
- * client when nobody else answers. */
-static enum peri_err judge_refusal(struct peri_attempt *a) {
-    struct peri_request_env *env = a->request->env;
-    const struct peri_provider *p = a->candidate.provider;
-    enum peri_err err = peri_health_of_status(a->status);
-    if (p->judge == NULL) return err;
-    struct peri_judgement j =
-        p->judge(p, a->wallet, a->status, peri_buf_str(&a->in), peri_loop_now_ms(env->loop));
-    switch (j.refusal) {
-    case PERI_REFUSAL_OF_STATUS: break;
-    case PERI_REFUSAL_OF_REQUEST: return PERI_EREJECTED;
+/* 404 and its like: is it the model that is missing, or everything on that path? A server of this API that speaks JSON
+ * knows the path of chats. */
+static struct verdict judge_missing(const struct peri_attempt *a, enum peri_error_sense sense,
+                                    uint64_t rest_ms) {
+    bool is_model = sense == PERI_SENSE_MODEL;
+    if (a->status != 405 && a->status != 501 && sense != PERI_SENSE_PATH)
+        is_model |= a->dialect->id == PERI_DIALECT_CHAT && is_json(peri_buf_str(&a->in));
+    if (is_model) return (struct verdict){ PERI_ENOMODEL, PERI_SCOPE_MODEL, rest_ms };
+    return (struct verdict){ PERI_ENOTFOUND, PERI_SCOPE_ENDPOINT, rest_ms };
+}
+
+/* Where the status leaves open what it is about, the words tell. They come from a provider that a client may make repeat
+ * its own: so only codes make more of a failure than its status does (dialect/error_sense.h). */
+static struct verdict judge_words(const struct peri_attempt *a,
+                                  const struct peri_upstream_error *told) {
+    struct peri_str model = peri_attempt_upstream_model(a);
+    const struct peri_config *config = a->request->config;
+    enum peri_error_sense sense = peri_error_sense(told, a->status, model);
+    struct peri_blame plain = peri_health_of_status(a->status);
+    struct verdict v = { plain.err, plain.scope, 0 };
+    bool is_account = sense == PERI_SENSE_KEY || sense == PERI_SENSE_FUNDS;
+    switch (plain.scope) {
+    case PERI_SCOPE_REQUEST:
+        if (sense == PERI_SENSE_MODEL)
+            v = (struct verdict){ PERI_ENOMODEL, PERI_SCOPE_MODEL, config->quarantine_ms };
+        else if (is_account)
+            v = (struct verdict){ PERI_EAUTH, PERI_SCOPE_KEY, config->quarantine_ms };
+        break;
+    case PERI_SCOPE_KEY:
+        if (sense == PERI_SENSE_MODEL)
+            return (struct verdict){ PERI_ENOMODEL, PERI_SCOPE_MODEL, config->quarantine_ms };
+        if (a->status == 403 && (sense == PERI_SENSE_MODERATION || sense == PERI_SENSE_CONTEXT))
+            return (struct verdict){ PERI_EREJECTED, PERI_SCOPE_REQUEST, 0 };
+        if (sense == PERI_SENSE_PRICE) return (struct verdict){ PERI_EAUTH, PERI_SCOPE_REQUEST, 0 };
+        /* A firewall says 403, too, to what one client writes: then it takes several of them. */
+        if (a->status != 403 || is_account) v.rest_ms = config->quarantine_ms;
+        break;
+    case PERI_SCOPE_ENDPOINT: return judge_missing(a, sense, config->quarantine_ms);
+    case PERI_SCOPE_PROVIDER:
+        if (plain.err != PERI_ERATELIMIT) break;
+        if (sense == PERI_SENSE_FUNDS)
+            v = (struct verdict){ PERI_EAUTH, PERI_SCOPE_KEY, config->quarantine_ms };
+        else if (peri_error_names(told, model))
+            v.scope = PERI_SCOPE_MODEL;
+        else if (a->candidate.provider->key_count > 1)
+            v.scope = PERI_SCOPE_KEY;
+        break;
+    default: break;
+    }
+    return v;
+}
+
+/* What a network's judge says stands over status and words: a 400 may be our clock, a 500 an empty wallet.
+ *   gives   true: that is the verdict */
+static bool apply_judgement(struct peri_attempt *a, struct verdict *v,
+                            const struct peri_judgement *j) {
+    const struct peri_config *config = a->request->config;
+    struct peri_blame plain = peri_health_of_status(a->status);
+    bool is_rate = plain.err == PERI_ERATELIMIT;
+    switch (j->refusal) {
+    case PERI_REFUSAL_OF_STATUS: return false;
+    case PERI_REFUSAL_OF_REQUEST:
+        *v = (struct verdict){ PERI_EREJECTED, PERI_SCOPE_REQUEST, 0 };
+        break;
     case PERI_REFUSAL_OF_MOMENT:
         a->is_excused = true;
-        err = PERI_EUPSTREAM;
+        *v = (struct verdict){ PERI_EUPSTREAM, PERI_SCOPE_PROVIDER, 0 };
         break;
-    case PERI_REFUSAL_OF_LOAD: err = err == PERI_ERATELIMIT ? err : PERI_EUPSTREAM; break;
-    case PERI_REFUSAL_OF_HOST: err = PERI_EUPSTREAM; break;
+    case PERI_REFUSAL_OF_LOAD:
+        *v = (struct verdict){ is_rate ? PERI_ERATELIMIT : PERI_EUPSTREAM, PERI_SCOPE_PROVIDER, 0 };
+        break;
+    case PERI_REFUSAL_OF_HOST:
+        *v = (struct verdict){ PERI_EUPSTREAM, PERI_SCOPE_PROVIDER, config->failure_cooldown_ms };
+        break;
     case PERI_REFUSAL_OF_MODEL:
-        /* Its other models are as good as before, and the next list says which those are. */
-        a->is_excused = atomic_load(&p->vitals->failures) < MODEL_MISSES_MAX;
-        drop_model(a);
-        err = PERI_EAUTH;
+        /* The host is listed with a model it does not have: for good, or while its machines are elsewhere (503). */
+        v->err = a->status >= 500 ? PERI_EUPSTREAM : PERI_ENOMODEL;
+        v->scope = PERI_SCOPE_MODEL;
+        v->rest_ms = a->status >= 500 ? config->failure_cooldown_ms : config->quarantine_ms;
+        look_again(a);
         break;
     case PERI_REFUSAL_OF_WALLET:
         a->is_excused = true;
-        err = PERI_EAUTH;
+        *v = (struct verdict){ PERI_EAUTH, PERI_SCOPE_KEY, 0 };
         break;
-    case PERI_REFUSAL_OF_PROVIDER: err = PERI_EAUTH; break;
+    case PERI_REFUSAL_OF_PROVIDER:
+        *v = (struct verdict){ plain.err == PERI_EAUTH && a->status != 403 ? PERI_EAUTH
+                                                                           : PERI_EDENIED,
+                               PERI_SCOPE_PROVIDER, config->quarantine_ms };
+        /* An endpoint that it does not have is no reason to keep requests for the others away. */
+        if (a->status != 410 && plain.scope == PERI_SCOPE_ENDPOINT)
+            *v = (struct verdict){ PERI_ENOTFOUND, PERI_SCOPE_ENDPOINT, config->quarantine_ms };
+        break;
     }
+    return true;
+}
+
+static void log_judgement(struct peri_attempt *a, const struct peri_judgement *j) {
+    struct peri_log *log = &a->request->env->logs.of[PERI_COMPONENT_ATTEMPT];
+    if (!peri_log_begin(log, PERI_LOG_WARN, j->event)) return;
+    peri_log_str(log, "provider", a->candidate.provider->id);
+    peri_log_int(log, "status", a->status);
+    peri_log_str(log, "code", peri_str_of(j->code));
+    peri_log_str(log, "action", peri_str_of(j->action));
+    peri_log_str(log, "remedy", peri_str_of(j->sentence));
+    peri_log_end(log);
+}
+
+static struct verdict judge_refusal(struct peri_attempt *a,
+                                    const struct peri_upstream_error *told) {
+    const struct peri_provider *p = a->candidate.provider;
+    struct verdict v = judge_words(a, told);
+    if (p->judge == NULL) return v;
+    struct peri_judgement j = p->judge(p, a->wallet, a->status, peri_buf_str(&a->in),
+                                       peri_loop_now_ms(a->request->env->loop));
+    bool is_verdict = apply_judgement(a, &v, &j);
+    if (is_verdict && j.refusal == PERI_REFUSAL_OF_REQUEST) return v;
     if (j.is_outdated) look_again(a);
-    if (j.event == NULL) return err;
+    if (j.event == NULL) return v;
     a->remedy = j.sentence;
-    struct peri_log *log = &env->logs.of[PERI_COMPONENT_ATTEMPT];
-    if (peri_log_begin(log, PERI_LOG_WARN, j.event)) {
-        peri_log_str(log, "provider", p->id);
-        peri_log_int(log, "status", a->status);
-        peri_log_str(log, "code", peri_str_of(j.code));
-        peri_log_str(log, "action", peri_str_of(j.action));
-        peri_log_str(log, "remedy", peri_str_of(j.sentence));
-        peri_log_end(log);
-    }
-    return err;
+    log_judgement(a, &j);
+    return v;
 }
 
 static bool reads_more(const struct peri_candidate *c, const struct peri_attempt *a) {
@@ -90,17 +168,23 @@ static bool is_for_larger(struct peri_attempt *a) {
     return is_found;
 }
 
+static bool is_too_long(const struct peri_attempt *a, const struct peri_upstream_error *told) {
+    enum peri_error_sense sense = peri_error_sense(told, a->status, peri_attempt_upstream_model(a));
+    return a->status == 413 || sense == PERI_SENSE_CONTEXT || sense == PERI_SENSE_TOO_LARGE;
+}
+
 void peri_attempt_end_refusal(struct peri_attempt *a) {
     const struct peri_provider *p = a->candidate.provider;
-    enum peri_err err = judge_refusal(a);
     struct peri_upstream_error told;
     struct peri_str secret = { NULL, 0 };
     if (p->has_credential) secret = p->headers[p->header_count - 1].value;
     peri_upstream_error_read(&told, peri_buf_str(&a->in), secret);
-    if (err == PERI_EREJECTED && strcmp(told.code, "context_length_exceeded") == 0 &&
-        is_for_larger(a))
-        err = PERI_EUNFIT;
-    peri_attempt_fail(a, err, "answered %d: %.150s", a->status, told.message);
+    struct verdict v = judge_refusal(a, &told);
+    if (v.err == PERI_EREJECTED && is_too_long(a, &told) && is_for_larger(a)) v.err = PERI_EUNFIT;
+    a->scope = v.scope;
+    a->rest_ms = v.rest_ms;
+    a->is_judged = true;
+    peri_attempt_fail(a, v.err, "answered %d: %.150s", a->status, told.message);
 }
 
 void peri_attempt_fail_inside(struct peri_attempt *a, struct peri_str error) {
@@ -109,6 +193,7 @@ void peri_attempt_fail_inside(struct peri_attempt *a, struct peri_str error) {
     peri_upstream_error_read(&e, error, a->candidate.provider->credential);
     peri_buf_init(&body, a->request->config->answer_bytes);
     int status = peri_upstream_error_status(&e);
+    if (status == 0) status = peri_error_sense_status(&e);
     if (status == 0 || peri_buf_add(&body, error) != PERI_OK) {
         peri_attempt_fail(a, PERI_EUPSTREAM, "sent an error instead of content: %.120s", e.message);
         return;

@@ -1,5 +1,6 @@
 /* What perilune.h gives to policies in C beside what the router's own parts use: views for programs that do not know
  * the structs. */
+#include "fleet/circuit.h"
 #include "fleet/slots.h"
 #include "net/sse.h"
 #include "request/attempt.h"
@@ -55,8 +56,9 @@ static void describe(struct peri_provider_info *to, const struct peri_provider *
     to->max_concurrent = p->max_concurrent;
     to->concurrency_limit = peri_slots_limit(p);
     to->in_flight = atomic_load(&v->in_flight);
-    to->failures = atomic_load(&v->failures);
-    to->is_healthy = peri_vitals_admits(v, now_ms, &to->cooling_ms);
+    to->failures = atomic_load(&v->breaker.streak);
+    to->cooling_ms = peri_circuit_rest_ms(p, now_ms);
+    to->is_healthy = to->cooling_ms == 0;
     to->is_admissible = peri_provider_admits(p, now_ms);
     to->is_reduced = p->is_reduced;
     to->first_token_us = atomic_load(&v->first_token_us);
@@ -96,7 +98,13 @@ struct peri_str peri_attempt_upstream_model(const struct peri_attempt *a) {
 int peri_attempt_status(const struct peri_attempt *a) { return a->status; }
 
 enum peri_err peri_attempt_previous(const struct peri_attempt *a) {
-    return a->request->last == NULL ? PERI_OK : a->request->last->err;
+    enum peri_err err = PERI_OK;
+    struct peri_list *at, *spare;
+    peri_list_each(at, spare, &a->request->attempts) {
+        const struct peri_attempt *other = peri_list_entry(at, struct peri_attempt, link);
+        if (other != a && peri_attempt_is_over(other)) err = other->err;
+    }
+    return err;
 }
 
 void peri_attempt_expect_content(struct peri_attempt *a) { a->expects_content = true; }

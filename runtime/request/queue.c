@@ -7,8 +7,7 @@ static void on_overdue(void *arg) {
         peri_request_give_up_undiscovered(r);
         return;
     }
-    peri_route_pick(peri_request_fit(r), r->tried, r->config->overflow,
-                    peri_loop_now_ms(r->env->loop), &r->env->rand, &report);
+    peri_request_pick(r, r->tried, false, &report);
     peri_request_give_up(r, &report);
 }
 

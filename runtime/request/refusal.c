@@ -73,7 +73,7 @@ void peri_request_refuse(struct peri_request *r) {
                       policy.n > 0 ? ": '" : "", PERI_STR_ARGS(policy), policy.n > 0 ? "'" : "");
 }
 
-/* Our own fail-over is spent: a client that retries at once would only multiply the load. */
+/* Said only where the same request must fail again: clients whose providers had a bad moment are right to try again. */
 static const struct peri_header no_retry[] = { { PERI_STR_INIT("x-should-retry"),
                                                  PERI_STR_INIT("false") } };
 
@@ -109,16 +109,15 @@ static void fail_unasked(struct peri_request *r, const struct peri_route_report 
         text = peri_arena_printf(&r->arena, "every slot for the model '%.*s' is taken",
                                  PERI_STR_ARGS(m));
         fail_with_wait(r, PERI_EFULL, 503, 1000, "server_error", "capacity_exceeded", text);
-    } else if (report->cooling > 0 && report->rate_limited == report->cooling) {
+    } else if (report->resting > 0 && report->rate_limited == report->resting) {
         text = peri_arena_printf(&r->arena, "every provider of the model '%.*s' limits our rate",
                                  PERI_STR_ARGS(m));
         fail_with_wait(r, PERI_ERATELIMIT, 429, report->wait_ms, "rate_limit_error",
                        "rate_limit_exceeded", text);
     } else {
         text = peri_arena_printf(
-            &r->arena,
-            "no provider of the model '%.*s' is available: %u of %u cooling down after failures",
-            PERI_STR_ARGS(m), report->cooling, report->candidates);
+            &r->arena, "no provider of the model '%.*s' is available: %u of %u rest after failures",
+            PERI_STR_ARGS(m), report->resting, report->candidates);
         fail_with_wait(r, PERI_ENOPROVIDER, 503, report->wait_ms, "server_error",
                        "no_provider_available", text);
     }
@@ -134,32 +133,53 @@ void peri_request_give_up_undiscovered(struct peri_request *r) {
                    "discovery_under_way", text);
 }
 
-/* The provider refused the request itself: its status and its words, as they came if that is an error of our shape. */
+/* What the refusal is about is the request or its model: its status and its words, as they came if that is an error of
+ * our shape. */
 static void pass_refusal(struct peri_request *r, struct peri_attempt *a) {
     struct peri_str body = peri_buf_str(&a->in), secret = a->candidate.provider->credential;
-    bool is_held = r->relay.state == PERI_RELAY_HELD;
+    bool is_held = r->relay.state == PERI_RELAY_HELD, is_model = a->err == PERI_ENOMODEL;
+    int status = is_model && a->status != 403 ? 404 : a->status;
+    size_t no_retry_count = status == 409 ? 0 : 1;
     if (!a->is_cut && is_held && peri_upstream_error_is_presentable(body, secret)) {
-        peri_request_answer(r, a->status, no_retry, 1, body);
-        peri_request_ended(r, PERI_EREJECTED);
+        peri_request_answer(r, status, no_retry, no_retry_count, body);
+        peri_request_ended(r, a->err);
         return;
     }
     struct peri_upstream_error e;
     peri_upstream_error_read(&e, body, secret);
+    uint64_t number;
+    if (is_model && (e.code[0] == '\0' || peri_str_to_u64(&number, peri_str_of(e.code)) == PERI_OK))
+        snprintf(e.code, sizeof e.code, "model_not_found");
+    if (is_model && e.param[0] == '\0') snprintf(e.param, sizeof e.param, "model");
     if (is_held) {
         struct peri_buf told;
         peri_buf_init(&told, 65536);
         if (peri_upstream_error_write(&told, &e, body, secret) == PERI_OK) {
-            peri_request_answer(r, a->status, no_retry, 1, peri_buf_str(&told));
+            peri_request_answer(r, status, no_retry, no_retry_count, peri_buf_str(&told));
             peri_buf_done(&told);
-            peri_request_ended(r, PERI_EREJECTED);
+            peri_request_ended(r, a->err);
             return;
         }
         peri_buf_done(&told);
     }
-    peri_request_send_error(
-        r, PERI_EREJECTED, a->status, e.type[0] != '\0' ? e.type : "invalid_request_error",
-        e.code[0] != '\0' ? e.code : "upstream_rejected", e.param[0] != '\0' ? e.param : NULL,
-        peri_str_of(e.message), no_retry, 1);
+    peri_request_send_error(r, a->err, status, e.type[0] != '\0' ? e.type : "invalid_request_error",
+                            e.code[0] != '\0' ? e.code : "upstream_rejected",
+                            e.param[0] != '\0' ? e.param : NULL, peri_str_of(e.message), no_retry,
+                            no_retry_count);
+}
+
+static bool is_passed_on(const struct peri_attempt *a) {
+    if (a->state == PERI_ATTEMPT_UNSENT || a->status < 400 || a->status >= 500)
+        return a->err == PERI_EREJECTED || a->err == PERI_EUNFIT;
+    return a->err == PERI_EREJECTED || a->err == PERI_EUNFIT || a->err == PERI_ENOMODEL ||
+           (a->err == PERI_EUPSTREAM && a->status == 409);
+}
+
+/* Until the first of those that rest by now is back; 0: one does not rest. */
+static uint64_t wait_of(struct peri_request *r) {
+    struct peri_route_report now;
+    peri_request_pick(r, NULL, false, &now);
+    return now.wait_ms;
 }
 
 void peri_request_give_up(struct peri_request *r, const struct peri_route_report *report) {
@@ -167,28 +187,35 @@ void peri_request_give_up(struct peri_request *r, const struct peri_route_report
     struct peri_attempt *a = r->last;
     if (a == NULL) {
         struct peri_route_report now;
-        if (report == NULL)
-            peri_route_pick(peri_request_fit(r), r->tried, true, peri_loop_now_ms(r->env->loop),
-                            &r->env->rand, &now);
+        if (report == NULL) peri_request_pick(r, r->tried, false, &now);
         fail_unasked(r, report != NULL ? report : &now);
         return;
     }
-    if (a->err == PERI_EREJECTED || a->err == PERI_EUNFIT) {
+    if (is_passed_on(a)) {
         pass_refusal(r, a);
         return;
     }
-    struct peri_str text = peri_arena_printf(
-        &r->arena, "provider '%.*s': %s%s%s", PERI_STR_ARGS(a->candidate.provider->id), a->detail,
-        a->remedy != NULL ? ". " : "", a->remedy != NULL ? a->remedy : "");
     struct peri_error_shape shape = peri_error_shape(a->err, PERI_SIDE_UPSTREAM);
+    if (a->err == PERI_ENOTFOUND) {
+        struct peri_str none =
+            peri_arena_printf(&r->arena, "no provider of the model '%.*s' has this endpoint",
+                              PERI_STR_ARGS(r->model));
+        peri_request_send_error(r, a->err, 404, "invalid_request_error", "endpoint_not_found", NULL,
+                                none, no_retry, 1);
+        return;
+    }
+    struct peri_str text = peri_arena_printf(&r->arena, "provider '%.*s': %s",
+                                             PERI_STR_ARGS(a->candidate.provider->id), a->detail);
     if (a->err == PERI_ERATELIMIT) {
-        struct peri_route_report now;
-        peri_route_pick(peri_request_fit(r), NULL, true, peri_loop_now_ms(r->env->loop),
-                        &r->env->rand, &now);
-        fail_with_wait(r, a->err, 429, now.wait_ms, "rate_limit_error", "rate_limit_exceeded",
-                       text);
+        uint64_t wait_ms = wait_of(r);
+        fail_with_wait(r, a->err, 429, wait_ms > 0 ? wait_ms : a->hint_ms, "rate_limit_error",
+                       "rate_limit_exceeded", text);
+        return;
+    }
+    if (a->hint_ms > 0 && a->err == PERI_EUPSTREAM) {
+        fail_with_wait(r, a->err, 503, a->hint_ms, shape.type, shape.code, text);
         return;
     }
     peri_request_send_error(r, a->err, shape.status, shape.type, shape.code, NULL, text, no_retry,
-                            1);
+                            a->err == PERI_EAUTH || a->err == PERI_EDENIED ? 1 : 0);
 }

@@ -413,15 +413,15 @@ struct peri_str peri_request_candidate(struct peri_request *r, size_t i) {
 }
 
 bool peri_provider_admits(const struct peri_provider *p, uint64_t now_ms) {
-    return peri_vitals_admits(p->vitals, now_ms, NULL) &&
+    return peri_circuit_rest_ms(p, now_ms) == 0 &&
            peri_slots_has_room(p->vitals, peri_slots_limit(p));
 }
 
 bool peri_request_admits(const struct peri_request *r, struct peri_str provider_id) {
     const struct peri_provider *p = peri_fleet_provider(r->fleet, provider_id);
     uint64_t now_ms = peri_loop_now_ms(r->env->loop);
-    if (p == NULL || !peri_provider_admits(p, now_ms)) return false;
+    if (p == NULL || !peri_slots_has_room(p->vitals, peri_slots_limit(p))) return false;
     struct peri_candidate c = peri_fleet_candidate(r->fleet, p, r->model);
     return (c.provider == NULL || peri_slots_are_free(&c)) &&
-           peri_vitals_lacks_ms(p->vitals, r->model, now_ms) == 0;
+           peri_circuit_admits(p, r->model, r->dialect->id, now_ms, NULL);
 }

@@ -56,7 +56,7 @@ struct peri_request {
     struct peri_list attempts;
     unsigned attempt_count;
     struct peri_attempt *serving;
-    struct peri_attempt *last; /* newest failed one: its answer may be what the client is told */
+    struct peri_attempt *last; /* the failed one that the client may be told of */
     uint64_t waited_ns;        /* spent waiting for providers before the answer began */
     uint64_t waiting_since_ns; /* 0: not waiting */
 
@@ -66,6 +66,7 @@ struct peri_request {
     bool is_timed;               /* its deadline runs */
     uint64_t total_ms;           /* that the deadline was set to; 0: none */
     bool is_queued;
+    bool has_disturbed;                /* one that rests was asked, as all did: once a request */
     struct peri_header *extra_headers; /* set by policies for the answer; in the arena */
     size_t extra_header_count;
     struct peri_outcome outcome;
@@ -156,6 +157,12 @@ struct peri_candidates peri_request_sift(struct peri_request *r);
 static inline struct peri_candidates peri_request_fit(struct peri_request *r) {
     return r->candidates.has_limits ? peri_request_sift(r) : r->candidates;
 }
+
+/* The built-in choice among those (fleet/route.h).
+ *   tried         by provider index: not those; NULL: all are looked at
+ *   may_disturb   one that rests is the choice when all do */
+struct peri_candidate peri_request_pick(struct peri_request *r, const bool *tried, bool may_disturb,
+                                        struct peri_route_report *report);
 
 /* Room for n more bytes that policies cause? Beyond `limits.request_memory` only the answer is still made. */
 static inline bool peri_request_has_room(const struct peri_request *r, size_t n) {

@@ -1,6 +1,8 @@
 /* The built-in route: what policies/weighted.lua and policies/fallback.lua say in Lua.
  *
- * Draw among the admissible, try, and on a failure that another provider may not share draw again without it.
+ * Draw among the admissible, try, and on a failure that another provider may not share draw again without it. When all
+ * that are left rest, the one that is due first is asked nevertheless, once a request: a rest must not make an outage of
+ * what would be one failure.
  * When only slots are missing the request waits in line, first come first served, until one is released or its
  * time in the queue is over.
  */
@@ -18,14 +20,26 @@ static void on_tried(void *arg, struct peri_attempt *a, enum peri_err err) {
         step(r);
 }
 
+struct peri_candidate peri_request_pick(struct peri_request *r, const bool *tried, bool may_disturb,
+                                        struct peri_route_report *report) {
+    struct peri_route_ask ask = {
+        .from = peri_request_fit(r),
+        .model = r->model,
+        .endpoint = r->dialect->id,
+        .tried = tried,
+        .overflow = r->config->overflow,
+        .may_disturb = may_disturb,
+        .now_ms = peri_loop_now_ms(r->env->loop),
+    };
+    return peri_route_pick(&ask, &r->env->rand, report);
+}
+
 /* gives false when nobody could be asked and the request is not over: it may wait. */
 static bool try_one(struct peri_request *r, struct peri_route_report *report) {
-    struct peri_request_env *env = r->env;
     for (;;) {
-        struct peri_candidate pick =
-            peri_route_pick(peri_request_fit(r), r->tried, r->config->overflow,
-                            peri_loop_now_ms(env->loop), &env->rand, report);
+        struct peri_candidate pick = peri_request_pick(r, r->tried, !r->has_disturbed, report);
         if (pick.provider == NULL) return false;
+        r->has_disturbed |= pick.is_last;
         struct peri_attempt *a;
         enum peri_err err = peri_attempt_start(&a, r, pick, NULL, on_tried, r);
         if (err == PERI_OK) return true;
@@ -46,7 +60,8 @@ static bool try_one(struct peri_request *r, struct peri_route_report *report) {
         }
         /* Another worker took the last slot, or a hook refused: whatever it was, not this one again, unless
          * only its slot is missing. */
-        if (err != PERI_EFULL && err != PERI_ENOPROVIDER) r->tried[pick.provider->index] = true;
+        if (pick.is_last || (err != PERI_EFULL && err != PERI_ENOPROVIDER))
+            r->tried[pick.provider->index] = true;
     }
 }
 

@@ -159,11 +159,12 @@ TEST(router_answered_by_a_policy_leaves_no_probe_behind) {
     rig_open(&r, "", "", &ops);
     struct peri_vitals *v = peri_fleet_provider(r.worker->env.fleet, PERI_STR("a"))->vitals;
     uint64_t now = peri_loop_now_ms(r.worker->env.loop);
-    peri_vitals_cool(v, PERI_EUPSTREAM, now - 1, 1);
+    struct peri_breaker_failure failure = { .reason = PERI_EUPSTREAM, .now_ms = now - 1 };
+    peri_breaker_open(&v->breaker, &failure, 1);
     CHECK_EQ(rig_send(&r, STREAM), PERI_OK);
     CHECK_EQ(r.ends, 1);
     CHECK_STR(peri_buf_str(&r.got), "{\"choices\":[]}");
-    CHECK(peri_vitals_admits(v, now, NULL));
+    CHECK(peri_breaker_admits(&v->breaker, now, NULL));
     rig_step(&r);
     rig_close(&r);
 }

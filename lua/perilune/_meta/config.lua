@@ -76,8 +76,11 @@ function include(path) end
 ---@field max_attempts? integer Providers tried for one request. Default: 3.
 ---@field overflow? boolean A lower tier takes requests that the tiers above have no slot for. Default: true.
 ---@field rate_limit_cooldown? integer|string Rest of a provider that answered 429 without saying for how long. Default: 60s.
----@field failure_cooldown? integer|string Rest of a provider that failed. Default: 15s.
----@field quarantine? integer|string Rest of a provider that answered 401, 403 or 404. Default: 5m.
+---@field failure_cooldown? integer|string Rest of a provider that failed several times in a row; twice as long after each trial that fails, up to eight times. Default: 15s.
+---@field failures? integer Failed requests in a row after which a provider, or its model, rests. Default: 3.
+---@field failure_percent? integer Share of failures among at least 20 results within `failure_window` after which a provider rests, too; 0: not looked at. Default: 50.
+---@field failure_window? integer|string How long results count for `failure_percent`. Default: 30s.
+---@field quarantine? integer|string Rest of a key that a provider refuses (401, 402), and of a model or an endpoint that it does not have. Default: 5m.
 
 ---@class perilune.config.queue
 ---@field max? integer Requests that may wait for a slot. Default: 1000.

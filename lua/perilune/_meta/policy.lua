@@ -89,10 +89,10 @@ function Request:set_header(name, value) end
 ---@field max_concurrent integer 0: no limit
 ---@field concurrency_limit integer the same as it is just now: less while `adaptive_concurrency` found less; 0: no limit
 ---@field in_flight integer requests under way, of all workers
----@field healthy boolean not cooling down
+---@field healthy boolean it does not rest; one of its models or endpoints may
 ---@field admissible boolean healthy, and a slot is free
 ---@field reduced boolean a host that serves little of all its models just now: its network computes proofs
----@field cooling_ms integer 0 when healthy
+---@field cooling_ms integer how long it rests; 0 when healthy
 ---@field first_token_ms? number moving average
 ---@field latency_ms? number moving average of whole answers
 ---@field success integer

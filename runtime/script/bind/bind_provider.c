@@ -1,5 +1,6 @@
 #include "script/bind/bind_provider.h"
 
+#include "fleet/circuit.h"
 #include "fleet/fit.h"
 #include "fleet/slots.h"
 #include "request/request.h"
@@ -54,12 +55,12 @@ FIELD(in_flight) { return push_count(L, atomic_load(&p->vitals->in_flight)); }
 FIELD(success) { return push_count(L, atomic_load(&p->vitals->success)); }
 FIELD(failed) { return push_count(L, atomic_load(&p->vitals->failed)); }
 FIELD(rate_limited) { return push_count(L, atomic_load(&p->vitals->rate_limited)); }
-FIELD(failures) { return push_count(L, atomic_load(&p->vitals->failures)); }
+FIELD(failures) { return push_count(L, atomic_load(&p->vitals->breaker.streak)); }
 FIELD(first_token_ms) { return push_ms(L, atomic_load(&p->vitals->first_token_us)); }
 FIELD(latency_ms) { return push_ms(L, atomic_load(&p->vitals->total_us)); }
 
 FIELD(healthy) {
-    lua_pushboolean(L, peri_vitals_admits(p->vitals, now_ms(L), NULL));
+    lua_pushboolean(L, peri_circuit_rest_ms(p, now_ms(L)) == 0);
     return 1;
 }
 
@@ -73,11 +74,7 @@ FIELD(admissible) {
     return 1;
 }
 
-FIELD(cooling_ms) {
-    uint64_t wait;
-    peri_vitals_admits(p->vitals, now_ms(L), &wait);
-    return push_count(L, wait);
-}
+FIELD(cooling_ms) { return push_count(L, peri_circuit_rest_ms(p, now_ms(L))); }
 
 FIELD(models) {
     lua_createtable(L, (int)p->model_count, 0);

@@ -223,9 +223,15 @@ static int request_pick(lua_State *L) {
         overflow = peri_options_flag(L, 2, "overflow", overflow);
     }
     struct peri_route_report report;
-    struct peri_candidate pick =
-        peri_route_pick(peri_request_fit(q), q->tried, overflow, peri_loop_now_ms(q->env->loop),
-                        &q->env->rand, &report);
+    struct peri_route_ask ask = {
+        .from = peri_request_fit(q),
+        .model = q->model,
+        .endpoint = q->dialect->id,
+        .tried = q->tried,
+        .overflow = overflow,
+        .now_ms = peri_loop_now_ms(q->env->loop),
+    };
+    struct peri_candidate pick = peri_route_pick(&ask, &q->env->rand, &report);
     if (report.candidates == 0) return peri_push_failure(L, PERI_EUNFIT);
     if (pick.provider == NULL)
         return peri_push_failure(L, report.full > 0 ? PERI_EFULL : PERI_ENOPROVIDER);
