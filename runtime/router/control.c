@@ -183,7 +183,9 @@ static void on_turn(void *arg) { peri_log_flush(&((struct peri_control *)arg)->l
 
 static enum peri_err open_loop(struct peri_control *c) {
     const struct peri_world *world = &c->runtime->world;
-    struct peri_client_options options = { .dial = world->dial, .arg = world->arg };
+    struct peri_client_options options = { .dial = world->dial,
+                                           .is_simulated = world->dial != NULL,
+                                           .arg = world->arg };
     enum peri_err err = PERI_OK;
     c->loop = world->loop;
     if (c->loop == NULL) err = peri_loop_new(&c->loop);

@@ -1,5 +1,6 @@
 #include "router/testbed.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -10,10 +11,11 @@
 #include "base/mem.h"
 #include "router/router.h"
 
-#define EPOCH_NS    UINT64_C(1767225600000000000) /* when every bed begins: 2026-01-01 */
-#define OWN_ADDRESS 0x0a000000u /* 10.0.0.0: every connection has a peer of its own */
-#define BACKLOG     128
-#define ADMIN_PORT  81
+#define EPOCH_NS          UINT64_C(1767225600000000000) /* when every bed begins: 2026-01-01 */
+#define OWN_ADDRESS       0x0a000000u /* 10.0.0.0: every connection has a peer of its own */
+#define BACKLOG           128
+#define PROVIDERS_ADDRESS 0xc0000201u /* 192.0.2.1 */
+#define ADMIN_PORT        81
 
 enum kind { CALL, EXCHANGE, TIMER };
 
@@ -179,12 +181,15 @@ static int dial(void *arg, struct sockaddr *address, socklen_t *length) {
     struct peri_testbed *b = arg;
     const struct sockaddr_in *to = (const struct sockaddr_in *)(const void *)address;
     char peer[PERI_ADDR_TEXT_MAX];
-    if (address->sa_family != AF_INET) return -1;
+    bool is_provider =
+        address->sa_family == AF_INET && to->sin_addr.s_addr == htonl(PROVIDERS_ADDRESS);
     struct waiting w = dialed(b, A_PROVIDER);
     struct peri_bed_event event = { .kind = PERI_BED_DIAL,
-                                    .port = ntohs(to->sin_port),
+                                    .port = is_provider ? ntohs(to->sin_port) : 0,
                                     .peer = { peer, peri_addr_format(peer, &w.peer) } };
-    return tell(b, &event) ? lead_here(b, &w, address, length) : -1;
+    if (tell(b, &event)) return lead_here(b, &w, address, length);
+    errno = is_provider ? 0 : EACCES;
+    return -1;
 }
 
 /* A client connects to the router, or the operator to its admin API: by the port of the URL that is asked for. */

@@ -20,7 +20,8 @@ struct peri_testbed;
 struct peri_router;
 
 enum peri_bed_event_kind {
-    PERI_BED_DIAL,    /* the router connects to `port`, as `peer`: gives whether somebody answers */
+    PERI_BED_DIAL, /* the router connects to `port`, as `peer`: gives whether somebody answers; port 0: not a
+                         provider's address but another or a name, which the request's header `host` says */
     PERI_BED_REQUEST, /* a provider got a request on the connection `peer`: `exchange` */
     PERI_BED_GONE,    /* the router left that exchange before its answer was complete */
     PERI_BED_HEAD,    /* a client got a status and headers */

@@ -151,6 +151,7 @@ enum peri_err peri_worker_new(struct peri_worker **out, struct peri_runtime *rt,
         err = peri_client_new(&w->env.client, w->env.loop,
                               &(struct peri_client_options){ .may_connect = peri_reach_may_connect,
                                                              .dial = rt->world.dial,
+                                                             .is_simulated = rt->world.dial != NULL,
                                                              .arg = rt->world.arg });
     if (err != PERI_OK) {
         peri_worker_free(w);

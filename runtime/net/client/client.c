@@ -338,7 +338,8 @@ static enum peri_err start_on_curl(struct peri_call *call, const struct peri_cal
 }
 
 static bool may_be_plain(const struct peri_client *c, const struct peri_call_spec *spec) {
-    return !peri_url_is_tls(spec->url) && spec->unix_path.n == 0 && !c->options.is_all_libcurl;
+    bool is_tls = peri_url_is_tls(spec->url) && !c->options.is_simulated;
+    return !is_tls && spec->unix_path.n == 0 && !c->options.is_all_libcurl;
 }
 
 enum peri_err peri_call_start(struct peri_call **out, struct peri_client *c,

@@ -28,6 +28,8 @@
 struct peri_client;
 struct peri_call;
 
+#define PERI_CLIENT_NAMED "192.0.2.3" /* RFC 5737: nobody's */
+
 struct peri_client_options {
     size_t transfers_per_multi; /* 0: 32 */
     size_t multis;              /* 0: 512 */
@@ -39,8 +41,12 @@ struct peri_client_options {
     bool (*may_connect)(void *arg, const struct sockaddr *address, bool is_restricted);
     /* Leads connections elsewhere, for simulations: gives a new stream socket, which is the client's from then on,
      * and puts the address that it is to connect to, at once, in the place of the one it got (at most
-     * sizeof(struct sockaddr) bytes); or -1 when nobody answers there. NULL: nothing is led elsewhere. */
+     * sizeof(struct sockaddr) bytes); or -1 when nobody answers there, with errno EACCES when it may not be called
+     * (EDENIED). NULL: nothing is led elsewhere. */
     int (*dial)(void *arg, struct sockaddr *address, socklen_t *length);
+    /* With `dial`: https goes as plain http, and a name needs no resolver: it has the address PERI_CLIENT_NAMED, which
+     * may_connect is not asked about. */
+    bool is_simulated;
     void *arg;
 };
 

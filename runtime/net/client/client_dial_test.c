@@ -1,5 +1,6 @@
 /* A client whose connections are led elsewhere. */
 #include <arpa/inet.h>
+#include <errno.h>
 
 #include "net/client/upstream_test.h"
 
@@ -8,6 +9,12 @@ struct leader {
     unsigned asked_port;
     int dials;
 };
+
+static int refuse(void *arg, struct sockaddr *address, socklen_t *length) {
+    (void)arg, (void)address, (void)length;
+    errno = EACCES;
+    return -1;
+}
 
 static int lead(void *arg, struct sockaddr *address, socklen_t *length) {
     struct leader *l = arg;
@@ -19,6 +26,11 @@ static int lead(void *arg, struct sockaddr *address, socklen_t *length) {
     to->sin_port = htons((in_port_t)l->port);
     to->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     return socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+}
+
+static bool is_never_asked(void *arg, const struct sockaddr *address, bool is_restricted) {
+    (void)arg, (void)address, (void)is_restricted;
+    return false;
 }
 
 /* 192.0.2.1 is nobody's (RFC 5737): what reaches a provider was led there. */
@@ -52,5 +64,45 @@ TEST_BOTH_WAYS(client_is_refused_where_nobody_answers) {
     CHECK_EQ(b.seen.report.err, PERI_ECONNECT);
     CHECK_EQ(b.seen.heads, 0);
     CHECK(l.dials > 0);
+    bench_close(&b);
+}
+
+TEST(client_that_simulates_needs_neither_tls_nor_a_resolver) {
+    struct bench b;
+    bench_open(&b, OK_5);
+    struct leader l = { .port = peri_url_port(b.up.parsed) };
+    struct peri_url *url;
+    peri_client_free(b.client);
+    b.client = client_with(
+        b.loop, (struct peri_client_options){
+                    .may_connect = is_never_asked, .dial = lead, .is_simulated = true, .arg = &l });
+    CHECK_EQ(peri_url_parse(&url, PERI_STR("https://nobody.invalid/v1"), NULL), PERI_OK);
+    b.spec.url = url;
+    bench_run(&b);
+    CHECK_EQ(b.seen.report.err, PERI_OK);
+    CHECK_STR(peri_buf_str(&b.seen.body), "hello");
+    CHECK_EQ(l.asked_port, 443);
+    peri_url_unref(url);
+    CHECK_EQ(peri_url_parse(&url, PERI_STR("http://10.0.0.1/v1"), NULL), PERI_OK);
+    b.spec.url = url;
+    bench_run(&b);
+    CHECK_EQ(b.seen.report.err, PERI_EDENIED); /* an address is asked about here, too */
+    CHECK_EQ(l.dials, 1);
+    peri_url_unref(url);
+    bench_close(&b);
+}
+
+TEST(client_says_where_it_may_not_call) {
+    struct bench b;
+    struct peri_url *url;
+    bench_open(&b, OK_5);
+    peri_client_free(b.client);
+    b.client =
+        client_with(b.loop, (struct peri_client_options){ .dial = refuse, .is_simulated = true });
+    CHECK_EQ(peri_url_parse(&url, PERI_STR("https://nobody.invalid/v1"), NULL), PERI_OK);
+    b.spec.url = url;
+    bench_run(&b);
+    CHECK_EQ(b.seen.report.err, PERI_EDENIED);
+    peri_url_unref(url);
     bench_close(&b);
 }

@@ -30,8 +30,8 @@ static bool set_address(struct peri_addr *out, const char *ip, unsigned port) {
     return out->n > 0;
 }
 
-static struct peri_origin *new_origin(const struct peri_url *url, struct peri_str name,
-                                      bool is_restricted) {
+static struct peri_origin *new_origin(const struct peri_client *c, const struct peri_url *url,
+                                      struct peri_str name, bool is_restricted) {
     char host[INET6_ADDRSTRLEN];
     struct peri_str text = peri_url_host(url);
     struct peri_origin *o = peri_calloc(1, sizeof *o + name.n);
@@ -45,6 +45,9 @@ static struct peri_origin *new_origin(const struct peri_url *url, struct peri_st
         host[text.n] = '\0';
         o->is_literal = set_address(&o->address, host, peri_url_port(url));
     }
+    if (c->options.is_simulated && !o->is_literal)
+        o->is_named = o->is_literal =
+            set_address(&o->address, PERI_CLIENT_NAMED, peri_url_port(url));
     return o;
 }
 
@@ -75,7 +78,7 @@ struct peri_origin *peri_origin_of(struct peri_client *c, const struct peri_url 
         o = o->next;
     if (o == NULL) {
         if (c->origin_count >= UNUSED_MAX && c->origin_count > c->open_calls) forget_unused(c);
-        o = new_origin(url, name, is_restricted);
+        o = new_origin(c, url, name, is_restricted);
         if (o == NULL) return NULL;
         o->next = *bucket;
         *bucket = o;

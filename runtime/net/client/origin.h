@@ -16,6 +16,7 @@ struct peri_origin {
     size_t users;             /* wires and calls */
     struct peri_addr address; /* of the last connection that stood */
     uint64_t known_until_ms;  /* the address; 0: not known */
+    bool is_named;            /* a name that stands for its address, in a simulation */
     bool is_literal;          /* the host is an address: known for good */
     bool is_restricted;
     size_t name_n;

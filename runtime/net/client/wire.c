@@ -173,16 +173,24 @@ static int open_socket(struct peri_client *c, struct peri_addr *to) {
     return c->options.dial(c->options.arg, &to->sa.any, &to->n);
 }
 
+static void refuse_to_connect(struct peri_call *call) {
+    call->was_refused = true;
+    conclude(call, PERI_EDENIED, NULL);
+}
+
 static enum peri_err connect_wire(struct peri_call *call) {
     struct peri_client *c = call->client;
     struct peri_addr to = call->origin->address;
-    if (c->options.may_connect != NULL &&
-        !c->options.may_connect(c->options.arg, &to.sa.any, call->is_restricted)) {
-        call->was_refused = true;
-        conclude(call, PERI_EDENIED, NULL);
+    bool is_asked = c->options.may_connect != NULL && !call->origin->is_named;
+    if (is_asked && !c->options.may_connect(c->options.arg, &to.sa.any, call->is_restricted)) {
+        refuse_to_connect(call);
         return PERI_OK;
     }
     int on = 1, fd = open_socket(c, &to);
+    if (fd < 0 && c->options.dial != NULL && errno == EACCES) {
+        refuse_to_connect(call);
+        return PERI_OK;
+    }
     if (fd < 0) {
         fail_to_connect(call, errno);
         return PERI_OK;

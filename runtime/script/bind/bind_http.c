@@ -325,7 +325,10 @@ static struct fetcher *fetcher_of(lua_State *L, struct peri_state *s) {
     struct fetcher *fr = lua_touserdata(L, -1);
     lua_pop(L, 1);
     if (fr->client != NULL) return fr;
-    struct peri_client_options options = { .may_connect = peri_reach_may_connect };
+    struct peri_client_options options = { .may_connect = peri_reach_may_connect,
+                                           .dial = s->options.dial,
+                                           .is_simulated = s->options.dial != NULL,
+                                           .arg = s->options.dial_arg };
     if (!s->options.is_trusted) {
         options.multis = 2;
         options.transfers_per_multi = PERI_FETCH_OPEN_MAX / 2;

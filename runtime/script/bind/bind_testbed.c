@@ -233,9 +233,11 @@ static int bed_start(lua_State *L) {
     struct peri_header headers[HEADERS_MAX];
     lua_Integer status = luaL_checkinteger(L, 3);
     luaL_argcheck(L, status >= 200 && status <= 999, 3, "a final status, 200 to 999");
+    lua_Integer length = luaL_optinteger(L, 5, -1);
     size_t count = read_headers(L, 4, headers);
     if (x == NULL || peri_exchange_is_started(x)) return push_whether(L, false);
-    peri_exchange_start(x, (int)status, headers, count, PERI_LENGTH_UNKNOWN);
+    peri_exchange_start(x, (int)status, headers, count,
+                        length < 0 ? PERI_LENGTH_UNKNOWN : (uint64_t)length);
     peri_exchange_flush(x);
     return push_whether(L, true);
 }

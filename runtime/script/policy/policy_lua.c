@@ -163,12 +163,6 @@ static int open_bindings(lua_State *L) {
     return 0;
 }
 
-/* In a simulated world there is nobody to fetch from. */
-static enum peri_fetch_right fetch_nowhere(void *host, struct peri_str url_host, unsigned port) {
-    (void)host, (void)url_host, (void)port;
-    return PERI_FETCH_NOWHERE;
-}
-
 /* A file that is loaded has no router yet: its worker goes on meanwhile, with its loop and its log. What the file says
  * goes through a log of its own to the same place. */
 static enum peri_err load_program(struct peri_policy_lua *set,
@@ -222,7 +216,8 @@ static enum peri_err open_set(struct peri_policy_home *home, struct peri_policy 
         .meter = home->meter,
         .seed = c->seed == 0 || w == NULL ? 0 : c->seed + w->index,
         .clock = w == NULL ? NULL : w->runtime->clock,
-        .fetch_right = w != NULL && w->runtime->world.dial != NULL ? fetch_nowhere : NULL,
+        .dial = w == NULL ? NULL : w->runtime->world.dial,
+        .dial_arg = w == NULL ? NULL : w->runtime->world.arg,
     };
     enum peri_err err = peri_state_new(&set->state, &options);
     if (err != PERI_OK)

@@ -59,7 +59,7 @@ static bool on_event(void *arg, const struct peri_bed_event *event) {
     struct sample *s = arg;
     if (event->kind == PERI_BED_REQUEST) answer(s, event);
     if (event->kind == PERI_BED_DONE) s->is_done = true;
-    return event->kind == PERI_BED_DIAL;
+    return event->kind == PERI_BED_DIAL && event->port > 0;
 }
 
 /* ---- The configuration ---- */

@@ -12,6 +12,7 @@
 
 #include <lauxlib.h>
 #include <lua.h>
+#include <sys/socket.h>
 
 #include "base/clock.h"
 #include "base/list.h"
@@ -53,6 +54,9 @@ struct peri_state_options {
     uint64_t seed;             /* of random numbers; 0: from the operating system */
     /* Where this sandboxed state's peri.http.fetch may connect to; NULL: PERI_FETCH_PUBLIC for every host. */
     enum peri_fetch_right (*fetch_right)(void *host, struct peri_str url_host, unsigned port);
+    /* Leads what it fetches elsewhere, in a simulation (net/client/client.h). NULL: nothing is. */
+    int (*dial)(void *arg, struct sockaddr *address, socklen_t *length);
+    void *dial_arg;
 };
 
 struct peri_state {
