@@ -13,6 +13,8 @@
 --       t:equal(got.tried, { "a", "b" })
 --     end)
 local answers = require "perilune.testing.answers"
+local gonka = require "perilune.testing.gonka"
+local web = require "perilune.testing.web"
 
 local testing = {
   chat = answers.chat,
@@ -23,6 +25,8 @@ local testing = {
   refuse = answers.refuse,
   error_frame = answers.error_frame,
   frame = answers.frame,
+  gonka = gonka.new,
+  http = web.new,
 }
 
 local collected -- while a file is loaded

@@ -20,7 +20,8 @@
 ---
 --- A test fails by its first claim that does not hold, also when its error is caught; by an error; by a policy that fails
 --- (unless expected); by claiming nothing; by taking more processor time than `--budget` or longer than `--timeout`; and
---- when its process ends. Each file runs in a process of its own, so the other tests run in any case. `peri.http.fetch` finds nobody: policies that fetch get "EDENIED".
+--- when its process ends. Each file runs in a process of its own, so the other tests run in any case. What is called beside
+--- providers (a policy's `peri.http.fetch`, a network's webhook) is answered by `testing.http`; without it, with "EDENIED".
 ---@class perilune.testing
 local testing = {}
 
@@ -89,6 +90,121 @@ function testing.error_frame(message, fields) end
 ---@return perilune.testing.answer
 function testing.frame(bytes) end
 
+--- What others answer: URLs that a router calls beside its providers, such as what a policy fetches and where a network's
+--- webhook leads. https goes without TLS, names without a resolver; addresses in private networks are denied as in service.
+--- A URL without an answer fails the test.
+---
+---     local guard = testing.http { ["https://guard.example/check"] = function(request)
+---       return testing.status(200, { body = { allow = not request.body:find "secret" } })
+---     end }
+---     local router = t:router { policies = { "guard.lua" }, providers = { { id = "a" } }, http = guard }
+---     router:chat()
+---     t:equal(#guard.requests, 1)
+---@param answers table<string, perilune.testing.answer|perilune.testing.answer[]|perilune.testing.responder>|perilune.testing.responder
+--- by URL without a query, or a function for all of them
+---@return perilune.testing.web
+function testing.http(answers) end
+
+---@alias perilune.testing.responder fun(request: perilune.testing.request, n: integer): perilune.testing.answer
+
+---@class perilune.testing.web
+---@field requests perilune.testing.request[] in order; `url` is the one of the table, `host` as it was called
+
+---@class perilune.testing.gonka_options
+---@field hosts? integer|{ name: string, models?: string[], weight?: integer, capacity?: integer, is_preserved?: boolean|string[] }[]
+--- how many, 3: they are called h1, h2, … and weigh 100, 200, …; or which
+---@field models? string[] that they serve, { "test-model" }
+---@field wallets? integer accounts that pay, 1 to 3
+---@field shape? "numbers"|"strings"|"golden"|"early" in which nodes write documents
+---@field scheme? perilune.gonka_scheme in which hosts want signatures
+---@field provider? table its other options of the configuration: id, tier, prefix, damping, epoch_webhook, …
+
+--- A Gonka network, to stand among the `providers` of a router. Its node tells of epochs and hosts, and the router
+--- discovers them and follows them in virtual time; its hosts check every signature, and refuse in a node's words.
+---
+---     local net = testing.gonka { hosts = 3 }
+---     local router = t:router { policies = { "gonka.lua" }, providers = { net, { id = "broker", tier = 2 } } }
+---     net:at(60000, function() net:epoch { "h1", "h3" } end)
+---     t:advance(130000)
+---     t:equal(net:name_of(router:chat().provider), "h3")
+---@param options? perilune.testing.gonka_options
+---@return perilune.testing.network
+function testing.gonka(options) end
+
+--- Orders take effect at once: the router sees what they change when it looks next, at its interval or by `router:refresh()`.
+---@class perilune.testing.network
+---@field url string of its node
+---@field hosts table<string, { url: string, address: string }> by name
+local network = {}
+
+--- The same network with other options of the configuration: for another router, say.
+---@param options table
+---@return table entry for `providers`
+function network:provider(options) end
+
+--- The next epoch is in force.
+---@param hosts? string[] names; all of them
+---@param more? { weights?: table<string, integer>, excluded?: string[] }
+function network:epoch(hosts, more) end
+
+--- A window in which machines compute proofs opens or moves on; "Inference" ends it, with the next epoch.
+---@param phase "PoCGenerate"|"PoCGenerateWindDown"|"PoCValidate"|"PoCValidateWindDown"|"Inference"
+function network:phase(phase) end
+
+--- A confirmation of proofs: 1 grace, 2 generation, 3 validation, 4 completed, 0 none.
+---@param phase integer
+function network:confirmation(phase) end
+
+--- A host changes.
+---
+---     net:host("h1", { default = "status=503" })         -- behaves as perilune.simnet.behaviour says
+---     net:host("h2", { down = true })                    -- nobody answers there; false: it is back
+---     net:host("h3", { models = { "m" }, weight = 7, preserved = true, capacity = 2 })
+---@param name string
+---@param wanted table
+function network:host(name, wanted) end
+
+--- The chain changes: closed, allowed, developers, clock_offset, params, shape, lie, … (perilune.simnet.gonka).
+---@param wanted table
+function network:chain(wanted) end
+
+--- The node fails, is slow, or has another clock; {}: all is well again.
+---@param wanted { status?: integer, delay_ms?: integer, date?: string }
+function network:node(wanted) end
+
+---@param wanted { address: string, balance?: integer, published?: boolean }
+function network:account(wanted) end
+
+--- Have something happen at a time of the router's clock.
+---@param ms number
+---@param fn fun()
+function network:at(ms, fn) end
+
+--- How often its node was read.
+---@return integer
+function network:reads() end
+
+--- What a host was asked, in order.
+---@param name string
+---@return { path: string, status: integer?, body: string, headers: table<string, string>, at_ms: integer, outcome: string, tokens: integer }[]
+function network:requests(name) end
+
+--- How many requests for inference a host gave that status.
+---@param name string
+---@param status? integer 200
+---@return integer
+function network:answered(name, status) end
+
+--- The id of a host as provider.
+---@param name string
+---@return string
+function network:id_of(name) end
+
+--- The name of the host that is provider of that id; of a list of ids a list. What is no host of this network stays.
+---@param id string|string[]
+---@return string|string[]
+function network:name_of(id) end
+
 --- A test under way.
 ---@class perilune.testing.t
 local t = {}
@@ -99,7 +215,7 @@ local t = {}
 
 --- A router in a world of its own: its configuration, with `answers` in the place of each provider's `url`. Policies
 --- are looked for in the test file's folder, then from where the program was started.
----@param options table `providers`, `policies` and any other option of the configuration
+---@param options table `providers`, `policies`, `http` and any other option of the configuration
 ---@return perilune.testing.router
 function t:router(options) end
 
@@ -162,7 +278,9 @@ local router = {}
 
 --- What a provider was sent.
 ---@class perilune.testing.request
----@field path string
+---@field method string
+---@field path string without the query
+---@field query string
 ---@field body string its bytes
 ---@field json any the body as plain tables
 ---@field headers table<string, string> by lower-case name
@@ -172,15 +290,27 @@ local router = {}
 --- Ask and wait for the whole answer. A table is the body; `model` and `messages` are filled in where they are missing, a
 --- `prompt` or `input` asks the other endpoints. Text is sent as it is.
 ---@param body? table|string
----@param options? { headers?: table<string, string>, path?: string }
+---@param options? { headers?: table<string, string>, path?: string, method?: string }
 ---@return perilune.testing.got
 function router:chat(body, options) end
 
 --- Ask without waiting.
 ---@param body? table|string
----@param options? { headers?: table<string, string>, path?: string }
+---@param options? { headers?: table<string, string>, path?: string, method?: string }
 ---@return perilune.testing.pending
 function router:ask(body, options) end
+
+--- How its networks stand: what `GET /admin/networks` says of each.
+---@return { id: string, epoch: integer, phase: string, usable: integer, listed: integer, age_ms: integer?, failures: integer }[]
+function router:network_status() end
+
+--- Look at the networks now.
+function router:refresh() end
+
+--- What it has logged so far.
+---@param msg? string only lines with this message
+---@return table[]
+function router:log(msg) end
 
 ---@class perilune.testing.pending
 local pending = {}
@@ -227,7 +357,7 @@ local testbed = {}
 ---@class perilune.testbed.event
 ---@field kind "dial"|"request"|"gone"|"head"|"bytes"|"done"|"due"
 ---@field id integer of the exchange ("request", "gone"), the client's call ("head", "bytes", "done") or the time ("due")
----@field port integer "dial": of the provider's address 192.0.2.1
+---@field port integer "dial": of the provider's address 192.0.2.1; 0: another address, or a name
 ---@field peer? string "dial", "request": of that connection
 ---@field method? string
 ---@field path? string without the query
@@ -286,8 +416,9 @@ function bed:hang_up(id) end
 ---@param id integer of an exchange
 ---@param status integer
 ---@param headers? perilune.testbed.header[]
+---@param length? integer of the body; without it the answer is chunked
 ---@return boolean
-function bed:start(id, status, headers) end
+function bed:start(id, status, headers, length) end
 ---@return boolean
 function bed:write(id, bytes) end
 ---@return boolean

@@ -30,6 +30,7 @@ local peri = require "perilune"
 local chain = require "perilune.simnet.gonka_chain"
 local commands = require "perilune.simnet.gonka_commands"
 local host = require "perilune.simnet.gonka_host"
+local machine = require "perilune.simnet.machine"
 local notary = require "perilune.simnet.gonka_notary"
 
 local json = peri.json
@@ -114,6 +115,10 @@ local function open_wallets(self, paths)
   return true
 end
 
+local function open_accounts(self, public_keys)
+  for _, key in ipairs(public_keys or {}) do self.wallets[#self.wallets + 1] = self.chain:open_account(key) end
+end
+
 local function start_hosts(self, options)
   for i = 1, options.hosts or 5 do
     local own = options.each and options.each[i] or {}
@@ -121,7 +126,7 @@ local function start_hosts(self, options)
     local one, why, code = host.start {
       name = name, chain = self.chain, peers = self.hosts, models = own.models or options.models or { "sim-model" },
       weight = own.weight or 100 * i, capacity = own.capacity, script = own.script or options.script,
-      is_preserved = own.is_preserved,
+      is_preserved = own.is_preserved, place = options.place,
     }
     if not one then return nil, why, code end
     self.hosts[name], self.names[i] = one, name
@@ -130,7 +135,8 @@ local function start_hosts(self, options)
 end
 
 --- Start a network. Inside peri.run it serves as long as that runs. Hosts weigh 100, 200, … unless `each` says.
----@param options table|nil hosts (5), name, models, wallets (key files), each, script, shape, scheme, listen
+---@param options table|nil hosts (5), name, models, wallets (key files), accounts (public keys), each, script, shape,
+--   scheme, listen, place (machine.lua)
 ---@return table? network with url, hosts, chain and methods epoch, describe, close
 ---@return string? why
 ---@return string? code
@@ -138,14 +144,17 @@ function gonka.start(options)
   options = options or {}
   local self = { name = options.name or "gonka", hosts = {}, names = {}, wallets = {}, reads = 0 }
   setmetatable(self, network)
-  self.chain = chain.new { shape = options.shape, wall_ns = peri.clock.wall_ns }
+  self.answer = function(x) answer(self, x) end -- what its node does with a request
+  local place = options.place or machine
+  self.chain = chain.new { shape = options.shape, wall_ns = place.wall_ns }
   self.chain.params.scheme = options.scheme
   self.chain.notary = notary.new(self.chain)
+  open_accounts(self, options.accounts)
   local ok, why, code = open_wallets(self, options.wallets)
   if ok then ok, why, code = start_hosts(self, options) end
   if ok then
-    self.server, why, code = peri.http.serve {
-      listen = options.listen or "127.0.0.1:0", handler = function(x) answer(self, x) end,
+    self.server, why, code = place.serve {
+      listen = options.listen or "127.0.0.1:0", handler = self.answer,
     }
     ok = self.server
   end
@@ -153,7 +162,7 @@ function gonka.start(options)
     self:close()
     return nil, why, code
   end
-  self.port, self.url = self.server.port, "http://127.0.0.1:" .. self.server.port
+  self.port, self.url = self.server.port, ("http://%s:%d"):format(place.host, self.server.port)
   self.address = assert(peri.gonka.address("\2" .. peri.hash.sha256 "simulated node"))
   self.chain:set_members(members(self, options.first))
   return self

@@ -116,14 +116,14 @@ end
 
 --- Start a host.
 ---@param options table name, chain, models, peers (all hosts by name); weight, capacity (requests at once), listen,
---   script, is_preserved
+--   script, is_preserved, place
 ---@return table? host a provider with name, address, validator_key, base and weight besides
 ---@return string? why
 ---@return string? code
 function host.start(options)
   local self, why, code = provider.start {
     name = options.name, listen = options.listen, models = options.models, script = options.script,
-    speaker = { error = speaker.error, admit = speaker.admit },
+    speaker = { error = speaker.error, admit = speaker.admit }, place = options.place,
   }
   if not self then return nil, why, code end
   local public_key = "\2" .. peri.hash.sha256("simulated host " .. options.name)
@@ -131,7 +131,7 @@ function host.start(options)
   self.seen = { transfer = { last = 0 }, executor = { last = 0 } }
   self.address = assert(peri.gonka.address(public_key))
   self.validator_key = peri.encode.base64(peri.hash.sha256("simulated validator " .. options.name))
-  self.base = "http://127.0.0.1:" .. self.port
+  self.base = self.url:gsub("/v1$", "")
   self.weight, self.capacity, self.is_preserved = options.weight or 100, options.capacity, options.is_preserved
   self.model_list = options.models
   self.serve = host.serve

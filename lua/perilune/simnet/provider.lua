@@ -11,6 +11,7 @@ local behaviour = require "perilune.simnet.behaviour"
 local completion = require "perilune.simnet.completion"
 local dialect = require "perilune.dialect"
 local ledger = require "perilune.simnet.ledger"
+local machine = require "perilune.simnet.machine"
 local text = require "perilune.simnet.text"
 
 local json = peri.json
@@ -205,7 +206,7 @@ local function complete(self, call, body, kind)
   local prefix = kind == "chat" and "chatcmpl-" or "cmpl-"
   call.completion = completion.new(kind, body, call.b, {
     id = call.id or prefix .. self.name .. "-" .. call.entry.id,
-    created = peri.clock.wall_ns() // 1000000000,
+    created = self.place.wall_ns() // 1000000000,
     model = body.model,
   })
   call.entry.usage = call.completion.usage
@@ -372,7 +373,7 @@ function methods:close() self.server:close() end
 ---@return string? why
 ---@return string? code
 function methods:reopen()
-  local server, why, code = peri.http.serve { listen = self.listen, handler = self.handler }
+  local server, why, code = self.place.serve { listen = self.listen, handler = self.handler }
   if not server then return nil, why, code end
   self.server = server
   return true
@@ -391,14 +392,15 @@ provider.refuse = refuse
 provider.reply = reply_whole
 
 --- Start a provider. Inside peri.run it serves as long as that runs.
----@param options table|nil listen, name, models, key, script, speaker
+---@param options table|nil listen, name, models, key, script, speaker, place (machine.lua)
 ---@return table? provider with url, port, ledger and methods play, close
 ---@return string? why
 ---@return string? code
 function provider.start(options)
   options = options or {}
+  local place = options.place or machine
   local self = setmetatable({
-    name = options.name or "sim", key = options.key, models = {}, ledger = ledger.new(peri.clock.now_ms),
+    name = options.name or "sim", key = options.key, models = {}, place = place, ledger = ledger.new(place.now_ms),
     speaker = setmetatable(options.speaker or {}, { __index = PLAIN }),
   }, methods)
   for _, id in ipairs(options.models or { "sim-model" }) do self.models[id] = true end
@@ -413,7 +415,7 @@ function provider.start(options)
   if not opened then return nil, reason, code end
   self.port = self.server.port
   self.listen = self.listen:gsub(":0$", ":" .. self.port)
-  self.url = "http://127.0.0.1:" .. self.port .. "/v1"
+  self.url = ("http://%s:%d/v1"):format(place.host, self.port)
   return self
 end
 

@@ -1,8 +1,10 @@
 --- router: the real router on a test bed, its scripted providers, and what came back to a client.
 local peri = require "perilune"
 local dialect = require "perilune.dialect"
-local answers = require "perilune.testing.answers"
 local check_options = require "perilune.testing.options"
+local gonka = require "perilune.testing.gonka"
+local provider = require "perilune.testing.provider"
+local web = require "perilune.testing.web"
 
 local json = peri.json
 local router = {}
@@ -12,54 +14,6 @@ Pending.__index = Pending
 
 local PATIENCE_MS = 3600000 -- of the virtual clock: what has not come in an hour does not come
 local CHAT = "/v1/chat/completions"
-
--- ---- Providers ----
-
-local Provider = {}
-Provider.__index = Provider
-
-function Provider:next_answer()
-  self.asked = self.asked + 1
-  if type(self.answers) == "function" then return nil end
-  return self.answers[math.min(self.asked, #self.answers)]
-end
-
-local function check_answers(provider)
-  local list = provider.answers
-  if list == nil then return { answers.chat("hello from " .. provider.id) } end
-  if type(list) == "function" then return list end
-  if answers.is(list) then return { list } end
-  if type(list) ~= "table" or #list == 0 then
-    error(("provider '%s': `answers` must be a list of testing.chat, testing.status …, or a function")
-      :format(provider.id), 0)
-  end
-  for i, answer in ipairs(list) do
-    if not answers.is(answer) or not (answer.steps or answer.refuses) then
-      error(("provider '%s': answer %d is no answer, make it with testing.chat, testing.status …")
-        :format(provider.id, i), 0)
-    end
-  end
-  return list
-end
-
---- The configuration's entry of a provider, and our side of it.
-local function read_provider(given, port)
-  if type(given.id) ~= "string" then error(("provider %d has no `id`"):format(port), 0) end
-  if given.network then
-    error(("provider '%s' is a network: in a test its hosts are providers of their own"):format(given.id), 0)
-  end
-  if given.url then
-    error(("provider '%s' has a `url`: in a test its `answers` say what it does"):format(given.id), 0)
-  end
-  local entry = { url = ("http://192.0.2.1:%d/v1"):format(port) }
-  for name, value in pairs(given) do
-    if tostring(name):lower():find "^answ" and name ~= "answers" then -- the configuration knows no such name
-      error(("provider '%s' has no option '%s', did you mean 'answers'?"):format(given.id, name), 0)
-    end
-    if name ~= "answers" then entry[name] = value end
-  end
-  return entry, setmetatable({ id = given.id, answers = check_answers(given), asked = 0, requests = {} }, Provider)
-end
 
 -- ---- Opening ----
 
@@ -84,31 +38,46 @@ local function find_policies(list, folder)
 end
 
 local function read_config(self, options, setting)
-  local config = { log = { level = "debug" }, seed = setting.seed, providers = json.array {} }
+  local config = { log = { level = "debug" }, seed = setting.seed, admin = { listen = "127.0.0.1:0" } }
   for name, value in pairs(options) do config[name] = value end
+  config.http = nil
   config.policies = find_policies(options.policies, setting.folder)
   config.providers = json.array {}
   if type(options.providers) ~= "table" or #options.providers == 0 then
     error("a router needs `providers`, a list such as { { id = \"a\", answers = { testing.chat \"hello\" } } }", 0)
   end
   for i, given in ipairs(options.providers) do
-    local entry, provider = read_provider(given, i)
-    config.providers[i] = entry
-    self.by_port[i], self.providers[provider.id] = provider, provider
+    if gonka.is(given) then
+      config.providers[i], self.networks[#self.networks + 1] = gonka.open(given, self)
+    else
+      local entry, site = provider.open(self, given, i)
+      config.providers[i] = entry
+      self.sites[i], self.providers[site.id] = site, site
+    end
   end
   return json.encode(config)
 end
 
+--- Everybody else: scripted, or nobody.
+local function open_web(self, http)
+  if http == nil then return end
+  if not web.is(http) then error("`http` must be made with testing.http { [\"https://…\"] = … }", 0) end
+  http:open(self)
+  self.sites[0] = http
+end
+
 --- A router in a world of its own.
----@param options table the configuration; its providers have `answers` instead of `url`
+---@param options table the configuration; its providers have `answers` instead of `url`, or are networks
 ---@param setting { seed: integer, folder: string }
 function router.open(options, setting)
-  local self = setmetatable({ providers = {}, by_port = {}, plans = {}, playing = {}, due = {}, pending = {},
-    open = 0, journal = {} }, Router)
+  local self = setmetatable({ providers = {}, networks = {}, sites = {}, by_peer = {}, playing = {}, due = {},
+    exchanges = {}, pending = {}, open = 0, journal = {} }, Router)
   local config = read_config(self, options, setting)
+  open_web(self, options.http)
   local why
   self.bed, why = peri.testbed.open(config, function(e) return self["on_" .. e.kind](self, e) end)
   if not self.bed then error("the router does not start: " .. why:gsub("^config_json:?%d*:? ?", ""), 0) end
+  for _, network in ipairs(self.networks) do network:begin() end
   return self
 end
 
@@ -118,44 +87,44 @@ end
 
 -- ---- The providers' side ----
 
-function Router:on_dial(e)
-  local provider = self.by_port[e.port]
-  if not provider then return false end
-  local answer = provider:next_answer()
+--- Who is asked counts to the request that is under way.
+function Router:note_try(id)
   for _, pending in pairs(self.pending) do
-    pending.tried[#pending.tried + 1] = provider.id
+    pending.tried[#pending.tried + 1] = id
     pending.is_mixed = self.open > 1
   end
-  self.plans[e.peer] = { provider = provider, answer = answer }
-  if answer and answer.refuses then self:note("%s refuses the connection", provider.id) end
-  return not (answer and answer.refuses)
 end
 
-local function header_map(list)
+function Router:on_dial(e)
+  local site = self.sites[e.port]
+  if not site or not site:dialed(e, self) then return false end
+  self.by_peer[e.peer] = site
+  return true
+end
+
+function Router.header_map(list)
   local map = {}
-  for _, header in ipairs(list) do map[header.name:lower()] = header.value end
+  for _, header in ipairs(list) do
+    local name = header.name:lower()
+    map[name] = map[name] and map[name] .. ", " .. header.value or header.value
+  end
   return map
 end
 
-function Router:on_request(e)
-  local plan = self.plans[e.peer]
-  local provider = plan.provider
-  self.plans[e.peer] = nil
-  local request = { path = e.path, body = e.body, json = json.decode(e.body), headers = header_map(e.headers),
-    at_ms = self.bed:now_ms(), left = false }
-  provider.requests[#provider.requests + 1] = request
-  local answer = plan.answer or provider.answers(request, #provider.requests)
-  if not answers.is(answer) or not answer.steps then
-    error(("provider '%s': its function gave %s, which is no answer to a request"):format(provider.id,
-      answers.is(answer) and "testing.refuse()" or "a " .. type(answer)), 0)
-  end
-  self:note("%s is asked and %s", provider.id, answer.says)
-  self.playing[e.id] = { steps = answer.steps(request), at = 1, request = request, provider = provider }
-  self:play(e.id)
+function Router:on_request(e) self.by_peer[e.peer]:take(e, self) end
+
+--- Answer a request as scripted.
+---@param id integer of the exchange
+---@param answer table of answers.lua
+---@param request table as the test sees it
+---@param who string for the journal
+function Router:play(id, answer, request, who)
+  self.playing[id] = { steps = answer.steps(request), at = 1, request = request, who = who }
+  self:play_on(id)
 end
 
 --- Go on with an answer up to its next wait.
-function Router:play(id)
+function Router:play_on(id)
   local play, bed = self.playing[id], self.bed
   while play do
     local step = play.steps[play.at]
@@ -166,7 +135,7 @@ function Router:play(id)
     elseif step.bytes then
       bed:write(id, step.bytes)
     elseif step.wait and step.wait > 0 then
-      self.due[bed:after(step.wait)] = id
+      self:after(step.wait, function() self:play_on(id) end)
       return
     elseif step.finish or step.cut then
       self.playing[id] = nil
@@ -176,25 +145,29 @@ function Router:play(id)
   end
 end
 
+--- Call a function after a while.
+function Router:after(ms, fn) self.due[self.bed:after(ms)] = fn end
+
 function Router:on_due(e)
-  local id = self.due[e.id]
+  local fn = self.due[e.id]
   self.due[e.id] = nil
-  if self.playing[id] then self:play(id) end
+  fn()
 end
 
 function Router:on_gone(e)
-  local play = self.playing[e.id]
+  local play, x = self.playing[e.id], self.exchanges[e.id]
   self.playing[e.id] = nil
+  if x then x:leave() end
   if not play then return end
   play.request.left = true
-  self:note("%s is left by the router", play.provider.id)
+  self:note("%s is left by the router", play.who)
 end
 
 -- ---- The client's side ----
 
 function Router:on_head(e)
   local pending = self.pending[e.id]
-  pending.status, pending.headers = e.status, header_map(e.headers)
+  pending.status, pending.headers = e.status, Router.header_map(e.headers)
 end
 
 function Router:on_bytes(e)
@@ -227,7 +200,7 @@ local function body_of(given)
   return json.encode(body)
 end
 
-local asking_options = { headers = "table", path = "string" }
+local asking_options = { headers = "table", path = "string", method = "string" }
 
 local function path_of(given, options)
   if options.path then return options.path end
@@ -238,7 +211,7 @@ end
 
 --- Ask without waiting: several requests may be under way.
 ---@param body table|string `model` and `messages` are filled in where they are missing; text is sent as it is
----@param options? { headers?: table<string, string>, path?: string }
+---@param options? { headers?: table<string, string>, path?: string, method?: string }
 function Router:ask(body, options)
   options = check_options("router:ask", options, asking_options)
   local headers = { { name = "content-type", value = "application/json" } }
@@ -248,7 +221,7 @@ function Router:ask(body, options)
   local path = path_of(body, options)
   self:note("the client asks %s", path)
   local pending = setmetatable({ router = self, parts = {}, tried = {}, began_ms = self.bed:now_ms() }, Pending)
-  pending.id = self.bed:ask(path, body_of(body), headers)
+  pending.id = self.bed:ask(path, options.method == "GET" and "" or body_of(body), headers, options.method)
   self.pending[pending.id] = pending
   self.open = self.open + 1
   pending.is_mixed = self.open > 1
@@ -259,6 +232,20 @@ end
 function Router:chat(body, options)
   check_options("router:chat", options, asking_options)
   return self:ask(body, options):answer()
+end
+
+--- How its networks stand, as the operator is told.
+---@return table[]
+function Router:network_status()
+  local told = self:ask(nil, { path = "/admin/networks", method = "GET" }):answer()
+  if told.status ~= 200 then error("the admin API answers " .. tostring(told.status), 0) end
+  return told.json.data
+end
+
+--- Look at the networks now, and wait until that is done.
+function Router:refresh()
+  self:ask(nil, { path = "/admin/networks/refresh" }):answer()
+  self.bed:settle()
 end
 
 --- Time passes.
@@ -359,11 +346,22 @@ end
 
 -- ---- The end ----
 
---- Close it; gives its log, one table a line.
-function Router:close()
+--- What it has logged so far, one table a line.
+---@param msg? string only lines that say this
+---@return table[]
+function Router:log(msg)
   local lines = {}
   self.bed:settle()
-  for line in self.bed:log():gmatch "[^\n]+" do lines[#lines + 1] = json.decode(line) or { msg = line } end
+  for text in self.bed:log():gmatch "[^\n]+" do
+    local line = json.decode(text) or { msg = text }
+    if not msg or line.msg == msg then lines[#lines + 1] = line end
+  end
+  return lines
+end
+
+--- Close it; gives its log.
+function Router:close()
+  local lines = self:log()
   self.bed:close()
   return lines
 end
