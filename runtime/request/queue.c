@@ -1,5 +1,7 @@
 #include "request/queue.h"
 
+#include "request/admission.h"
+
 static void on_overdue(void *arg) {
     struct peri_request *r = arg;
     struct peri_route_report report;

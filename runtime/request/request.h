@@ -72,16 +72,10 @@ struct peri_request {
     struct peri_outcome outcome;
 };
 
-/* Take a request over from a client. Answers violations itself (bad JSON, no model, unknown model …).
- * The exchange is the request's from here on. */
-void peri_request_begin(struct peri_request_env *env, struct peri_exchange *x,
-                        const struct peri_dialect *dialect, const struct peri_config_key *key);
-/* The same for a request made from C: `sink` gets the answer.
- *   out      the request, unless it ended at once (then NULL)
- *   body     must stay valid until `release(sink.self)` is called, which is the last thing that happens */
-void peri_request_begin_direct(struct peri_request **out, struct peri_request_env *env,
-                               const struct peri_dialect *dialect, struct peri_str body,
-                               struct peri_sink sink, void (*release)(void *self));
+/* A new request that nothing is known of yet: the newest snapshots, its timers, its identity.
+ *   gives   NULL: memory ran out */
+struct peri_request *peri_request_open(struct peri_request_env *env,
+                                       const struct peri_dialect *dialect, struct peri_sink sink);
 
 /* The client left, or the router stops: cancel everything. r is gone afterwards. */
 void peri_request_abandon(struct peri_request *r, enum peri_err why);
@@ -99,8 +93,6 @@ void peri_request_send_error(struct peri_request *r, enum peri_err err, int stat
                              const char *type, const char *code, const char *param,
                              struct peri_str message, const struct peri_header *headers,
                              size_t count);
-/* It waits for a network's first discovery: look whether its model is known now, and go on if so. */
-void peri_request_discover(struct peri_request *r);
 /* Nobody serves its model, but there is a network whose hosts are not known. */
 void peri_request_give_up_undiscovered(struct peri_request *r);
 /* Nobody is left to ask: say what the last attempt said, or why nobody was asked. */

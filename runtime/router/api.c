@@ -4,6 +4,7 @@
 
 #include "base/json_text.h"
 #include "dialect/error.h"
+#include "request/admission.h"
 #include "router/client_key.h"
 #include "router/path.h"
 #include "router/runtime.h"

@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/shared.h"
+#include "request/admission.h"
 #include "router/config_load.h"
 
 /* ---- A policy written in C ---- */
