@@ -47,7 +47,10 @@ describe("a provider's URL", function()
   teardown(process.stop_all)
 
   it("is taken as people paste it", router.test(function(start)
-    local p = provider.start()
+    local chat, list = provider.chat "Hello", provider.reply(200, '{"object":"list","data":[]}')
+    local p = provider.start(function(c, request)
+      return (request.target:find "/embeddings" and list or chat)(c, request)
+    end)
     local root = p.url:gsub("/v1$", "")
     local rows = {
       ["/v1"] = "/v1/", ["/v1/"] = "/v1/", ["/v1/chat/completions"] = "/v1/", ["/v1/embeddings/"] = "/v1/",
