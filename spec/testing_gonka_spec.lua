@@ -114,6 +114,16 @@ describe("testing.gonka", function()
       t:equal(net:name_of(got.tried)[2], nil)]]
   end)
 
+  it("is asked for its phase and its clock first, as in service", function()
+    passes [[
+      local net = testing.gonka {}
+      net:chain { clock_offset = 600 }
+      local router = t:router { providers = { net } }
+      local got = router:chat()
+      t:equal({ got.status, #got.tried }, { 200, 1 })
+      t:equal(router:network_status()[1].clock_offset_ms // 1000, 600)]]
+  end)
+
   it("stands beside scripted providers and other networks", function()
     passes [[
       local one = testing.gonka { models = { "m" }, provider = { id = "one", prefix = "one/" } }

@@ -228,7 +228,7 @@ static void halt(struct peri_control *c) {
         pthread_join(c->thread, NULL);
         c->has_thread = false;
     } else if (c->is_running) {
-        peri_loop_drain(c->loop); /* orders to refresh, which name c */
+        peri_loop_drain(c->loop); /* the start and orders to refresh, which name c */
     }
     c->is_running = false;
 }
@@ -261,7 +261,8 @@ void peri_control_free(struct peri_control *c) {
     peri_free(c);
 }
 
-static void begin(struct peri_control *c) {
+static void begin(void *arg) {
+    struct peri_control *c = arg;
     for (size_t i = 0; i < c->count; i++) c->networks[i]->ops->start(c->networks[i]);
     for (size_t i = 0; i < c->config->provider_count; i++)
         if (c->catalogs[i] != NULL) peri_catalog_start(c->catalogs[i]);
@@ -270,7 +271,7 @@ static void begin(struct peri_control *c) {
 
 static void *run(void *arg) {
     struct peri_control *c = arg;
-    begin(c);
+    begin(arg);
     peri_loop_run(c->loop);
     return NULL;
 }
@@ -280,10 +281,7 @@ enum peri_err peri_control_start(struct peri_control *c, struct peri_fault *faul
     if (c->count + c->catalog_count == 0 && c->admin == NULL)
         return PERI_OK; /* nothing to follow, nobody to answer: no thread */
     c->is_running = true;
-    if (c->loop == c->runtime->world.loop) {
-        begin(c);
-        return PERI_OK;
-    }
+    if (c->loop == c->runtime->world.loop) return peri_loop_post(c->loop, begin, c);
     c->has_thread = pthread_create(&c->thread, NULL, run, c) == 0;
     if (c->has_thread) return PERI_OK;
     c->is_running = false;
