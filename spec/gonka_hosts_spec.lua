@@ -5,13 +5,14 @@ local loop = require "spec.support.loop"
 local network = require "spec.support.network"
 local process = require "spec.support.process"
 local router = require "spec.support.router"
+local virtual = require "spec.support.virtual"
 
 local POLICY = { ["network.lua"] = network.policy }
 
 -- A network and a router in front of it, with the policy that says what it knows.
 local function both(options, more, body)
-  return router.test(function(start)
-    local net = network.start(options)
+  return virtual.test(function(start)
+    local net = virtual.network(options)
     local r = start({ providers = { net:provider(more) }, policies = { "network.lua" } }, POLICY)
     net:await(r, "the hosts", function(seen) return seen.count > 0 end)
     body(net, r, start)
@@ -100,8 +101,6 @@ describe("a simulated Gonka host", function()
 end)
 
 describe("wallets", function()
-  teardown(process.stop_all)
-
   it("take turns", both({ wallets = 3 }, nil, function(net, r)
     local payers = {}
     for _ = 1, 12 do assert.equal(200, r:chat().status) end
@@ -140,8 +139,6 @@ describe("wallets", function()
 end)
 
 describe("a host of a Gonka network", function()
-  teardown(process.stop_all)
-
   it("that fails is passed over, with a fresh signature for the next", both({ hosts = 2 }, nil, function(net, r)
     net:host("h2", { queue = { "status=503", "status=500", "status=429" } })
     for _ = 1, 3 do assert.equal(200, r:chat().status) end
@@ -199,8 +196,8 @@ describe("a host of a Gonka network", function()
     assert.is_nil(seen.hosts.h2)
   end))
 
-  it("gets no request when the operator does not want it", router.test(function(start)
-    local net = network.start { hosts = 4 }
+  it("gets no request when the operator does not want it", virtual.test(function(start)
+    local net = virtual.network { hosts = 4 }
     for _, case in ipairs {
       { { allow = { net.addresses.h1, net.addresses.h2 } }, { "h1", "h2" } },
       { { deny = { net.addresses.h1 } }, { "h2", "h3", "h4" } },
@@ -215,10 +212,10 @@ describe("a host of a Gonka network", function()
     end
   end))
 
-  it("is not called inside a private network unless that is allowed", router.test(function(start)
-    local net = network.start {}
+  it("is not called inside a private network unless that is allowed", virtual.test(function(start)
+    local net = virtual.network {}
     local r = start { providers = { net:provider { private_hosts = false } } }
-    loop.await("the refusal", function()
+    virtual.await("the refusal", function()
       for _, line in ipairs(r:log()) do
         if line.msg:find("not one of them is usable", 1, true) then return true end
       end
@@ -230,24 +227,18 @@ describe("a host of a Gonka network", function()
   it("may be asked no more than so many things at once", both({ hosts = 1 }, { default_max_concurrent = 2 },
     function(net, r)
       net:host("h1", { default = "tokens=4;token_ms=100" })
-      local most = 0
-      loop.together(4, function(i)
-        if i == 4 then
-          loop.await("two at once", function()
-            most = math.max(most, net:look().hosts[1].open)
-            return net:answered "h1" == 3
-          end)
-        else
-          assert.equal(200, r:stream().status)
-        end
-      end)
+      local asking, most = { r:begin_stream(), r:begin_stream(), r:begin_stream() }, 0
+      for _ = 1, 20 do
+        virtual.advance(50)
+        most = math.max(most, net:look().hosts[1].open)
+      end
+      for _, one in ipairs(asking) do assert.equal(200, one:answer().status) end
+      assert.equal(3, net:answered "h1")
       assert.equal(2, most)
     end))
 end)
 
 describe("what a node's refusal means", function()
-  teardown(process.stop_all)
-
   it("stands in the log once the classic API is closed", both({}, nil, function(net, r)
     net:steer("chain", { closed = true })
     local answer = r:chat()
@@ -258,9 +249,9 @@ describe("what a node's refusal means", function()
   end))
 
   it("stands in the log when a host may not take requests", both({}, { refresh = false }, function(net, r)
-    loop.await("hosts", function() return r:chat().status == 200 end) -- the list is read once, without the limit
+    virtual.await("hosts", function() return r:chat().status == 200 end) -- the list is read once, without the limit
     net:steer("chain", { allowed = { "h1" } })
-    loop.await("a refusal", function() return r:chat().status and refusals(r).gonka_agent_not_allowed end)
+    virtual.await("a refusal", function() return r:chat().status and refusals(r).gonka_agent_not_allowed end)
   end))
 
   it("stands in the log when nodes sign otherwise, and the older scheme helps", both({}, nil, function(net, r, start)

@@ -8,7 +8,7 @@ export LUA_CPATH="$build/lua/?.so;;"
 export LUA_PATH="./?.lua;./lua/?.lua;./lua/?/init.lua;;"
 # A module built with sanitizers needs their runtime in the interpreter from the start. Specs that only start
 # programs do without, so that curl and node stay as they are.
-if grep -q 'require *(*"perilune' "$spec" && ldd "$build/lua/perilune.so" | grep -q libasan; then
+if grep -q -e 'require *(*"perilune' -e 'spec\.support\.virtual' "$spec" && ldd "$build/lua/perilune.so" | grep -q libasan; then
   LD_PRELOAD=$(gcc -print-file-name=libasan.so)
   export LD_PRELOAD
 fi

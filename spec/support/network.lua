@@ -12,6 +12,7 @@ local socket = require "socket"
 local network = {}
 local Network = {}
 Network.__index = Network
+network.methods = Network -- for networks that are started otherwise
 
 --- Start one.
 --   hosts     how many, 3; they are called h1, h2, … and weigh 100, 200, …
