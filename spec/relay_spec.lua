@@ -301,7 +301,7 @@ describe("the relay", function()
       provider.stream(script)(c, request)
     end)
     local r = start { providers = { router.provider("a", p) } }
-    r:stream { model = "m" } -- one whole turn first, so that memory taken once is not counted
+    r:chat { stream = true } -- one whole turn first, so that memory taken once is not counted
     local before, held = r.process:memory_kib(), nil
     sent = 0
     local c = r:open_chat { stream = true }
