@@ -160,6 +160,7 @@ describe("the rooms", function()
 
   it("keep each library to one of them", function()
     local owners = { { "^uv%.h", "net" }, { "^uv/", "net" }, { "^curl/", "net" }, { "^http_parser", "net" },
+      { "^zlib%.h", "net" }, { "^zstd", "net" }, { "^brotli/", "net" },
       { "^llhttp", "net" }, { "^openssl/", "crypto" }, { "^secp256k1", "crypto" }, { "^nettle/", "crypto" },
       { "^lua", "script" }, { "^lauxlib", "script" }, { "^lualib", "script" } }
     local wrong = {}

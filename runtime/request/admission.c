@@ -98,6 +98,8 @@ static bool parse_body(struct peri_request *r, struct peri_str text, bool is_pad
     struct peri_json_options options = { .routed = r->dialect->routed,
                                          .routed_count = r->dialect->routed_count,
                                          .is_padded = is_padded };
+    /* Some editors and libraries put a byte order mark in front, which JSON has no place for. */
+    if (peri_str_has_prefix(text, PERI_STR("\xef\xbb\xbf"))) text = peri_str_from(text, 3);
     r->body_bytes = text.n;
     enum peri_err err = peri_json_parse(&r->body, text, &options, &fault);
     if (err == PERI_ENOMEM) {
@@ -166,7 +168,9 @@ void peri_request_begin(struct peri_request_env *env, struct peri_exchange *x,
     r->key = key;
     r->began_ns = peri_exchange_began_ns(x);
     peri_exchange_set_user(x, r);
-    if (parse_body(r, peri_exchange_body(x), true) && resolve_model(r)) run(r);
+    struct peri_str body = peri_exchange_body(x);
+    if (!peri_request_unpack(r, &body)) return;
+    if (parse_body(r, body, r->unpacked.p == NULL) && resolve_model(r)) run(r);
 }
 
 void peri_request_begin_direct(struct peri_request **out, struct peri_request_env *env,

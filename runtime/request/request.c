@@ -123,6 +123,7 @@ void peri_request_free(struct peri_request *r) {
     peri_list_each(at, spare, &r->attempts)
         peri_attempt_done(peri_list_entry(at, struct peri_attempt, link));
     peri_json_free(r->body);
+    peri_buf_done(&r->unpacked);
     peri_policy_unref(r->policy);
     peri_fleet_unref(r->fleet);
     peri_config_unref(r->config);

@@ -36,9 +36,10 @@ struct peri_request {
     char id[PERI_REQUEST_ID_BYTES];
     uint64_t began_ns;
 
-    struct peri_json *body; /* lossless document; edits of policies are made in it */
-    size_t body_bytes;      /* as the client sent it */
-    struct peri_str model;  /* public name: as listed, else as the client wrote it */
+    struct peri_json *body;   /* lossless document; edits of policies are made in it */
+    size_t body_bytes;        /* as the client sent it, unpacked */
+    struct peri_buf unpacked; /* a body that came packed; empty: it did not */
+    struct peri_str model;    /* public name: as listed, else as the client wrote it */
     bool is_stream;
     const struct peri_config_key *key; /* NULL: no key was asked for */
 
@@ -83,6 +84,11 @@ void peri_request_abandon(struct peri_request *r, enum peri_err why);
 void peri_request_stop(struct peri_request *r);
 /* The answer's queue to the client drained. */
 void peri_request_drained(struct peri_request *r);
+
+/* body.c: undo the content-encoding of the client's body, which the document will borrow.
+ *   text    in: as it came; out: what it stands for
+ *   gives   false when the request has ended with an error for it */
+bool peri_request_unpack(struct peri_request *r, struct peri_str *text);
 
 /* Answer with an error of the OpenAI shape, or with an error frame when the stream's head is out already.
  * `code` NULL: the error's own. r is gone afterwards. */

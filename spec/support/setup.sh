@@ -19,6 +19,9 @@ build_needs='
   libcurl4-openssl-dev   /usr/include/*/curl/curl.h
   libsecp256k1-dev       /usr/include/secp256k1.h
   libssl-dev             /usr/include/openssl/ssl.h
+  zlib1g-dev             /usr/include/zlib.h
+  libzstd-dev            /usr/include/zstd.h
+  libbrotli-dev          /usr/include/brotli/decode.h
   nettle-dev             /usr/include/nettle/sha3.h
   curl                   curl
   ca-certificates        /etc/ssl/certs/ca-certificates.crt'
