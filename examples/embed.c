@@ -38,7 +38,9 @@ static void done(void *self, struct peri_request *r, const struct peri_outcome *
            (int)o->route.n, o->route.p);
 }
 
-static const struct peri_policy_ops policy = { .decide = decide, .done = done };
+static const struct peri_policy_ops policy = { .size = sizeof policy,
+                                               .decide = decide,
+                                               .done = done };
 
 /* One request: wait for its end on this thread while it is served on another. */
 
@@ -55,9 +57,10 @@ static void on_head(void *arg, int status, const struct peri_header *headers, si
     ((struct waiting *)arg)->status = status;
 }
 
-static void on_bytes(void *arg, struct peri_str bytes) {
+static bool on_bytes(void *arg, struct peri_str bytes) {
     (void)arg;
     fwrite(bytes.p, 1, bytes.n, stdout);
+    return true;
 }
 
 static void on_end(void *arg, enum peri_err err) {
@@ -78,7 +81,9 @@ int main(int argc, char **argv) {
     snprintf(config, sizeof config,
              "{\"listen\":\"127.0.0.1:0\",\"providers\":[{\"id\":\"first\",\"url\":\"%s\"}]}",
              argv[1]);
-    struct peri_router_options options = { .config_json = config, .policy = &policy, .workers = 1 };
+    struct peri_router_options options = {
+        .size = sizeof options, .config_json = config, .policy = &policy, .workers = 1
+    };
     struct peri_router *router;
     struct peri_fault fault;
     if (peri_router_new(&router, &options, &fault) != PERI_OK ||
@@ -90,10 +95,12 @@ int main(int argc, char **argv) {
 
     static const char body[] =
         "{\"model\":\"any\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}";
-    static const struct peri_answer_ops ops = { on_head, on_bytes, on_end };
+    static const struct peri_answer_ops ops = {
+        .size = sizeof ops, .head = on_head, .bytes = on_bytes, .end = on_end
+    };
     struct waiting w = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, PERI_OK, 0 };
-    if (peri_router_send(router, "/v1/chat/completions", (struct peri_str){ body, sizeof body - 1 },
-                         &ops, &w) != PERI_OK)
+    if (peri_router_send(NULL, router, "/v1/chat/completions",
+                         (struct peri_str){ body, sizeof body - 1 }, &ops, &w) != PERI_OK)
         return 1;
     pthread_mutex_lock(&w.lock);
     while (!w.is_over) pthread_cond_wait(&w.changed, &w.lock);

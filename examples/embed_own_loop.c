@@ -15,7 +15,9 @@ int main(int argc, char **argv) {
         fprintf(stderr, "usage: %s CONFIG\n", argv[0]);
         return 2;
     }
-    struct peri_router_options options = { .config_file = argv[1], .workers = 1 };
+    struct peri_router_options options = { .size = sizeof options,
+                                           .config_file = argv[1],
+                                           .workers = 1 };
     struct peri_router *router;
     struct peri_fault fault;
     if (peri_router_new(&router, &options, &fault) != PERI_OK ||

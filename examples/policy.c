@@ -606,7 +606,7 @@ static enum peri_verdict answer(void *self, struct peri_request *r, struct peri_
 }
 
 static const struct peri_policy_ops policy = {
-    .attempt = attempt, .event = event, .answer = answer, .forget = forget
+    .size = sizeof policy, .attempt = attempt, .event = event, .answer = answer, .forget = forget
 };
 
 /* ---- The program ---- */
@@ -616,7 +616,9 @@ int main(int argc, char **argv) {
         fprintf(stderr, "usage: %s CONFIG\n", argv[0]);
         return 2;
     }
-    struct peri_router_options options = { .config_file = argv[1], .policy = &policy };
+    struct peri_router_options options = {
+        .size = sizeof options, .config_file = argv[1], .policy = &policy, .policy_name = "tool_ids"
+    };
     struct peri_router *router;
     struct peri_fault fault;
     if (peri_router_new(&router, &options, &fault) != PERI_OK ||

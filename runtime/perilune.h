@@ -6,6 +6,11 @@
  *
  * Threads: a `struct peri_router` may be stopped from any thread; everything else is called from the thread
  * that created the object it is called on, unless its comment says otherwise.
+ *
+ * Versions: structs that may grow begin with `size`. Who hands one over sets it to the struct's sizeof; what the library
+ * hands out has it set. New members go to the end, and 0 in them means what there was before them, so a program goes on
+ * working with a newer library. With an older one it does as long as it leaves what that does not know at 0; else the
+ * call fails with PERI_EINVAL. The other structs (peri_str, peri_header, peri_fault, peri_json_iter) stay as they are.
  */
 #ifndef PERILUNE_H
 #define PERILUNE_H
@@ -27,6 +32,13 @@ extern "C" {
 #define PERI_PRINTF(f, a)
 #define PERI_API
 #endif
+
+/* Of this header. A build may name its own: "0.1.0-rc1". */
+#ifndef PERI_VERSION
+#define PERI_VERSION "0.1.0"
+#endif
+/* Of the library that runs. Static text. */
+PERI_API const char *peri_version(void);
 
 /* A view of bytes: borrowed, never freed, never assumed to end in NUL. */
 struct peri_str {
@@ -216,6 +228,7 @@ struct peri_attempt;
 
 /* One provider that was asked for a request. */
 struct peri_attempt_record {
+    size_t size;
     struct peri_str provider, model; /* its id; the public name of the model it was asked for */
     struct peri_str account;         /* of the wallet that signed; empty: it was not signed */
     int status;                      /* of its answer; 0: none came */
@@ -232,6 +245,7 @@ struct peri_attempt_record {
 /* How one request ended: what the log line, metrics and `done` hooks are made of. Views are good until the
  * callback that got it returns. */
 struct peri_outcome {
+    size_t size;
     int status;        /* HTTP status; 499 when the client left */
     enum peri_err err; /* PERI_OK: the answer was complete */
     /* The provider that served it, else the one that was being asked when it ended, else the one that failed last; the
@@ -256,6 +270,7 @@ struct peri_outcome {
 
 /* One streamed event, for policies that look at each. */
 struct peri_event {
+    size_t size;
     struct peri_str data;               /* JSON text, or [DONE] */
     struct peri_str name;               /* the event's type, usually empty */
     const struct peri_attempt *attempt; /* whose answer it belongs to */
@@ -279,6 +294,7 @@ enum peri_verdict {
 
 /* What changed in a network. Addresses; the lists are good until the callback returns. */
 struct peri_epoch_change {
+    size_t size;
     struct peri_str network; /* id of the configured provider */
     uint64_t old_epoch, new_epoch;
     const struct peri_str *added, *removed, *changed;
@@ -286,6 +302,7 @@ struct peri_epoch_change {
 };
 
 struct peri_policy_ops {
+    size_t size; /* sizeof(struct peri_policy_ops) */
     /* Decide one request, now or later, with exactly one of peri_request_serve, peri_request_reply,
      * peri_request_default. Before that it may edit peri_request_body and set peri_request_set_model. NULL: the
      * built-in route. */
@@ -322,6 +339,7 @@ PERI_API enum peri_err peri_event_add_json(struct peri_buf *out, struct peri_str
                                            const struct peri_json *j);
 
 struct peri_try_options {
+    size_t size;             /* sizeof(struct peri_try_options) */
     uint64_t first_token_ms; /* 0: the provider's */
     uint64_t total_ms;       /* 0: the provider's */
     struct peri_str
@@ -334,7 +352,7 @@ typedef void (*peri_tried)(void *arg, struct peri_attempt *a, enum peri_err err)
 /* Ask one provider. The callback never runs before this returns.
  *   gives   PERI_OK · PERI_ENOTFOUND no such provider, or it does not serve the model · PERI_EFULL no free slot ·
  *           PERI_ENOPROVIDER it rests after failures · PERI_EBUSY our own connections are used up · PERI_ENOMEM ·
- *           PERI_EINVAL already answered */
+ *           PERI_EINVAL already answered, or options without their size */
 PERI_API PERI_MUST_USE enum peri_err
 peri_request_try(struct peri_attempt **out, struct peri_request *r, struct peri_str provider_id,
                  const struct peri_try_options *options, peri_tried tried, void *arg);
@@ -454,20 +472,41 @@ PERI_API void peri_attempt_expect_content(struct peri_attempt *a);
  */
 struct peri_router;
 
+/* Levels of the log, as `log.level` names them. */
+enum peri_log_level {
+    PERI_LOG_TRACE,
+    PERI_LOG_DEBUG,
+    PERI_LOG_INFO,
+    PERI_LOG_WARN,
+    PERI_LOG_ERROR,
+    PERI_LOG_OFF
+};
+
 struct peri_router_options {
-    const char *config_file; /* perilune.lua or *.json; NULL: see config_json */
-    const char *
-        config_json; /* the same schema as text; NULL, with config_file NULL: the environment alone */
-    const struct peri_policy_ops
-        *policy;       /* a policy in C, instead of those of the configuration; may be NULL */
-    void *policy_self; /* its first argument; used by every worker */
-    const char *
-        lua_dir; /* where the modules that policies require stand; NULL: where they were installed */
+    size_t size; /* sizeof(struct peri_router_options) */
+    /* perilune.lua or *.json; NULL: see config_json */
+    const char *config_file;
+    /* The same schema as text. NULL, with config_file NULL: the environment alone. */
+    const char *config_json;
+    /* A policy in C, instead of those of the configuration; may be NULL. Copied; its functions are called with
+     * policy_self, by every worker. */
+    const struct peri_policy_ops *policy;
+    void *policy_self;
+    /* What `x-perilune-route` and the log call it; NULL: "c". At most 63 bytes. */
+    const char *policy_name;
+    /* Where the modules that policies require stand; NULL: where they were installed. */
+    const char *lua_dir;
     unsigned workers; /* 0: as configured */
+    /* Takes the lines of the log, instead of the configured file; levels are as configured. NULL: the file, or standard
+     * error. Called on the thread that has something to say, on several at the same time; it may not call the router.
+     *   line   one object of JSON, without a line's end; good until the callback returns */
+    void (*log)(void *log_arg, enum peri_log_level level, struct peri_str line);
+    void *log_arg;
 };
 
 /*   options  NULL: the environment alone
- *   gives    PERI_OK · PERI_ECONFIG, PERI_EPOLICY, PERI_EIO, PERI_ENOMEM with the reason in `fault` */
+ *   gives    PERI_OK · PERI_ECONFIG, PERI_EPOLICY, PERI_EIO, PERI_ENOMEM, PERI_EINVAL (a size, a name) with the reason in
+ *            `fault` */
 PERI_API PERI_MUST_USE enum peri_err peri_router_new(struct peri_router **out,
                                                      const struct peri_router_options *options,
                                                      struct peri_fault *fault);
@@ -503,19 +542,44 @@ PERI_API PERI_MUST_USE enum peri_err peri_router_reload(struct peri_router *r,
                                                         struct peri_fault *fault);
 
 /* One request without HTTP in front. Callbacks run on the thread that serves (the caller's own, with
- * peri_router_open): `head` once, `bytes` as the answer arrives, `end` exactly once and last. */
+ * peri_router_open): `head` once, `bytes` as the answer arrives, `end` exactly once and last. Each may be NULL. */
 struct peri_answer_ops {
+    size_t size; /* sizeof(struct peri_answer_ops) */
     void (*head)(void *arg, int status, const struct peri_header *headers, size_t count);
-    void (*bytes)(void *arg, struct peri_str bytes);
-    /* PERI_OK: complete; otherwise it broke off. An answer that broke off after its head ends with an error frame. */
+    /*   gives   true: go on · false: these are taken, and no more come, nor does `end`, until peri_sending_resume. The
+     *           provider is held back meanwhile; what it has sent already, and more than 1 MiB of, breaks the answer off */
+    bool (*bytes)(void *arg, struct peri_str bytes);
+    /* PERI_OK: complete; otherwise it broke off. An answer that broke off after its head ends with an error frame.
+     * PERI_ECANCELED after peri_sending_cancel, PERI_ESTOPPING when the router stops meanwhile. */
     void (*end)(void *arg, enum peri_err err);
 };
-/*   path    "/v1/chat/completions", "/v1/completions", "/v1/embeddings"
+
+/* A request under way, for who sent it. */
+struct peri_sending;
+
+/* Any thread, between peri_router_start or peri_router_open and peri_router_free; with peri_router_open the thread that
+ * turns the router.
+ *   out     the request, yours, release with peri_sending_free; NULL: it is never cancelled or held back. Set before
+ *           any callback runs
+ *   path    "/v1/chat/completions", "/v1/completions", "/v1/embeddings"
  *   body    JSON, copied
- *   gives   PERI_OK, callbacks follow, some perhaps before this returns · PERI_ENOTFOUND unknown path · PERI_ENOMEM */
-PERI_API PERI_MUST_USE enum peri_err peri_router_send(struct peri_router *r, const char *path,
+ *   ops     copied
+ *   gives   PERI_OK, callbacks follow, some perhaps before this returns · PERI_ENOTFOUND unknown path · PERI_EINVAL ops
+ *           without their size · PERI_ESTOPPING · PERI_ENOMEM */
+PERI_API PERI_MUST_USE enum peri_err peri_router_send(struct peri_sending **out,
+                                                      struct peri_router *r, const char *path,
                                                       struct peri_str body,
                                                       const struct peri_answer_ops *ops, void *arg);
+/* Give up waiting for the answer: the provider is let go, and `end` follows, soon and not from inside this, unless it
+ * has run already. Threads as peri_router_send.
+ *   gives   PERI_OK · PERI_ENOMEM nothing has happened */
+PERI_API PERI_MUST_USE enum peri_err peri_sending_cancel(struct peri_sending *s);
+/* More bytes may come, after `bytes` said false; else it does nothing. Threads as peri_router_send.
+ *   gives   PERI_OK · PERI_ENOMEM nothing has happened */
+PERI_API PERI_MUST_USE enum peri_err peri_sending_resume(struct peri_sending *s);
+/* It does not cancel: callbacks may still come. One that is held back then ends with the router, with PERI_ESTOPPING. Any
+ * thread, at any time. Takes NULL. */
+PERI_API void peri_sending_free(struct peri_sending *s);
 
 #ifdef __cplusplus
 }

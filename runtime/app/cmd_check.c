@@ -102,8 +102,10 @@ static void print_costs(const struct peri_meter *meter) {
 static int check_deeply(struct peri_config *config) {
     struct peri_fault fault;
     struct peri_router *router;
-    enum peri_err err = peri_router_new_with(&router, config,
-                                             &(struct peri_router_options){ .workers = 1 }, &fault);
+    enum peri_err err = peri_router_new_with(
+        &router, config,
+        &(struct peri_router_options){ .size = sizeof(struct peri_router_options), .workers = 1 },
+        &fault);
     if (err == PERI_OK) {
         peri_router_free(router);
         return PERI_EXIT_OK;

@@ -80,7 +80,7 @@ static void add_time(struct peri_log *log, uint64_t ns) {
 bool peri_log_begin(struct peri_log *part, enum peri_log_level level, const char *message) {
     if (!peri_log_is_on(part, level)) return false;
     struct peri_log *log = part->whole;
-    log->is_urgent = level >= PERI_LOG_WARN;
+    log->line_level = level;
     log->line_at = log->out.n;
     add_text(log, "{\"ts\":\"");
     add_time(log, peri_clock_wall_ns(log->clock));
@@ -138,8 +138,14 @@ void peri_log_json(struct peri_log *part, const char *key, struct peri_str json)
 
 void peri_log_end(struct peri_log *part) {
     struct peri_log *log = part->whole;
+    if (log->on_line != NULL) {
+        if (peri_buf_add(&log->out, PERI_STR("}")) == PERI_OK)
+            log->on_line(log->arg, log->line_level, peri_buf_str(&log->out));
+        peri_buf_clear(&log->out);
+        return;
+    }
     peri_buf_add(&log->out, PERI_STR("}\n"));
-    if (log->is_urgent || log->out.n >= FLUSH_AT) peri_log_flush(log);
+    if (log->line_level >= PERI_LOG_WARN || log->out.n >= FLUSH_AT) peri_log_flush(log);
 }
 
 void peri_log_say(struct peri_log *log, enum peri_log_level level, const char *format, ...) {

@@ -10,15 +10,6 @@
 #include "base/buf.h"
 #include "base/clock.h"
 
-enum peri_log_level {
-    PERI_LOG_TRACE,
-    PERI_LOG_DEBUG,
-    PERI_LOG_INFO,
-    PERI_LOG_WARN,
-    PERI_LOG_ERROR,
-    PERI_LOG_OFF
-};
-
 struct peri_log {
     enum peri_log_level level;
     struct peri_log *whole; /* that its lines go through: itself, unless it is a part */
@@ -26,8 +17,11 @@ struct peri_log {
     int fd;                 /* from here on the whole's alone */
     const struct peri_clock *clock;
     struct peri_buf out;
-    bool is_urgent;
-    size_t line_at;   /* where the line under way begins in `out` */
+    enum peri_log_level line_level; /* of the line under way */
+    size_t line_at;                 /* where it begins in `out` */
+    /* Takes each line at once, without its end, and nothing is written; NULL: none. */
+    void (*on_line)(void *arg, enum peri_log_level level, struct peri_str line);
+    void *arg;
     uint64_t stamp_s; /* the second that `stamp` spells */
     char stamp[24];   /* "2026-01-31T23:59:59" */
 };

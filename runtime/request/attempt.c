@@ -149,6 +149,7 @@ void peri_attempt_report(const struct peri_attempt *a, struct peri_attempt_recor
     const struct peri_usage *usage = &a->stream.usage;
     uint64_t end_ns = a->ended_ns != 0 ? a->ended_ns : r->began_ns + r->outcome.total_us * 1000;
     *out = (struct peri_attempt_record){
+        .size = sizeof *out,
         .provider = a->candidate.provider->id,
         .model = peri_attempt_model(a),
         .account = n != NULL ? n->ops->account(n, a->wallet) : PERI_STR(""),

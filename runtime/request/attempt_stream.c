@@ -59,7 +59,7 @@ static void send_event(struct peri_attempt *a, struct run *run,
     }
     struct peri_buf out;
     peri_buf_init(&out, PERI_SSE_MAX);
-    struct peri_event seen = { event->data, event->name, a };
+    struct peri_event seen = { sizeof seen, event->data, event->name, a };
     enum peri_verdict verdict = ops->event(r->policy->self, r, &seen, &out);
     if (verdict == PERI_HOOK_REPLACE && out.err != PERI_OK) verdict = PERI_HOOK_BREAK;
     switch (verdict) {

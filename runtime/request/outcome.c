@@ -46,6 +46,7 @@ void peri_outcome_fill(struct peri_request *r, enum peri_err err) {
     struct peri_outcome *o = &r->outcome;
     const struct peri_attempt *a = r->serving != NULL ? r->serving : r->last;
     peri_request_wait_ends(r);
+    o->size = sizeof *o;
     o->err = err;
     o->attempts = r->attempt_count;
     o->total_us = (peri_loop_clock_ns(r->env->loop) - r->began_ns) / 1000;

@@ -1,5 +1,6 @@
 /* What perilune.h gives to policies in C beside what the router's own parts use: views for programs that do not know
  * the structs. */
+#include "base/sized.h"
 #include "fleet/circuit.h"
 #include "fleet/slots.h"
 #include "net/sse.h"
@@ -70,8 +71,7 @@ static void describe(struct peri_provider_info *to, const struct peri_provider *
 
 enum peri_err peri_request_provider(struct peri_provider_info *info, const struct peri_request *r,
                                     struct peri_str provider_id) {
-    struct peri_provider_info whole = { .size = info->size };
-    if (whole.size < sizeof whole.size || whole.size > sizeof whole) return PERI_EINVAL;
+    struct peri_provider_info whole = { .size = sizeof whole };
     const struct peri_provider *p = peri_fleet_provider(r->fleet, provider_id);
     if (p == NULL) return PERI_ENOTFOUND;
     describe(&whole, p, peri_loop_now_ms(r->env->loop));
@@ -81,8 +81,7 @@ enum peri_err peri_request_provider(struct peri_provider_info *info, const struc
         whole.context_tokens = c.model->context_tokens;
         whole.max_output_tokens = c.model->max_output_tokens;
     }
-    memcpy(info, &whole, whole.size);
-    return PERI_OK;
+    return peri_sized_write(info, &whole, sizeof whole);
 }
 
 /* ---- The attempt ---- */

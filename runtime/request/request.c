@@ -2,6 +2,8 @@
 #include "request/request.h"
 
 #include "base/json_edit.h"
+#include "base/name.h"
+#include "base/sized.h"
 #include "fleet/fit.h"
 #include "fleet/slots.h"
 #include "request/attempt.h"
@@ -158,11 +160,14 @@ enum peri_err peri_request_try(struct peri_attempt **out, struct peri_request *r
                                peri_tried tried, void *arg) {
     const struct peri_provider *p = peri_fleet_provider(r->fleet, provider_id);
     struct peri_candidate c = { .provider = NULL };
-    bool is_other = options != NULL && options->model.n > 0;
-    if (is_other && peri_name_fault(options->model) != NULL) return PERI_EINVAL;
-    if (p != NULL) c = peri_fleet_candidate(r->fleet, p, is_other ? options->model : r->model);
+    struct peri_try_options known = { .size = sizeof known };
+    if (options != NULL && peri_sized_read(&known, sizeof known, options) != PERI_OK)
+        return PERI_EINVAL;
+    bool is_other = known.model.n > 0;
+    if (is_other && peri_name_fault(known.model) != NULL) return PERI_EINVAL;
+    if (p != NULL) c = peri_fleet_candidate(r->fleet, p, is_other ? known.model : r->model);
     if (c.provider == NULL) return PERI_ENOTFOUND;
-    return peri_attempt_start(out, r, c, options, tried, arg);
+    return peri_attempt_start(out, r, c, &known, tried, arg);
 }
 
 void peri_request_default(struct peri_request *r) { peri_route_default(r); }

@@ -202,7 +202,7 @@ enum peri_err peri_control_new(struct peri_control **out, struct peri_runtime *r
     if (c == NULL) return peri_fault_set(fault, PERI_ENOMEM, "out of memory");
     c->runtime = rt;
     c->config = peri_config_ref(config);
-    peri_logs_init(&c->logs, rt->log_fd, config, rt->clock);
+    peri_runtime_open_log(rt, &c->logs, config);
     struct peri_fault own = { .text = "" };
     bool signs = false;
     for (size_t i = 0; i < config->provider_count; i++) signs |= config->providers[i].network.n > 0;

@@ -44,12 +44,13 @@ static void on_head(void *arg, int status, const struct peri_header *headers, si
     r->status = status;
 }
 
-static void on_bytes(void *arg, struct peri_str bytes) {
+static bool on_bytes(void *arg, struct peri_str bytes) {
     struct rig *r = arg;
     long fails = test_fail_from;
     test_fail_from = -1; /* what the test keeps is not what is tested */
     peri_buf_add(&r->got, bytes);
     test_fail_from = fails;
+    return true;
 }
 
 static void on_end(void *arg, enum peri_err err) {
@@ -58,7 +59,9 @@ static void on_end(void *arg, enum peri_err err) {
     r->err = err;
 }
 
-static const struct peri_answer_ops answer_ops = { on_head, on_bytes, on_end };
+static const struct peri_answer_ops answer_ops = {
+    .size = sizeof answer_ops, .head = on_head, .bytes = on_bytes, .end = on_end
+};
 
 /* `settings`: members of the configuration; `a`: further members of the first provider; `self`: of the policy. */
 __attribute__((unused)) static void rig_open_with(struct rig *r, const char *settings,
@@ -78,9 +81,14 @@ __attribute__((unused)) static void rig_open_with(struct rig *r, const char *set
              "{\"id\":\"a\",\"url\":\"%s\",\"tier\":1%s},"
              "{\"id\":\"b\",\"url\":\"%s\",\"tier\":2}]}",
              settings, r->a.url, a, r->b.url);
-    struct peri_router_options options = {
-        .config_json = json, .workers = 1, .policy = policy, .policy_self = self
-    };
+    struct peri_policy_ops sized = { 0 };
+    if (policy != NULL) sized = *policy;
+    sized.size = sizeof sized;
+    struct peri_router_options options = { .size = sizeof options,
+                                           .config_json = json,
+                                           .workers = 1,
+                                           .policy = policy == NULL ? NULL : &sized,
+                                           .policy_self = self };
     if (peri_router_new(&r->router, &options, &fault) != PERI_OK) {
         fprintf(stderr, "%s\n", fault.text);
         abort();
@@ -111,7 +119,8 @@ __attribute__((unused)) static void rig_step(struct rig *r) {
 __attribute__((unused)) static enum peri_err rig_send(struct rig *r, const char *body) {
     peri_buf_clear(&r->got);
     r->heads = r->ends = 0;
-    return peri_router_send(r->router, "/v1/chat/completions", peri_str_of(body), &answer_ops, r);
+    return peri_router_send(NULL, r->router, "/v1/chat/completions", peri_str_of(body), &answer_ops,
+                            r);
 }
 
 __attribute__((unused)) static unsigned in_flight(struct rig *r, const char *id) {

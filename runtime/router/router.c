@@ -2,8 +2,9 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/name.h"
 #include "base/shared.h"
-#include "request/admission.h"
+#include "base/sized.h"
 #include "router/config_load.h"
 
 /* ---- A policy written in C ---- */
@@ -34,17 +35,56 @@ static void c_drop(void *arg, void *program) { (void)arg, (void)program; }
 
 /* ---- Life ---- */
 
+const char *peri_version(void) { return PERI_VERSION; }
+
+static enum peri_err read_options(struct peri_router_options *out,
+                                  const struct peri_router_options *given,
+                                  struct peri_fault *fault) {
+    *out = (struct peri_router_options){ .size = sizeof *out };
+    if (given == NULL || peri_sized_read(out, sizeof *out, given) == PERI_OK) return PERI_OK;
+    return peri_fault_set(fault, PERI_EINVAL,
+                          "peri_router_options has no size, or has members set that version "
+                          "%s of the library does not know",
+                          peri_version());
+}
+
+static enum peri_err take_policy(struct peri_router *r, const struct peri_router_options *options,
+                                 struct peri_fault *fault) {
+    struct peri_str name =
+        options->policy_name != NULL ? peri_str_of(options->policy_name) : PERI_STR("c");
+    if (peri_sized_read(&r->c_ops, sizeof r->c_ops, options->policy) != PERI_OK)
+        return peri_fault_set(fault, PERI_EINVAL,
+                              "peri_policy_ops has no size, or has hooks that version %s of the "
+                              "library does not know",
+                              peri_version());
+    const char *why = peri_name_fault(name);
+    if (name.n == 0 || name.n >= sizeof r->c_name) why = "must have 1 to 63 bytes";
+    if (why != NULL) return peri_fault_set(fault, PERI_EINVAL, "policy_name %s", why);
+    memcpy(r->c_name, name.p, name.n);
+    r->c_policy = (struct peri_policy){ .ops = &r->c_ops,
+                                        .self = options->policy_self,
+                                        .free = c_free,
+                                        .name = { r->c_name, name.n } };
+    return PERI_OK;
+}
+
+/* `options` are read already. */
 static enum peri_err make(struct peri_router **out, struct peri_config *config,
                           const struct peri_router_options *options, const struct peri_world *world,
                           struct peri_fault *fault) {
-    static const struct peri_router_options none = { 0 };
-    if (options == NULL) options = &none;
+    struct peri_world own = { 0 };
+    if (world != NULL) own = *world;
+    if (options->log != NULL) {
+        own.log = options->log;
+        own.log_arg = options->log_arg;
+    }
     struct peri_router *r = peri_calloc(1, sizeof *r);
     if (r == NULL) return peri_fault_set(fault, PERI_ENOMEM, "out of memory");
+    peri_list_init(&r->held_ends);
     r->home.config = peri_config_ref(config);
     r->home.lua_dir = options->lua_dir != NULL ? options->lua_dir : PERI_LUA_DIR;
-    enum peri_err err = peri_shared_new(
-        &r->shared, 0, world != NULL && world->clock != NULL ? world->clock : &peri_clock_real);
+    enum peri_err err =
+        peri_shared_new(&r->shared, 0, own.clock != NULL ? own.clock : &peri_clock_real);
     if (err != PERI_OK) {
         peri_router_free(r);
         return peri_fault_set(fault, err, "out of memory");
@@ -52,13 +92,11 @@ static enum peri_err make(struct peri_router **out, struct peri_config *config,
     r->home.shared = r->shared;
     struct peri_policy_source source = peri_language_lua.policies(&r->home);
     if (options->policy != NULL) {
-        r->c_policy = (struct peri_policy){ .ops = options->policy,
-                                            .self = options->policy_self,
-                                            .free = c_free,
-                                            .name = PERI_STR("c") };
+        err = take_policy(r, options, fault);
         source = (struct peri_policy_source){ c_load, c_open, NULL, c_drop, r };
     }
-    err = peri_runtime_new(&r->runtime, config, &source, options->workers, world, fault);
+    if (err == PERI_OK)
+        err = peri_runtime_new(&r->runtime, config, &source, options->workers, &own, fault);
     if (err != PERI_OK) {
         peri_router_free(r);
         return err;
@@ -70,7 +108,9 @@ static enum peri_err make(struct peri_router **out, struct peri_config *config,
 enum peri_err peri_router_new_with(struct peri_router **out, struct peri_config *config,
                                    const struct peri_router_options *options,
                                    struct peri_fault *fault) {
-    return make(out, config, options, NULL, fault);
+    struct peri_router_options known;
+    enum peri_err err = read_options(&known, options, fault);
+    return err != PERI_OK ? err : make(out, config, &known, NULL, fault);
 }
 
 static enum peri_err load_config(struct peri_config **out, const struct peri_router_options *o,
@@ -78,12 +118,11 @@ static enum peri_err load_config(struct peri_config **out, const struct peri_rou
     struct peri_fault_list *faults = peri_calloc(1, sizeof *faults);
     struct peri_secret_box *box = peri_secret_box_new(&peri_env_process_kept);
     enum peri_err err = PERI_ENOMEM;
-    if (faults != NULL && box != NULL && o != NULL && o->config_json != NULL) {
+    if (faults != NULL && box != NULL && o->config_json != NULL) {
         err = peri_config_load_json(out, peri_str_of(o->config_json), PERI_STR("config_json"), box,
                                     faults);
     } else if (faults != NULL && box != NULL) {
-        struct peri_config_source source = { .box = box };
-        if (o != NULL) source.file = peri_str_of(o->config_file);
+        struct peri_config_source source = { .box = box, .file = peri_str_of(o->config_file) };
         err = peri_config_load(out, &source, faults);
     }
     if (err != PERI_OK)
@@ -99,9 +138,11 @@ enum peri_err peri_router_new_in(struct peri_router **out,
                                  const struct peri_router_options *options,
                                  const struct peri_world *world, struct peri_fault *fault) {
     struct peri_config *config;
-    enum peri_err err = load_config(&config, options, fault);
+    struct peri_router_options known;
+    enum peri_err err = read_options(&known, options, fault);
+    if (err == PERI_OK) err = load_config(&config, &known, fault);
     if (err != PERI_OK) return err;
-    err = make(out, config, options, world, fault);
+    err = make(out, config, &known, world, fault);
     peri_config_unref(config);
     return err;
 }
@@ -114,6 +155,7 @@ enum peri_err peri_router_new(struct peri_router **out, const struct peri_router
 void peri_router_free(struct peri_router *r) {
     if (r == NULL) return;
     peri_runtime_free(r->runtime);
+    peri_router_end_sendings(r);
     peri_shared_free(r->shared);
     peri_config_unref(r->home.config);
     peri_free(r);
@@ -207,73 +249,4 @@ enum peri_err peri_router_reconfigure(struct peri_router *r, struct peri_config 
     peri_config_ref(config);
     peri_config_unref(before);
     return PERI_OK;
-}
-
-/* ---- One request from C ---- */
-
-struct sending {
-    struct peri_router *router;
-    const struct peri_answer_ops *ops;
-    void *arg;
-    const struct peri_dialect *dialect;
-    struct peri_request *request;
-    bool is_cut;
-    size_t n;
-    char body[];
-};
-
-static void send_head(void *self, int status, const struct peri_header *headers, size_t count,
-                      uint64_t length) {
-    struct sending *s = self;
-    (void)length;
-    if (s->ops->head != NULL) s->ops->head(s->arg, status, headers, count);
-}
-
-static enum peri_err send_bytes(void *self, struct peri_str bytes) {
-    struct sending *s = self;
-    if (s->ops->bytes != NULL) s->ops->bytes(s->arg, bytes);
-    return PERI_OK;
-}
-
-static void send_flush(void *self) { (void)self; }
-
-static void send_over(struct sending *s, enum peri_err err) {
-    if (s->ops->end != NULL) s->ops->end(s->arg, err);
-    /* The body is read until the request is freed, at the end of the turn: it goes with the request. */
-}
-
-/* An error answer is whole; a stream that an error frame ended is not. */
-static void send_end(void *self) {
-    struct sending *s = self;
-    const struct peri_outcome *o = s->request == NULL ? NULL : &s->request->outcome;
-    send_over(s, o != NULL && o->err != PERI_OK && o->status < 400 ? o->err : PERI_OK);
-}
-static void send_abort(void *self) { send_over(self, PERI_ETRUNCATED); }
-
-static const struct peri_sink_ops send_ops = { send_head, send_bytes, send_flush, send_end,
-                                               send_abort };
-
-static void send_now(void *arg) {
-    struct sending *s = arg;
-    struct peri_worker *w = s->router->runtime->workers[0];
-    peri_request_begin_direct(&s->request, &w->env, s->dialect, (struct peri_str){ s->body, s->n },
-                              (struct peri_sink){ &send_ops, s }, peri_free);
-}
-
-enum peri_err peri_router_send(struct peri_router *r, const char *path, struct peri_str body,
-                               const struct peri_answer_ops *ops, void *arg) {
-    const struct peri_dialect *dialect = peri_dialect_of_path(peri_str_of(path));
-    if (dialect == NULL) return PERI_ENOTFOUND;
-    struct sending *s = peri_malloc(sizeof *s + body.n);
-    if (s == NULL) return PERI_ENOMEM;
-    *s = (struct sending){ r, ops, arg, dialect, NULL, false, body.n };
-    memcpy(s->body, body.p, body.n);
-    struct peri_worker *w = r->runtime->workers[0];
-    if (!w->has_thread) {
-        send_now(s);
-        return PERI_OK;
-    }
-    enum peri_err err = peri_loop_post(w->env.loop, send_now, s);
-    if (err != PERI_OK) peri_free(s);
-    return err;
 }

@@ -10,6 +10,9 @@ struct peri_router {
     struct peri_policy_home home;
     struct peri_shared *shared;
     struct peri_policy c_policy; /* of the host program; ops NULL: Lua policies */
+    struct peri_policy_ops c_ops;
+    char c_name[64];
+    struct peri_list held_ends; /* of requests from C, see sending.c; of the thread that serves */
     bool is_open;
 };
 
@@ -29,5 +32,8 @@ PERI_MUST_USE enum peri_err peri_router_new_in(struct peri_router **out,
 PERI_MUST_USE enum peri_err peri_router_reconfigure(struct peri_router *r,
                                                     struct peri_config *config,
                                                     uint64_t *generation, struct peri_fault *fault);
+
+/* sending.c: the hosts that did not go on taking their answers are told the end. After every worker is gone. */
+void peri_router_end_sendings(struct peri_router *r);
 
 #endif

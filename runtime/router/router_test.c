@@ -97,9 +97,9 @@ TEST(router_lets_who_waits_have_the_slot_that_becomes_free) {
     r.a.answer = say_and_stay;
     CHECK_EQ(rig_send(&r, STREAM), PERI_OK);
     RIG_UNTIL(&r, r.got.n > 0);
-    CHECK_EQ(
-        peri_router_send(r.router, "/v1/chat/completions", PERI_STR(STREAM), &answer_ops, &waiting),
-        PERI_OK);
+    CHECK_EQ(peri_router_send(NULL, r.router, "/v1/chat/completions", PERI_STR(STREAM), &answer_ops,
+                              &waiting),
+             PERI_OK);
     CHECK_EQ(r.worker->env.queued, 1);
     CHECK_EQ(atomic_load(&r.router->runtime->waiting), 1);
     r.a.answer = say_script;
@@ -124,9 +124,9 @@ TEST(router_does_not_keep_waiting_past_the_queues_time) {
     r.a.answer = say_and_stay;
     CHECK_EQ(rig_send(&r, STREAM), PERI_OK);
     RIG_UNTIL(&r, r.got.n > 0);
-    CHECK_EQ(
-        peri_router_send(r.router, "/v1/chat/completions", PERI_STR(STREAM), &answer_ops, &waiting),
-        PERI_OK);
+    CHECK_EQ(peri_router_send(NULL, r.router, "/v1/chat/completions", PERI_STR(STREAM), &answer_ops,
+                              &waiting),
+             PERI_OK);
     for (int i = 0; i < 6; i++) {
         peri_loop_advance(r.worker->env.loop, 100);
         peri_queue_wake(&r.worker->env); /* woken in vain: its time goes on */

@@ -190,14 +190,22 @@ void peri_runtime_slot_freed(struct peri_runtime *rt) { wake_waiting(rt); }
 static enum peri_err open_log(struct peri_runtime *rt, struct peri_fault *fault) {
     struct peri_str file = rt->config->log_file;
     rt->log_fd = rt->world.log_fd > 0 ? rt->world.log_fd : 2;
-    if (rt->world.log_fd == 0 && file.n > 0 && !peri_str_eq(file, PERI_STR("-"))) {
+    if (rt->world.log == NULL && rt->world.log_fd == 0 && file.n > 0 &&
+        !peri_str_eq(file, PERI_STR("-"))) {
         rt->log_fd = open(file.p, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
         if (rt->log_fd < 0)
             return peri_fault_set(fault, PERI_EIO, "log file '%s': %s", file.p, strerror(errno));
         rt->owns_log_fd = true;
     }
-    peri_logs_init(&rt->logs, rt->log_fd, rt->config, rt->clock);
+    peri_runtime_open_log(rt, &rt->logs, rt->config);
     return PERI_OK;
+}
+
+void peri_runtime_open_log(const struct peri_runtime *rt, struct peri_logs *logs,
+                           const struct peri_config *config) {
+    peri_logs_init(logs, rt->log_fd, config, rt->clock);
+    logs->whole.on_line = rt->world.log;
+    logs->whole.arg = rt->world.log_arg;
 }
 
 static unsigned cores(void) {
@@ -368,6 +376,7 @@ void peri_runtime_tell_epoch(struct peri_runtime *rt, const struct peri_epoch_ch
     peri_arena_init(&news->arena, 0);
     struct peri_epoch_change *c = &news->change;
     *c = *change;
+    c->size = sizeof *c;
     c->network = peri_arena_dup(&news->arena, change->network);
     c->added_count = copy_list(&news->arena, &c->added, change->added, change->added_count);
     c->removed_count = copy_list(&news->arena, &c->removed, change->removed, change->removed_count);

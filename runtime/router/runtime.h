@@ -19,6 +19,9 @@ struct peri_world {
     int (*dial)(void *arg, struct sockaddr *address, socklen_t *length);
     void *arg;
     int log_fd; /* instead of the configured file; stays the caller's */
+    /* Instead of both; as in struct peri_router_options. */
+    void (*log)(void *log_arg, enum peri_log_level level, struct peri_str line);
+    void *log_arg;
 };
 
 struct peri_runtime {
@@ -55,6 +58,9 @@ PERI_MUST_USE enum peri_err peri_runtime_new(struct peri_runtime **out, struct p
                                              const struct peri_policy_source *policies,
                                              unsigned workers, const struct peri_world *world,
                                              struct peri_fault *fault);
+/* A log of one more thread, which writes where all of them do. */
+void peri_runtime_open_log(const struct peri_runtime *rt, struct peri_logs *logs,
+                           const struct peri_config *config);
 /* Threads must have been joined. Takes NULL. */
 void peri_runtime_free(struct peri_runtime *rt);
 

@@ -367,7 +367,9 @@ enum peri_err peri_testbed_new(struct peri_testbed **out, const char *config_jso
     peri_list_init(&b->turn.link);
     b->listener = -1;
     b->log_fd = memfd_create("perilune log", MFD_CLOEXEC);
-    struct peri_router_options options = { .config_json = config_json, .workers = 1 };
+    struct peri_router_options options = { .size = sizeof options,
+                                           .config_json = config_json,
+                                           .workers = 1 };
     enum peri_err err = peri_loop_new(&b->loop);
     if (err != PERI_OK) {
         peri_fault_set(fault, err, "%s", peri_err_text(err));

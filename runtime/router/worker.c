@@ -142,7 +142,7 @@ enum peri_err peri_worker_new(struct peri_worker **out, struct peri_runtime *rt,
     w->env.ops = &env_ops;
     w->env.clock = rt->clock;
     w->env.waiting = &rt->waiting;
-    peri_logs_init(&w->env.logs, rt->log_fd, rt->config, rt->clock);
+    peri_runtime_open_log(rt, &w->env.logs, rt->config);
     peri_rand_seed_as(&w->env.rand, rt->config->seed == 0 ? 0 : rt->config->seed + index);
     enum peri_err err = PERI_OK;
     w->env.loop = rt->world.loop;
@@ -166,6 +166,7 @@ enum peri_err peri_worker_new(struct peri_worker **out, struct peri_runtime *rt,
 
 void peri_worker_free(struct peri_worker *w) {
     if (w == NULL) return;
+    w->env.is_draining = true;
     if (w->env.loop != NULL) peri_loop_drain(w->env.loop); /* news that came after its last turn */
     for (size_t i = 0; i < w->server_count; i++) peri_server_close(w->servers[i]);
     peri_server_close(w->adopted);

@@ -282,7 +282,7 @@ static struct peri_try_options check_try_options(lua_State *L, struct peri_lua_r
         { "total_ms", PERI_OPTION_INTEGER, 1, TRY_MAX_MS },
         { "model", PERI_OPTION_TEXT, 0, 0 },
     };
-    struct peri_try_options options = { 0 };
+    struct peri_try_options options = { .size = sizeof options };
     peri_options_take(L, 3, "req:try", known, sizeof known / sizeof *known);
     options.first_token_ms = (uint64_t)peri_options_integer(L, 3, "first_token_ms", 0);
     options.total_ms = (uint64_t)peri_options_integer(L, 3, "total_ms", 0);
@@ -313,7 +313,7 @@ static int request_try(lua_State *L) {
     struct peri_task *t = peri_task_of(L);
     if (peri_task_arg(t) != r) return luaL_error(L, "a request is tried by its own hooks only");
     const struct peri_provider *p = peri_bind_provider_check(L, 2, r->request->fleet);
-    struct peri_try_options options = { 0 };
+    struct peri_try_options options = { .size = sizeof options };
     lua_settop(L, 3);
     if (!lua_isnil(L, 3)) options = check_try_options(L, r);
     struct peri_candidate c = { .provider = NULL };

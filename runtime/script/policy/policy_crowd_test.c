@@ -86,7 +86,7 @@ static void on_crowd_end(void *arg, enum peri_err err) {
     c->ended++;
 }
 
-static const struct peri_answer_ops crowd_ops = { .end = on_crowd_end };
+static const struct peri_answer_ops crowd_ops = { .size = sizeof crowd_ops, .end = on_crowd_end };
 
 static void crowd_open(struct crowd *c) {
     char settings[400];
@@ -121,7 +121,7 @@ static void crowd_run(struct crowd *c, int until) {
                              "{\"model\":\"m\",\"stream\":%s,\"user\":\"%s\",\"messages\":[]}",
                              c->sent / (int)KINDS % 2 == 0 ? "true" : "false",
                              kinds[(size_t)c->sent % KINDS]);
-            CHECK_EQ(peri_router_send(c->rig.router, "/v1/chat/completions",
+            CHECK_EQ(peri_router_send(NULL, c->rig.router, "/v1/chat/completions",
                                       (struct peri_str){ body, (size_t)n }, &crowd_ops, c),
                      PERI_OK);
         }

@@ -172,7 +172,7 @@ static enum peri_err load_program(struct peri_policy_lua *set,
     if (w == NULL) return load_links(set, program, config, fault);
     struct peri_logs *logs = peri_malloc(sizeof *logs);
     if (logs == NULL) return peri_fault_set(fault, PERI_ENOMEM, "out of memory");
-    peri_logs_init(logs, w->runtime->log_fd, config, w->runtime->clock);
+    peri_runtime_open_log(w->runtime, logs, config);
     set->state->log = &logs->of[PERI_COMPONENT_POLICY];
     enum peri_err err = load_links(set, program, config, fault);
     set->state->log = NULL;

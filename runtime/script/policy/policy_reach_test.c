@@ -380,8 +380,12 @@ static void on_case_end(void *arg, enum peri_err err) {
     b->ended++;
 }
 
-static const struct peri_answer_ops case_ops = { .head = on_case_head, .end = on_case_end };
-static const struct peri_answer_ops other_ops = { .head = on_other_head, .end = on_case_end };
+static const struct peri_answer_ops case_ops = { .size = sizeof case_ops,
+                                                 .head = on_case_head,
+                                                 .end = on_case_end };
+static const struct peri_answer_ops other_ops = { .size = sizeof other_ops,
+                                                  .head = on_other_head,
+                                                  .end = on_case_end };
 
 static void send_case(struct bed *b, const struct peri_answer_ops *ops, bool is_stream,
                       const char *text, size_t padding) {
@@ -390,8 +394,9 @@ static void send_case(struct bed *b, const struct peri_answer_ops *ops, bool is_
     peri_buf_addf(&body, "{\"model\":\"m\",\"stream\":%s,\"case\":\"%s\",\"messages\":[{},{}]",
                   is_stream ? "true" : "false", text);
     peri_buf_addf(&body, "%*s}", (int)padding, "");
-    CHECK_EQ(peri_router_send(b->rig.router, "/v1/chat/completions", peri_buf_str(&body), ops, b),
-             PERI_OK);
+    CHECK_EQ(
+        peri_router_send(NULL, b->rig.router, "/v1/chat/completions", peri_buf_str(&body), ops, b),
+        PERI_OK);
     b->sent++;
     peri_buf_done(&body);
 }
