@@ -1,7 +1,7 @@
 #include "request/env.h"
 
 #include "base/mem.h"
-#include "request/request.h"
+#include "request/attempt.h"
 
 #define SPARE_MAX (PERI_KEEPS_MEMORY * 256) /* blank requests kept, with their first arena block */
 
@@ -56,6 +56,8 @@ void peri_request_env_sweep(struct peri_request_env *env) {
             peri_free(r);
         }
     }
+    while (!peri_list_is_empty(&env->over))
+        peri_attempt_trim(peri_list_entry(env->over.next, struct peri_attempt, over_link));
 }
 
 void peri_request_env_done(struct peri_request_env *env) {

@@ -55,7 +55,7 @@ struct peri_request_env {
 void peri_request_env_init(struct peri_request_env *env);
 /* Requests that are alive are abandoned. The snapshots, signers and spare requests go; loop, client and logs stay. */
 void peri_request_env_done(struct peri_request_env *env);
-/* At the end of a turn of the loop: give back the memory of the requests that ended. */
+/* At the end of a turn of the loop: give back the memory of the requests and attempts that ended. */
 void peri_request_env_sweep(struct peri_request_env *env);
 
 /* For request.c: a blank request, from the spare ones when there are any. NULL: memory ran out. */

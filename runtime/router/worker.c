@@ -51,9 +51,7 @@ static void end_when_idle(struct peri_worker *w) {
 
 static void on_turn(void *arg) {
     struct peri_worker *w = arg;
-    if (!peri_list_is_empty(&w->env.ended)) peri_request_env_sweep(&w->env);
-    while (!peri_list_is_empty(&w->env.over))
-        peri_attempt_trim(peri_list_entry(w->env.over.next, struct peri_attempt, over_link));
+    peri_request_env_sweep(&w->env);
     peri_worker_refresh(w);
     end_when_idle(w);
     peri_log_flush(&w->env.logs.whole);
