@@ -47,6 +47,18 @@ struct peri_config_timeouts {
     uint64_t total_ms;       /* whole request with every attempt, 600000 */
 };
 
+/* Trying a request again at a provider where it failed, when nobody else can be asked. */
+struct peri_config_retry {
+    uint32_t attempts;   /* at most so often, 2 */
+    uint64_t backoff_ms; /* before the first of them, 200; twice as long before each next one */
+    uint32_t jitter;     /* percent of that which is drawn, 50 */
+    uint64_t
+        wait_ms; /* longest time that a provider may ask for, 2000: one that asks for more is not waited for */
+    const uint32_t
+        *statuses; /* of the answers after which it is tried; NULL: those of bad moments */
+    size_t status_count;
+};
+
 /* How chain weights become shares: as they are, their square root, their logarithm, or all the same. */
 enum peri_damping { PERI_DAMPING_NONE, PERI_DAMPING_SQRT, PERI_DAMPING_LOG, PERI_DAMPING_EQUAL };
 
@@ -119,6 +131,7 @@ struct peri_config_provider {
     uint32_t max_concurrent;              /* 0: no limit */
     bool is_adaptive;                     /* it gives way to what the provider takes */
     struct peri_config_timeouts timeouts; /* the general ones where not given */
+    struct peri_config_retry retry;       /* the same */
     bool use_http2, is_insecure;
     struct peri_str ca_file;
     struct peri_str broker;  /* "", "gonka": a network whose answers the plain provider sells */
@@ -167,7 +180,8 @@ struct peri_config {
     uint64_t drain_ms;         /* at SIGTERM, 30000 */
     uint64_t
         keepalive_ms; /* quiet time before a `: keepalive` comment to a streaming client, 0: never */
-    uint32_t max_attempts;           /* of one request, 3 */
+    uint32_t max_attempts; /* of one request, 3 */
+    struct peri_config_retry retry;
     uint64_t rate_limit_cooldown_ms; /* 60000 */
     uint64_t failure_cooldown_ms;    /* 15000 */
     uint64_t quarantine_ms; /* after 401, 402 and models and endpoints that are not there, 300000 */

@@ -22,6 +22,7 @@ bool peri_option_is_id(struct peri_str id) {
 void peri_provider_begin(struct peri_reader *r, void *at) {
     struct peri_read_provider *p = at;
     p->out.timeouts = r->config->timeouts;
+    p->out.retry = r->config->retry;
     r->network = (struct peri_str){ "", 0 };
     p->out.network = p->out.broker = p->out.url = p->out.tags = p->out.ca_file =
         p->out.auth_header = r->network;
@@ -80,6 +81,32 @@ void peri_read_tags(struct peri_reader *r, const struct peri_option *o,
     text[joined.n] = '\0';
     *(struct peri_str *)(void *)((char *)at + o->at) = joined;
     peri_reader_note_str(r, node, joined);
+}
+
+void peri_read_statuses(struct peri_reader *r, const struct peri_option *o,
+                        const struct peri_node *node, void *at) {
+    if (!peri_node_is_list(node)) {
+        peri_reader_expected(r, node, "a list of statuses from 400 to 599");
+        return;
+    }
+    uint32_t *statuses = peri_reader_alloc(r, (node->item_count + 1) * sizeof *statuses);
+    size_t count = 0;
+    if (statuses == NULL) return;
+    struct peri_buf json;
+    peri_buf_init(&json, 4096);
+    for (const struct peri_node *n = peri_node_first_item(node); n != NULL; n = n->next) {
+        if (n->kind != PERI_NODE_INT || n->integer < 400 || n->integer > 599) {
+            peri_reader_expected(r, n, "a status from 400 to 599");
+            break;
+        }
+        statuses[count++] = (uint32_t)n->integer;
+        peri_buf_addf(&json, "%s%d", count == 1 ? "[" : ",", (int)n->integer);
+    }
+    peri_buf_add(&json, count == 0 ? PERI_STR("[]") : PERI_STR("]"));
+    *(const uint32_t **)(void *)((char *)at + o->at) = statuses;
+    *(size_t *)(void *)((char *)at + o->count_at) = count;
+    peri_reader_note(r, node, peri_reader_dup(r, peri_buf_str(&json)));
+    peri_buf_done(&json);
 }
 
 static void read_numbers(struct peri_reader *r, const struct peri_option *o,

@@ -101,6 +101,8 @@ void peri_read_weights(struct peri_reader *r, const struct peri_option *o,
                        const struct peri_node *node, void *at);
 void peri_read_webhook(struct peri_reader *r, const struct peri_option *o,
                        const struct peri_node *node, void *at);
+void peri_read_statuses(struct peri_reader *r, const struct peri_option *o,
+                        const struct peri_node *node, void *at);
 void peri_read_tags(struct peri_reader *r, const struct peri_option *o,
                     const struct peri_node *node, void *at);
 

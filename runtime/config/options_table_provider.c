@@ -96,6 +96,44 @@ static const struct peri_option provider_timeout_rows[] = {
 static const struct peri_record provider_timeout_record = { PERI_RECORD(
     "provider_timeouts", peri_config_provider, provider_timeout_rows) };
 
+static const struct peri_option provider_retry_rows[] = {
+    { .name = "attempts",
+      .type = PERI_OPTION_INT,
+      PERI_ROW_FIELD(peri_config_provider, retry.attempts),
+      .most = 10,
+      .is_reloadable = true,
+      .help = "As `route.retry.attempts`, for this provider." },
+    { .name = "backoff",
+      .type = PERI_OPTION_DURATION,
+      PERI_ROW_FIELD(peri_config_provider, retry.backoff_ms),
+      .least = 1,
+      .most = PERI_DAY_MS,
+      .is_reloadable = true,
+      .help = "As `route.retry.backoff`, for this provider." },
+    { .name = "jitter",
+      .type = PERI_OPTION_INT,
+      PERI_ROW_FIELD(peri_config_provider, retry.jitter),
+      .most = 100,
+      .is_reloadable = true,
+      .help = "As `route.retry.jitter`, for this provider." },
+    { .name = "wait",
+      .type = PERI_OPTION_DURATION,
+      PERI_ROW_FIELD(peri_config_provider, retry.wait_ms),
+      .most = PERI_DAY_MS,
+      .is_reloadable = true,
+      .help = "As `route.retry.wait`, for this provider." },
+    { .name = "statuses",
+      .type = PERI_OPTION_CUSTOM,
+      PERI_ROW_LIST(peri_config_provider, retry.statuses, retry.status_count),
+      .read = peri_read_statuses,
+      .is_reloadable = true,
+      .schema = "{\"type\":\"array\",\"items\":{\"type\":\"integer\"}}",
+      .lua = "integer[]",
+      .help = "As `route.retry.statuses`, for this provider." },
+};
+static const struct peri_record provider_retry_record = { PERI_RECORD(
+    "provider_retry", peri_config_provider, provider_retry_rows) };
+
 /* `network` stands first: it decides which of the others there are. */
 static const struct peri_option provider_rows[] = {
     { .name = "network",
@@ -210,6 +248,11 @@ static const struct peri_option provider_rows[] = {
       .record = &provider_timeout_record,
       .is_reloadable = true,
       .help = "The general ones where not given." },
+    { .name = "retry",
+      .type = PERI_OPTION_GROUP,
+      .record = &provider_retry_record,
+      .is_reloadable = true,
+      .help = "As `route.retry` where not given." },
     { .name = "http2",
       .type = PERI_OPTION_BOOL,
       PERI_ROW_FIELD(peri_read_provider, out.use_http2),

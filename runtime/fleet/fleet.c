@@ -135,6 +135,7 @@ static enum peri_err build_provider(struct peri_fleet *f, const struct peri_conf
         .is_adaptive = c->is_adaptive,
         .is_limited = c->max_concurrent != 0 || c->is_adaptive,
         .timeouts = c->timeouts,
+        .retry = &c->retry,
         .use_http2 = c->use_http2,
         .is_insecure = c->is_insecure,
         .ca_file = c->ca_file,
@@ -265,6 +266,7 @@ static enum peri_err build_host(struct peri_fleet *f, const struct peri_fleet_ho
         .is_adaptive = c->is_adaptive,
         .is_limited = h->max_concurrent != 0 || c->is_adaptive,
         .timeouts = c->timeouts,
+        .retry = &c->retry,
         .tags = c->tags,
         .network = c->network,
     };

@@ -50,6 +50,7 @@ struct peri_provider {
     uint64_t
         share; /* of the requests of its rank: weights of networks and of plain providers on one scale */
     struct peri_config_timeouts timeouts;
+    const struct peri_config_retry *retry;
     bool use_http2, is_insecure;
     bool
         is_public_only; /* a stranger told us where it is: it must not lead into a private network */

@@ -11,8 +11,7 @@ struct peri_blame peri_health_of_status(int status) {
     case 403: return (struct peri_blame){ PERI_EAUTH, PERI_SCOPE_KEY };
     case 404:
     case 405:
-    case 410:
-    case 501: return (struct peri_blame){ PERI_ENOTFOUND, PERI_SCOPE_ENDPOINT };
+    case 410: return (struct peri_blame){ PERI_ENOTFOUND, PERI_SCOPE_ENDPOINT };
     case 407:
     case 408:
     case 409:

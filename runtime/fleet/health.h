@@ -17,7 +17,7 @@ struct peri_blame {
  *   408 409 425 499 5xx, 1xx, 3xx  PERI_EUPSTREAM   the same; redirections are never followed
  *   407 411 414 417 421 426 431    PERI_EUPSTREAM   the hop between the router and the provider, never the client's own
  *   401 402 403                    PERI_EAUTH       the key
- *   404 405 410 501                PERI_ENOTFOUND   the endpoint; where the body names the model, that model (ENOMODEL)
+ *   404 405 410                    PERI_ENOTFOUND   the endpoint; where the body names the model, that model (ENOMODEL)
  *   every other 4xx                PERI_EREJECTED   the request itself, which goes to the client as it came */
 struct peri_blame peri_health_of_status(int status);
 

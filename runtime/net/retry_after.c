@@ -177,3 +177,50 @@ uint64_t peri_retry_after(const struct peri_header *headers, size_t count, uint6
         return PERI_RETRY_UNKNOWN;
     return ms < max_ms ? ms : max_ms;
 }
+
+/* --- words --- */
+
+/* "20 seconds" at the front of `s`, in Go's form ("6m0s", "340ms") or in a whole word. */
+static bool read_wait(uint64_t *ms, struct peri_str s) {
+    static const struct {
+        struct peri_str name;
+        double ms;
+    } spelled[] = { { PERI_STR_INIT("millisecond"), 1 }, { PERI_STR_INIT("second"), 1e3 },
+                    { PERI_STR_INIT("sec"), 1e3 },       { PERI_STR_INIT("minute"), 60e3 },
+                    { PERI_STR_INIT("min"), 60e3 },      { PERI_STR_INIT("hour"), 3600e3 } };
+    size_t n = 0;
+    while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '"' || s.p[0] == ':')) s = peri_str_from(s, 1);
+    struct peri_str rest = s;
+    double value;
+    if (!take_number(&value, &rest)) return false;
+    while (rest.n > 0 && rest.p[0] == ' ') rest = peri_str_from(rest, 1);
+    for (size_t i = 0; i < sizeof spelled / sizeof *spelled; i++) {
+        if (!peri_str_has_prefix(rest, spelled[i].name)) continue;
+        *ms = to_ms(value * spelled[i].ms);
+        return true;
+    }
+    while (n < s.n &&
+           ((s.p[n] >= '0' && s.p[n] <= '9') || s.p[n] == '.' || (s.p[n] >= 'a' && s.p[n] <= 'z')))
+        n++;
+    while (n > 0 && s.p[n - 1] == '.') n--;
+    return peri_duration_ms(ms, (struct peri_str){ s.p, n }) == PERI_OK;
+}
+
+uint64_t peri_retry_after_words(struct peri_str body, uint64_t max_ms) {
+    static const struct peri_str phrases[] = { PERI_STR_INIT("retryDelay"),
+                                               PERI_STR_INIT("try again in "),
+                                               PERI_STR_INIT("retry in "),
+                                               PERI_STR_INIT("retry after ") };
+    for (; body.n > 0; body = peri_str_from(body, 1)) {
+        for (size_t i = 0; i < sizeof phrases / sizeof *phrases; i++) {
+            struct peri_str phrase = phrases[i];
+            uint64_t ms;
+            if (body.n < phrase.n ||
+                !peri_str_eq_nocase((struct peri_str){ body.p, phrase.n }, phrase) ||
+                !read_wait(&ms, peri_str_from(body, phrase.n)))
+                continue;
+            return ms < max_ms ? ms : max_ms;
+        }
+    }
+    return PERI_RETRY_UNKNOWN;
+}

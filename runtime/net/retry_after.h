@@ -23,6 +23,11 @@
 uint64_t peri_retry_after(const struct peri_header *headers, size_t count, uint64_t wall_ns,
                           uint64_t max_ms);
 
+/* The same of an error's body, for providers that say it nowhere else: google.rpc.RetryInfo's `retryDelay`, or a sentence
+ * ("Please try again in 6m0s", "retry in 1.2s", "retry after 20 seconds"). The first that is found counts.
+ *   gives   as peri_retry_after */
+uint64_t peri_retry_after_words(struct peri_str body, uint64_t max_ms);
+
 /* An HTTP date in any of its three forms, as seconds since 1970.
  *   gives   PERI_OK · PERI_EMALFORMED */
 PERI_MUST_USE enum peri_err peri_http_date(int64_t *out, struct peri_str text);

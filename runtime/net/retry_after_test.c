@@ -120,3 +120,27 @@ TEST(retry_after_reads_no_byte_too_far) {
             test_guarded_free(p, n);
         }
 }
+
+TEST(retry_after_is_read_from_words) {
+    static const struct {
+        const char *body;
+        uint64_t ms;
+    } cases[] = {
+        { "[{\"error\":{\"details\":[{\"retryDelay\":\"1.2s\"}]}}]", 1200 },
+        { "{\"retryDelay\": \"0.4s\"}", 400 },
+        { "Rate limit reached. Please try again in 6m0s. Visit", 360000 },
+        { "Please try again in 340ms.", 340 },
+        { "please TRY AGAIN IN 12s", 12000 },
+        { "Quota exceeded. Please retry in 1.2s.", 1200 },
+        { "Please retry after 20 seconds.", 20000 },
+        { "try again in 2 minutes", 120000 },
+        { "retry in 1 hour", 3600000 },
+        { "try again in a while", PERI_RETRY_UNKNOWN },
+        { "retry after the weekend, or retry in 3s", 3000 },
+        { "retryDelay", PERI_RETRY_UNKNOWN },
+        { "", PERI_RETRY_UNKNOWN },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        CHECK_EQ(peri_retry_after_words(peri_str_of(cases[i].body), 7200000), cases[i].ms);
+    CHECK_EQ(peri_retry_after_words(PERI_STR("retry in 900h"), 60000), 60000);
+}

@@ -12,8 +12,7 @@
 #include "net/retry_after.h"
 
 #define HELD_MAX       262144 /* bytes of life-cycle frames before the first token */
-#define HINT_MAX_MS    60000 /* longest a provider may send us away; official clients obey as much */
-#define ERROR_BODY_MAX 65536 /* bytes of a provider's error answer that are read */
+#define ERROR_BODY_MAX 65536  /* bytes of a provider's error answer that are read */
 
 /* ---- Results ---- */
 
@@ -200,8 +199,8 @@ static void read_head(struct peri_attempt *a, const struct peri_header *headers,
         }
     }
     if (a->status < 400) return;
-    uint64_t hint =
-        peri_retry_after(headers, count, peri_clock_wall_ns(a->request->env->clock), HINT_MAX_MS);
+    uint64_t hint = peri_retry_after(headers, count, peri_clock_wall_ns(a->request->env->clock),
+                                     PERI_HINT_MAX_MS);
     if (hint != PERI_RETRY_UNKNOWN) a->hint_ms = hint > 0 ? hint : 1;
 }
 

@@ -29,6 +29,9 @@
 #include "net/sse.h"
 #include "request/request.h"
 
+#define PERI_HINT_MAX_MS                                                                           \
+    60000 /* longest a provider may send us away; official clients obey as much */
+
 enum peri_attempt_state {
     PERI_ATTEMPT_NEW,
     PERI_ATTEMPT_ASKING,

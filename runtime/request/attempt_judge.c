@@ -4,6 +4,7 @@
 #include "dialect/error_sense.h"
 #include "fleet/health.h"
 #include "fleet/network.h"
+#include "net/retry_after.h"
 
 struct verdict {
     enum peri_err err;
@@ -30,7 +31,7 @@ static bool is_json(struct peri_str body) {
 static struct verdict judge_missing(const struct peri_attempt *a, enum peri_error_sense sense,
                                     uint64_t rest_ms) {
     bool is_model = sense == PERI_SENSE_MODEL;
-    if (a->status != 405 && a->status != 501 && sense != PERI_SENSE_PATH)
+    if (a->status != 405 && sense != PERI_SENSE_PATH)
         is_model |= a->dialect->id == PERI_DIALECT_CHAT && is_json(peri_buf_str(&a->in));
     if (is_model) return (struct verdict){ PERI_ENOMODEL, PERI_SCOPE_MODEL, rest_ms };
     return (struct verdict){ PERI_ENOTFOUND, PERI_SCOPE_ENDPOINT, rest_ms };
@@ -180,6 +181,11 @@ void peri_attempt_end_refusal(struct peri_attempt *a) {
     if (p->has_credential) secret = p->headers[p->header_count - 1].value;
     peri_upstream_error_read(&told, peri_buf_str(&a->in), secret);
     struct verdict v = judge_refusal(a, &told);
+    /* Only where waiting is what the status asks for: a client's own words may be among these. */
+    if (a->hint_ms == 0 && peri_health_is_overload(v.err, a->status)) {
+        uint64_t hint_ms = peri_retry_after_words(peri_buf_str(&a->in), PERI_HINT_MAX_MS);
+        if (hint_ms != PERI_RETRY_UNKNOWN) a->hint_ms = hint_ms > 0 ? hint_ms : 1;
+    }
     if (v.err == PERI_EREJECTED && is_too_long(a, &told) && is_for_larger(a)) v.err = PERI_EUNFIT;
     a->scope = v.scope;
     a->rest_ms = v.rest_ms;

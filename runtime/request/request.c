@@ -9,6 +9,7 @@
 #include "request/attempt.h"
 #include "request/outcome.h"
 #include "request/queue.h"
+#include "request/retry.h"
 
 /* Of a request's arena, for ourselves: an attempt's headers, and the answer when policies have used up what was theirs.
  * The largest error is 64 KiB (refusal.c). */
@@ -82,6 +83,7 @@ struct peri_request *peri_request_open(struct peri_request_env *env,
     peri_timer_init(&r->deadline, env->loop, on_deadline, r);
     peri_relay_init(r, sink);
     peri_queue_init(r);
+    peri_retry_init(r);
     peri_request_make_id(r->id, &r->env->rand);
     return r;
 }
@@ -105,6 +107,7 @@ static void leave(struct peri_request *r, enum peri_err err) {
     if (r->phase == PERI_ENDED) return;
     r->phase = PERI_ENDED;
     peri_timer_stop(&r->deadline);
+    peri_retry_cancel(r);
     peri_queue_remove(r);
     struct peri_list *at, *spare;
     peri_list_each(at, spare, &r->attempts)

@@ -61,12 +61,14 @@ struct peri_request {
     uint64_t waited_ns;        /* spent waiting for providers before the answer began */
     uint64_t waiting_since_ns; /* 0: not waiting */
 
-    struct peri_timer deadline, queue_timer;
+    struct peri_timer deadline, queue_timer, retry_timer;
     struct peri_list queue_link; /* in env->queue */
     bool is_undiscovered;        /* it waits in the queue for its model, not for a slot */
     bool is_timed;               /* its deadline runs */
     uint64_t total_ms;           /* that the deadline was set to; 0: none */
     bool is_queued;
+    bool is_retrying; /* it waits to be tried again where it failed */
+    unsigned retry_count;
     bool has_disturbed;                /* one that rests was asked, as all did: once a request */
     struct peri_header *extra_headers; /* set by policies for the answer; in the arena */
     size_t extra_header_count;

@@ -1,14 +1,15 @@
 /* The built-in route: what policies/weighted.lua and policies/fallback.lua say in Lua.
  *
- * Draw among the admissible, try, and on a failure that another provider may not share draw again without it. When all
- * that are left rest, the one that is due first is asked nevertheless, once a request: a rest must not make an outage of
- * what would be one failure.
+ * Draw among the admissible, try, and on a failure that another provider may not share draw again without it. When nobody
+ * else is left, what a moment brought is tried again where it failed (request/retry.h). When all that are left rest, the
+ * one that is due first is asked nevertheless, once a request: a rest must not make an outage of what would be one failure.
  * When only slots are missing the request waits in line, first come first served, until one is released or its
  * time in the queue is over.
  */
 #include "fleet/health.h"
 #include "request/attempt.h"
 #include "request/queue.h"
+#include "request/retry.h"
 
 static void step(struct peri_request *r);
 
@@ -35,9 +36,9 @@ struct peri_candidate peri_request_pick(struct peri_request *r, const bool *trie
 }
 
 /* gives false when nobody could be asked and the request is not over: it may wait. */
-static bool try_one(struct peri_request *r, struct peri_route_report *report) {
+static bool try_one(struct peri_request *r, bool may_disturb, struct peri_route_report *report) {
     for (;;) {
-        struct peri_candidate pick = peri_request_pick(r, r->tried, !r->has_disturbed, report);
+        struct peri_candidate pick = peri_request_pick(r, r->tried, may_disturb, report);
         if (pick.provider == NULL) return false;
         r->has_disturbed |= pick.is_last;
         struct peri_attempt *a;
@@ -67,8 +68,14 @@ static bool try_one(struct peri_request *r, struct peri_route_report *report) {
 
 bool peri_route_retry(struct peri_request *r) {
     struct peri_route_report report = { 0 };
-    if (try_one(r, &report)) return true;
+    if (try_one(r, false, &report)) return true;
     if (report.full > 0 && (r->is_queued || peri_queue_has_room(r))) return false;
+    if (report.full == 0) {
+        /* Where it failed just now is more hopeful than where others have failed for a while, but not twice. */
+        if (r->retry_count == 0 && peri_retry_begin(r)) return true;
+        if (!r->has_disturbed && try_one(r, true, &report)) return true;
+        if (peri_retry_begin(r)) return true;
+    }
     peri_request_give_up(r, &report);
     return true;
 }

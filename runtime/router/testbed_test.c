@@ -118,6 +118,8 @@ TEST(testbed_tells_the_router_that_nobody_answers) {
     rig_open(&r);
     r.must_refuse = true;
     ask(&r);
+    CHECK_EQ(r.dones, 0); /* it is tried again in a while */
+    peri_testbed_advance(r.bed, 2000);
     CHECK_EQ(r.dones, 1);
     CHECK_EQ(r.requests, 0);
     CHECK(r.status >= 500);

@@ -72,8 +72,16 @@ function include(path) end
 ---@field keepalive_idle? integer|string A client's connection without a request. Default: 75s.
 ---@field write? integer|string A client that takes no byte while some are waiting. Default: 60s.
 
+---@class perilune.config.retry
+---@field attempts? integer How often a request is tried again where it failed, within `max_attempts`. Default: 2.
+---@field backoff? integer|string Wait before the first of these tries; twice as long before each next one. Default: 200ms.
+---@field jitter? integer Per cent of a wait that are drawn at random, so that requests that failed together do not come again together. Default: 50.
+---@field wait? integer|string Longest Retry-After that a request waits for; the client is told of longer ones. Default: 2s.
+---@field statuses? integer[] Answers after which a request is tried again; none given: 408, 409, 425, 429 and 5xx.
+
 ---@class perilune.config.route
----@field max_attempts? integer Providers tried for one request. Default: 3.
+---@field max_attempts? integer Tries for one request, of all providers together. Default: 3.
+---@field retry? perilune.config.retry Trying again at a provider that had a bad moment, when no other can be asked.
 ---@field overflow? boolean A lower tier takes requests that the tiers above have no slot for. Default: true.
 ---@field rate_limit_cooldown? integer|string Rest of a provider that answered 429 without saying for how long. Default: 60s.
 ---@field failure_cooldown? integer|string Rest of a provider that failed several times in a row; twice as long after each trial that fails, up to eight times. Default: 15s.
@@ -94,6 +102,13 @@ function include(path) end
 ---@field idle? integer|string As `timeouts.idle`, for this provider.
 ---@field total? integer|string As `timeouts.total`, for one attempt at this provider.
 
+---@class perilune.config.provider_retry
+---@field attempts? integer As `route.retry.attempts`, for this provider.
+---@field backoff? integer|string As `route.retry.backoff`, for this provider.
+---@field jitter? integer As `route.retry.jitter`, for this provider.
+---@field wait? integer|string As `route.retry.wait`, for this provider.
+---@field statuses? integer[] As `route.retry.statuses`, for this provider.
+
 ---@class perilune.config.provider
 ---@field network? "gonka" A decentralised network whose hosts are discovered; without it the provider is one URL. "0g" is not supported by this version.
 ---@field id string its name in policies, logs and headers, one of a kind
@@ -110,6 +125,7 @@ function include(path) end
 ---@field max_concurrent? integer Requests under way at once; 0: no limit. Default: 0.
 ---@field adaptive_concurrency? boolean Who answers that it is overloaded (429, 529, 503) has its limit halved, to one at least, and raised by one after every ten good answers, up to what is configured. With a network each host has its own. Default: false.
 ---@field timeouts? perilune.config.provider_timeouts The general ones where not given.
+---@field retry? perilune.config.provider_retry As `route.retry` where not given.
 ---@field http2? boolean Offer HTTP/2 to an https URL. Default: false.
 ---@field insecure? boolean Do not check the provider's certificate. Default: false.
 ---@field ca_file? string PEM file of the authorities to believe instead of the system's.
