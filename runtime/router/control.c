@@ -104,10 +104,10 @@ static void on_changed(void *arg, struct peri_network *n, const struct peri_epoc
 
 static void on_refreshed(void *arg) {
     struct peri_control *c = arg;
-    struct peri_network_board *board = peri_network_board_new(c->networks, c->count);
-    if (board == NULL) return; /* the next one says it all */
-    peri_runtime_post_board(c->runtime, board);
-    peri_network_board_unref(board);
+    struct peri_network_reports *reports = peri_network_reports_new(c->networks, c->count);
+    if (reports == NULL) return; /* the next one says it all */
+    peri_runtime_post_reports(c->runtime, reports);
+    peri_network_reports_unref(reports);
 }
 
 static void on_models(void *arg) { renew(arg); }

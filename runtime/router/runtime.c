@@ -336,9 +336,9 @@ enum peri_err peri_runtime_refresh_networks(struct peri_runtime *rt) {
     return err;
 }
 
-void peri_runtime_post_board(struct peri_runtime *rt, struct peri_network_board *board) {
+void peri_runtime_post_reports(struct peri_runtime *rt, struct peri_network_reports *reports) {
     for (unsigned i = 0; i < rt->worker_count; i++)
-        peri_network_board_put(&rt->workers[i]->board, board);
+        peri_network_inbox_put(&rt->workers[i]->reports, reports);
 }
 
 struct epoch_news {

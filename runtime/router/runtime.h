@@ -90,8 +90,8 @@ PERI_MUST_USE enum peri_err peri_runtime_reconfigure(struct peri_runtime *rt,
                                                      struct peri_fault *fault);
 /* Any thread: look at every network now. gives PERI_OK · PERI_ENOMEM · PERI_ESTOPPING */
 enum peri_err peri_runtime_refresh_networks(struct peri_runtime *rt);
-/* Every worker sees this board when it looks next. The control thread, or before it runs. */
-void peri_runtime_post_board(struct peri_runtime *rt, struct peri_network_board *board);
+/* Every worker reads these reports when it looks next. The control thread, or before it runs. */
+void peri_runtime_post_reports(struct peri_runtime *rt, struct peri_network_reports *reports);
 /* Tell the policies what changed in a network: the `epoch` hook, on one worker. Copied. The control thread. */
 void peri_runtime_tell_epoch(struct peri_runtime *rt, const struct peri_epoch_change *change);
 

@@ -170,7 +170,7 @@ void peri_worker_free(struct peri_worker *w) {
     peri_server_close(w->adopted);
     peri_request_env_done(&w->env);
     peri_client_free(w->env.client);
-    peri_network_board_done(&w->board);
+    peri_network_inbox_done(&w->reports);
     if (w->turn.run != NULL) {
         peri_loop_off_turn(&w->turn);
         peri_timer_stop(&w->drain);

@@ -6,7 +6,7 @@
 
 #include <pthread.h>
 
-#include "fleet/network_board.h"
+#include "fleet/network_reports.h"
 #include "request/request.h"
 
 struct peri_runtime;
@@ -25,7 +25,7 @@ struct peri_worker {
     struct peri_server *adopted; /* connections that came from nowhere; NULL: none did */
     struct peri_turn turn;       /* end of a loop turn: flush the log, pick up a fleet */
     uint64_t fleet_seen;         /* version picked up last */
-    struct peri_network_board_box board;
+    struct peri_network_inbox reports;
     bool is_overdue;         /* nobody is waited for any more */
     bool is_done;            /* drained: the loop has been told to stop */
     struct peri_timer drain; /* the drain time, then what is left for flushing */

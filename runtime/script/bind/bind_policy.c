@@ -132,10 +132,10 @@ static void set_text(lua_State *L, const char *name, const char *text) {
 static int status(lua_State *L) {
     struct peri_worker *w = worker(L);
     const char *id = luaL_optstring(L, 1, NULL);
-    const struct peri_network_board *board = peri_network_board_look(&w->board);
+    const struct peri_network_reports *reports = peri_network_inbox_read(&w->reports);
     const struct peri_network_status *s = NULL;
-    for (size_t i = 0; board != NULL && i < board->count && s == NULL; i++)
-        if (id == NULL || strcmp(board->networks[i].id, id) == 0) s = &board->networks[i];
+    for (size_t i = 0; reports != NULL && i < reports->count && s == NULL; i++)
+        if (id == NULL || strcmp(reports->networks[i].id, id) == 0) s = &reports->networks[i];
     if (s == NULL)
         return peri_push_fault(L, PERI_ENOTFOUND,
                                id == NULL ? "no network is configured" : "no network has that id");
