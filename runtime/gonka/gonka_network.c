@@ -52,13 +52,13 @@ static struct peri_str account(const struct peri_network *network, size_t i) {
 
 bool peri_gonka_rest_wallet(struct peri_gonka_network *n, size_t wallet, struct peri_str node,
                             uint64_t now_ms) {
-    struct peri_gonka_purse *purse = &n->wallets[wallet];
+    struct peri_gonka_wallet_state *w = &n->wallets[wallet];
     uint64_t says = peri_str_hash(node) | 1;
-    uint64_t since = atomic_exchange(&purse->doubted_ms, now_ms);
-    uint64_t before = atomic_exchange(&purse->doubted_by, says);
+    uint64_t since = atomic_exchange(&w->doubted_ms, now_ms);
+    uint64_t before = atomic_exchange(&w->doubted_by, says);
     if (before == 0 || before == says || now_ms - since > WALLET_REST_MS) return false;
-    atomic_store(&purse->doubted_by, 0);
-    atomic_store(&purse->rests_until_ms, now_ms + WALLET_REST_MS);
+    atomic_store(&w->doubted_by, 0);
+    atomic_store(&w->rests_until_ms, now_ms + WALLET_REST_MS);
     return true;
 }
 

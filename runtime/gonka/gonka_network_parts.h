@@ -12,7 +12,7 @@
 #include "gonka/gonka_skew.h"
 #include "net/client/fetch.h"
 
-struct peri_gonka_purse {
+struct peri_gonka_wallet_state {
     struct peri_gonka_wallet wallet;
     atomic_uint_fast64_t rests_until_ms;
     atomic_uint_fast64_t doubted_by,
@@ -25,7 +25,7 @@ struct peri_gonka_network {
     const struct peri_config_gonka *options;
     struct peri_network_env env;
     struct peri_keyring *ring;
-    struct peri_gonka_purse *wallets;
+    struct peri_gonka_wallet_state *wallets;
     size_t wallet_count;
     atomic_size_t turn; /* whose turn it is to sign */
     struct peri_gonka_skew skew;
