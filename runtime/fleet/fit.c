@@ -21,9 +21,9 @@ bool peri_fit(const struct peri_config_model *m, const struct peri_need *need) {
            (m->context_tokens == 0 || need->tokens <= m->context_tokens);
 }
 
-struct peri_candidates peri_fit_sift(struct peri_need *need, struct peri_candidates from,
-                                     struct peri_json *body, const struct peri_dialect *dialect,
-                                     struct peri_arena *a) {
+struct peri_candidates peri_fit_select(struct peri_need *need, struct peri_candidates from,
+                                       struct peri_json *body, const struct peri_dialect *dialect,
+                                       struct peri_arena *a) {
     struct peri_need_limits limits = limits_of(from);
     *need = (struct peri_need){ 0 };
     if (dialect->read_need != NULL) dialect->read_need(need, body, &limits);

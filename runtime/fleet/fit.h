@@ -16,9 +16,9 @@ bool peri_fit(const struct peri_config_model *m, const struct peri_need *need);
 /* Those of `from` that the request fits, in the same order: `from` itself when it fits all of them.
  *   need   out: as much of it as the limits of these candidates ask to look at
  *   a      for the list; when memory runs out it is `from`, and the providers say it themselves */
-struct peri_candidates peri_fit_sift(struct peri_need *need, struct peri_candidates from,
-                                     struct peri_json *body, const struct peri_dialect *dialect,
-                                     struct peri_arena *a);
+struct peri_candidates peri_fit_select(struct peri_need *need, struct peri_candidates from,
+                                       struct peri_json *body, const struct peri_dialect *dialect,
+                                       struct peri_arena *a);
 
 /* Why a request fits none of them, for the client. */
 struct peri_misfit {

@@ -27,7 +27,7 @@ static struct peri_need need_of(const char *text, enum peri_dialect_id dialect,
     struct peri_need need = { 0 };
     peri_arena_init(&a, 0);
     CHECK_EQ(peri_json_parse(&j, peri_str_of(text), NULL, NULL), PERI_OK);
-    struct peri_candidates c = peri_fit_sift(&need, from, j, peri_dialect(dialect), &a);
+    struct peri_candidates c = peri_fit_select(&need, from, j, peri_dialect(dialect), &a);
     if (fitting != NULL) *fitting = c.count;
     peri_json_free(j);
     peri_arena_done(&a);
@@ -169,10 +169,10 @@ TEST(fit_reads_edited_documents) {
         peri_json_at(j, peri_json_get(j, peri_json_root(j), PERI_STR("messages")), 0);
     CHECK_EQ(peri_json_set_string(j, message, PERI_STR("content"), PERI_STR("a b c d e f g h")),
              PERI_OK);
-    CHECK_EQ(peri_fit_sift(&need, c, j, &peri_dialect_chat, &a).count, 0);
+    CHECK_EQ(peri_fit_select(&need, c, j, &peri_dialect_chat, &a).count, 0);
     CHECK_EQ(need.tokens, 5);
     CHECK_EQ(peri_json_set_string(j, message, PERI_STR("content"), PERI_STR("a b c d")), PERI_OK);
-    CHECK_EQ(peri_fit_sift(&need, c, j, &peri_dialect_chat, &a).count, 1);
+    CHECK_EQ(peri_fit_select(&need, c, j, &peri_dialect_chat, &a).count, 1);
     peri_json_free(j);
     peri_arena_done(&a);
 }

@@ -92,7 +92,7 @@ static void fail_with_wait(struct peri_request *r, enum peri_err err, int status
 static void fail_unfit(struct peri_request *r) {
     struct peri_need need;
     struct peri_misfit why;
-    peri_fit_sift(&need, r->candidates, r->body, r->dialect, &r->arena);
+    peri_fit_select(&need, r->candidates, r->body, r->dialect, &r->arena);
     peri_fit_say(&why, r->candidates, &need, r->model);
     peri_request_send_error(r, PERI_EUNFIT, 400, "invalid_request_error", why.code, why.param,
                             peri_str_of(why.message), no_retry, 1);

@@ -219,11 +219,11 @@ void peri_request_rollback(struct peri_request *r, const struct peri_request_mar
     r->has_fit = false; /* it may have been found for the body as it was edited */
 }
 
-struct peri_candidates peri_request_sift(struct peri_request *r) {
+struct peri_candidates peri_request_find_fit(struct peri_request *r) {
     if (r->body == NULL) return r->candidates; /* it was no JSON */
     if (r->has_fit && !peri_json_is_edited(r->body)) return r->fit;
     struct peri_need need;
-    r->fit = peri_fit_sift(&need, r->candidates, r->body, r->dialect, &r->arena);
+    r->fit = peri_fit_select(&need, r->candidates, r->body, r->dialect, &r->arena);
     r->has_fit = true;
     return r->fit;
 }

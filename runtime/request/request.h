@@ -153,9 +153,9 @@ void peri_request_wait_begins(struct peri_request *r);
 void peri_request_wait_ends(struct peri_request *r);
 
 /* The candidates that the request, as it now stands, fits (fleet/fit.h). */
-struct peri_candidates peri_request_sift(struct peri_request *r);
+struct peri_candidates peri_request_find_fit(struct peri_request *r);
 static inline struct peri_candidates peri_request_fit(struct peri_request *r) {
-    return r->candidates.has_limits ? peri_request_sift(r) : r->candidates;
+    return r->candidates.has_limits ? peri_request_find_fit(r) : r->candidates;
 }
 
 /* The built-in choice among those (fleet/route.h).
