@@ -7,7 +7,7 @@
 #include "gonka/chain/gonka_discovery.h"
 #include "gonka/gonka_network_parts.h"
 #include "gonka/chain/gonka_proof.h"
-#include "gonka/chain/gonka_anchor.h"
+#include "gonka/chain/gonka_trusted_block.h"
 
 #define LIST_MS 30000 /* for the participants, as the official clients allow */
 #define SIDE_MS 10000 /* for what is small, or can be done without */
@@ -236,9 +236,9 @@ static enum peri_err read_document(struct peri_gonka_network *n, struct peri_str
                                    struct peri_str commit, struct peri_fault *fault) {
     enum peri_err err =
         n->options->verify_proofs
-            ? peri_gonka_anchor_prove(&n->next, n->options,
-                                      n->trusted != NULL ? &n->trusted->validators : NULL, document,
-                                      commit, n->env.log, fault)
+            ? peri_gonka_trusted_block_prove(&n->next, n->options,
+                                             n->trusted != NULL ? &n->trusted->validators : NULL,
+                                             document, commit, n->env.log, fault)
             : peri_gonka_set_read(&n->next, document, fault);
     if (err != PERI_OK) n->next = NULL;
     return err;
@@ -306,7 +306,7 @@ static void follow(struct peri_gonka_network *n, int64_t target) {
                                     .from = n->trusted,
                                     .pin = { .height = (int64_t)n->options->trust_height },
                                     .target = target };
-    enum peri_err err = peri_gonka_anchor_hash(walk.pin.hash, n->options, &fault);
+    enum peri_err err = peri_gonka_trusted_block_hash(walk.pin.hash, n->options, &fault);
     if (err == PERI_OK) err = peri_gonka_follow_start(&n->follow, &walk, on_followed, n, &fault);
     if (err == PERI_OK) return;
     n->follow = NULL;
@@ -314,7 +314,7 @@ static void follow(struct peri_gonka_network *n, int64_t target) {
 }
 
 /* What the proof leads to: the block after the one that wrote the record. */
-static void ask_anchor(struct peri_gonka_network *n) {
+static void ask_proven_block(struct peri_gonka_network *n) {
     struct peri_gonka_set *set;
     struct peri_fault fault = { .text = "" };
     enum peri_err err = peri_gonka_set_read(&set, peri_buf_str(&n->document), &fault);
@@ -344,7 +344,7 @@ static void on_participants(void *arg, const struct peri_fetched *got) {
     if (err != PERI_OK)
         fail(n, "participants", peri_err_text(err));
     else if (n->options->verify_proofs)
-        ask_anchor(n);
+        ask_proven_block(n);
     else
         take_document(n, PERI_STR(""));
 }

@@ -376,7 +376,7 @@ static int evaluate(lua_State *L) { /* protected; stack: name source */
     struct reader *r = reader_of(L);
     const struct peri_str *name = lua_touserdata(L, 1), *source = lua_touserdata(L, 2);
     make_environment(L, r);
-    peri_budget_anchor(&r->budget, L);
+    peri_budget_attach(&r->budget, L);
     run_chunk(L, *name, *source);
     struct peri_where where = { .origin = PERI_ORIGIN_FILE, .name = *name, .line = 1 };
     if (!lua_istable(L, -1))

@@ -328,7 +328,7 @@ static int testbed_limit(lua_State *L) {
     luaL_checktype(L, 2, LUA_TFUNCTION);
     if (s->budget.limits.cpu_ms != 0) return luaL_error(L, "there is a time limit already");
     guard_globals(L, s);
-    peri_budget_anchor(&s->budget, L);
+    peri_budget_attach(&s->budget, L);
     lua_pushnil(L);
     lua_pushcclosure(L, keep_trace, 1);
     lua_replace(L, 1);

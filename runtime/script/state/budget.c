@@ -136,7 +136,7 @@ static void on_count(lua_State *L, lua_Debug *ar) {
     if (get(b->end) != PERI_BUDGET_LEFT) raise_end(b, L);
 }
 
-void peri_budget_anchor(struct peri_budget *b, lua_State *L) {
+void peri_budget_attach(struct peri_budget *b, lua_State *L) {
     lua_pushlightuserdata(L, b);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &registry_key);
 }

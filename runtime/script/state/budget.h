@@ -81,7 +81,7 @@ struct peri_budget {
 /* In place. With neither limit a budget does nothing and costs nothing. */
 void peri_budget_init(struct peri_budget *b, struct peri_budget_limits limits);
 /* Once per Lua state, protected: lets the hook find its budget. */
-PERI_RAISES void peri_budget_anchor(struct peri_budget *b, lua_State *L);
+PERI_RAISES void peri_budget_attach(struct peri_budget *b, lua_State *L);
 /* On the thread that entered last, or when that thread has ended. */
 void peri_budget_done(struct peri_budget *b);
 

@@ -106,7 +106,7 @@ static void set_search_path(lua_State *L, const char *const *search) {
 static int fill(lua_State *L) { /* protected */
     struct peri_state *s = lua_touserdata(L, 1);
     lua_settop(L, 0);
-    peri_budget_anchor(&s->budget, L);
+    peri_budget_attach(&s->budget, L);
     if (!s->options.is_trusted) {
         peri_sandbox_open(L, s);
         return 0;

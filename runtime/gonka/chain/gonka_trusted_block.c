@@ -1,4 +1,4 @@
-#include "gonka/chain/gonka_anchor.h"
+#include "gonka/chain/gonka_trusted_block.h"
 
 #include "base/err.h"
 #include "base/file.h"
@@ -38,18 +38,19 @@ static void say(struct peri_log *log, const struct peri_gonka_proof_report *repo
     peri_log_end(log);
 }
 
-enum peri_err peri_gonka_anchor_hash(unsigned char out[32], const struct peri_config_gonka *options,
-                                     struct peri_fault *fault) {
+enum peri_err peri_gonka_trusted_block_hash(unsigned char out[32],
+                                            const struct peri_config_gonka *options,
+                                            struct peri_fault *fault) {
     size_t n = 0;
     if (peri_hex_decode(out, 32, &n, options->trust_block) == PERI_OK && n == 32) return PERI_OK;
     return peri_fault_set(fault, PERI_ECONFIG, "trust_block must be 64 hexadecimal digits");
 }
 
-enum peri_err peri_gonka_anchor_prove(struct peri_gonka_set **set,
-                                      const struct peri_config_gonka *options,
-                                      const struct peri_comet_validators *followed,
-                                      struct peri_str document, struct peri_str commit,
-                                      struct peri_log *log, struct peri_fault *fault) {
+enum peri_err peri_gonka_trusted_block_prove(struct peri_gonka_set **set,
+                                             const struct peri_config_gonka *options,
+                                             const struct peri_comet_validators *followed,
+                                             struct peri_str document, struct peri_str commit,
+                                             struct peri_log *log, struct peri_fault *fault) {
     struct peri_gonka_trust trust = { .chain_id = options->trust_chain, .commit = commit };
     struct peri_gonka_proof_report report;
     struct peri_hasher *h = NULL;
@@ -59,7 +60,7 @@ enum peri_err peri_gonka_anchor_prove(struct peri_gonka_set **set,
     if (followed != NULL)
         trust.validators = *followed;
     else if (err == PERI_OK && options->trust_block.n > 0) {
-        err = peri_gonka_anchor_hash(trust.block_hash, options, fault);
+        err = peri_gonka_trusted_block_hash(trust.block_hash, options, fault);
         trust.has_block_hash = err == PERI_OK;
     }
     if (err == PERI_OK && followed == NULL && options->trust_validators.n > 0)
