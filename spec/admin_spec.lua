@@ -78,7 +78,7 @@ describe("the admin API", function()
       return found.failures > 0 and found
     end)
     assert.matches("answered 500", one.last_error)
-    assert.equal(3, math.tointeger(one.usable)) -- and the last good set is in force
+    assert.equal(3, math.tointeger(one.usable)) -- and the last good set is current
     local before = one.age_ms
     loop.await("it to grow older", function() return networks(admin)[1].age_ms > before end)
   end))

@@ -167,7 +167,7 @@ describe("a Gonka node", function()
   local function refusals(r)
     local count = 0
     for _, line in ipairs(r:log()) do
-      if line.msg:find("told epoch 2, which is over: 3 is in force", 1, true) then count = count + 1 end
+      if line.msg:find("told epoch 2, which is over: 3 is current", 1, true) then count = count + 1 end
     end
     return count
   end

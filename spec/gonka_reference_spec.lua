@@ -287,7 +287,7 @@ describe("a Gonka network", function()
     r:chat({}, { ["x-order"] = "refresh" })
     s = await("the failure", function(seen) return seen.failures > 0 end)
     assert.matches("answered 500", s.last_error)
-    assert.same({ 3, 1 }, { s.usable, s.refreshes }) -- and the last good set is in force
+    assert.same({ 3, 1 }, { s.usable, s.refreshes }) -- and the last good set is current
     net:steer("node", {})
     net:epoch { "h1" }
     r:chat({}, { ["x-order"] = "refresh" })

@@ -152,7 +152,7 @@ describe("a provider's list of models", function()
     assert.equal("3 m n", r:chat({ model = "m" }).headers["x-seen"])
   end, 60))
 
-  it("stays in force when the configuration is read anew", router.test(function(start)
+  it("stays when the configuration is read anew", router.test(function(start)
     local served = { models = { { id = "m" } } }
     local a = broker(served)
     local config = { providers = { router.provider("a", a, { discover_models = true }) } }

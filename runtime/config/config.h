@@ -85,7 +85,7 @@ struct peri_config_gonka {
     bool verify_proofs;
     uint64_t
         trust_height; /* of trust_block: the chain is followed from there; 0: it is the block itself */
-    struct peri_str trust_block; /* hash of a block that proofs may be fastened to, hexadecimal */
+    struct peri_str trust_block;      /* hash of a block that proofs may lead to, hexadecimal */
     struct peri_str trust_validators; /* file with a validator set that is trusted */
     struct peri_str trust_chain;      /* chain id, "gonka-mainnet" */
     bool is_refreshing;               /* true */

@@ -74,7 +74,7 @@ bool peri_breaker_succeed(struct peri_breaker *b, const struct peri_breaker_rule
 /* Count a failure. gives true when it opened just now, from closed */
 bool peri_breaker_fail(struct peri_breaker *b, const struct peri_breaker_rule *rule,
                        const struct peri_breaker_failure *f);
-/* Open at once, for rest_ms or what the other side asks for; a longer rest in force stays. gives as peri_breaker_fail */
+/* Open at once, for rest_ms or what the other side asks for; a longer rest that has begun stays. gives as peri_breaker_fail */
 bool peri_breaker_open(struct peri_breaker *b, const struct peri_breaker_failure *f,
                        uint64_t rest_ms);
 /* The trial found nothing out (its client left): the next request may try. */

@@ -104,7 +104,7 @@ TEST(breaker_obeys_what_the_other_side_asks_for) {
     CHECK_EQ(closed_for(&b, 1000), 400);
     tell(&b, 1000, 9000);
     CHECK_EQ(closed_for(&b, 1000), 9000);
-    tell(&b, 1000, 400); /* a longer rest in force stays */
+    tell(&b, 1000, 400); /* a longer rest that has begun stays */
     CHECK_EQ(closed_for(&b, 1000), 9000);
 }
 

@@ -19,7 +19,7 @@ struct peri_catalog_env {
     struct peri_client *client;
     struct peri_log *log;
     uint64_t seed; /* of the configuration */
-    /* The fleet that is in force, referenced: the provider's headers are read there. */
+    /* The current fleet, referenced: the provider's headers are read there. */
     struct peri_fleet *(*fleet)(void *arg);
     void (*changed)(void *arg); /* another list than before */
     void *arg;

@@ -99,7 +99,7 @@ struct peri_judgement {
 
 struct peri_network_ops {
     const char *name; /* `network` of a configured provider: "gonka" */
-    /* `config` is referenced; `provider` is one of its. Hosts that are known without asking anybody are in force when
+    /* `config` is referenced; `provider` is one of its. Hosts that are known without asking anybody are current when
      * this returns.
      *   gives   PERI_OK · PERI_ECONFIG a key or an endpoint is wrong · PERI_ENOMEM · PERI_ECRYPTO */
     enum peri_err (*create)(struct peri_network **out, struct peri_config *config,
@@ -116,9 +116,9 @@ struct peri_network_ops {
      * host away.
      *   n       of the same kind as `old`, not started yet
      *   old     will not be started again; its thread does not run
-     *   gives   true: its hosts are in force here */
+     *   gives   true: its hosts are current here */
     bool (*inherit)(struct peri_network *n, struct peri_network *old);
-    /* On the control thread: add the hosts in force. gives PERI_OK · PERI_ENOMEM */
+    /* On the control thread: add the current hosts. gives PERI_OK · PERI_ENOMEM */
     enum peri_err (*hosts)(const struct peri_network *n, struct peri_host_list *out);
     /* On the control thread, or before it runs. */
     void (*status)(const struct peri_network *n, struct peri_network_status *out);

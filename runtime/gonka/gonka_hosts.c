@@ -1,4 +1,4 @@
-/* The hosts in force as providers: their shares of the traffic, limits, and what they serve while proofs are computed. */
+/* The current hosts as providers: their shares of the traffic, limits, and what they serve while proofs are computed. */
 #include "base/err.h"
 #include "gonka/gonka_network_parts.h"
 

@@ -1,4 +1,4 @@
-/* Wallets, life and signing. The refresh is gonka_refresh.c, what it leads to gonka_force.c, the hosts that come of it
+/* Wallets, life and signing. The refresh is gonka_refresh.c, what it leads to gonka_current.c, the hosts that come of it
  * gonka_hosts.c. */
 #include "gonka/gonka_network.h"
 

@@ -1,4 +1,4 @@
-/* Private to gonka_network.c, gonka_hosts.c, gonka_refresh.c and gonka_force.c. */
+/* Private to gonka_network.c, gonka_hosts.c, gonka_refresh.c and gonka_current.c. */
 #ifndef PERI_GONKA_GONKA_NETWORK_PARTS_H
 #define PERI_GONKA_GONKA_NETWORK_PARTS_H
 
@@ -45,14 +45,14 @@ struct peri_gonka_network {
     int64_t disputed_ns;  /* a difference that the chain did not bear out */
     int64_t suspected_ns; /* how far the clock seems to be off: the chain is asked */
     int64_t safe_ns;      /* how far it may be off */
-    int64_t preserved;    /* the window whose snapshot the set in force was marked by; 0: none */
-    struct peri_gonka_set *set;         /* in force */
+    int64_t preserved;    /* the window whose snapshot the current set was marked by; 0: none */
+    struct peri_gonka_set *set;         /* the current one */
     struct peri_gonka_set *fixed;       /* of the configured endpoints, not judged yet */
     struct peri_gonka_set *next;        /* fetched, waiting for the rest of the refresh */
     struct peri_gonka_follow *follow;   /* under way */
     struct peri_gonka_trusted *trusted; /* how far the chain was followed; NULL: not begun */
     char base[1024];                    /* the present source, without /v1 */
-    struct peri_buf document;           /* what `next` was read from, until it is in force */
+    struct peri_buf document;           /* what `next` was read from, until it is current */
     struct peri_arena arena;            /* of the chain's parameters */
     struct peri_str *agents;
     size_t agent_count;
@@ -72,13 +72,13 @@ peri_gonka_network_of_const(const struct peri_network *n) {
  *   is_fixed  it is the operator's own word: neither the allow-list nor the ban on private hosts holds for it */
 void peri_gonka_judge(struct peri_gonka_network *n, struct peri_gonka_set *set, bool is_fixed);
 /* Take a judged set over.
- *   gives   PERI_OK · PERI_ENOTFOUND nobody in it is usable: the set in force stays · PERI_ENOMEM; when it fails the
+ *   gives   PERI_OK · PERI_ENOTFOUND nobody in it is usable: the current set stays · PERI_ENOMEM; when it fails the
  *           set is still the caller's */
-PERI_MUST_USE enum peri_err peri_gonka_put_in_force(struct peri_gonka_network *n,
+PERI_MUST_USE enum peri_err peri_gonka_make_current(struct peri_gonka_network *n,
                                                     struct peri_gonka_set *set);
 /* n->document on disk, for the next start; when there is none, nothing. */
 void peri_gonka_keep(struct peri_gonka_network *n);
-/* Put what is known without a network in force. */
+/* Make current what is known without a network. */
 enum peri_err peri_gonka_refresh_begin(struct peri_gonka_network *n);
 void peri_gonka_refresh_due(void *arg);
 

@@ -130,7 +130,7 @@ static void publish_again(struct peri_gonka_network *n) {
 static void install(struct peri_gonka_network *n, int64_t preserved) {
     struct peri_gonka_set *set = n->next;
     n->next = NULL;
-    enum peri_err err = peri_gonka_put_in_force(n, set);
+    enum peri_err err = peri_gonka_make_current(n, set);
     if (err == PERI_OK) {
         n->preserved = preserved;
         n->checked = 0;
@@ -169,7 +169,7 @@ static void ask_preserved(struct peri_gonka_network *n) {
     get(n, PERI_GONKA_PRESERVED_PATH, SMALL_MAX * 8, SIDE_MS, on_preserved);
 }
 
-/* The set is fetched, proven if asked, and the allow-list known: judge it and put it in force. */
+/* The set is fetched, proven if asked, and the allow-list known: judge it and make it current. */
 static void conclude(struct peri_gonka_network *n) {
     peri_gonka_judge(n, n->next, false);
     if (!is_file(n) && n->has_epoch && peri_gonka_window(&n->epoch) != 0)
@@ -251,7 +251,7 @@ static bool is_over(const struct peri_gonka_network *n, const struct peri_gonka_
                     struct peri_fault *fault) {
     if (n->set == NULL || n->status.last_ok_ms == 0 || told->epoch >= n->set->epoch) return false;
     if (!n->set->is_proven && n->failures >= n->network.provider->source_count) return false;
-    peri_fault_set(fault, PERI_EPROTO, "told epoch %llu, which is over: %llu is in force",
+    peri_fault_set(fault, PERI_EPROTO, "told epoch %llu, which is over: %llu is current",
                    (unsigned long long)told->epoch, (unsigned long long)n->set->epoch);
     return true;
 }
@@ -353,7 +353,7 @@ static void ask_participants(struct peri_gonka_network *n) {
     get(n, "/v1/epochs/current/participants", PERI_GONKA_DOCUMENT_MAX, LIST_MS, on_participants);
 }
 
-/* The hosts of that epoch, or the ones in force when they are still those. */
+/* The hosts of that epoch, or the current ones when they are still those. */
 static void go_on(struct peri_gonka_network *n, const struct peri_gonka_epoch *e) {
     /* Until its validators are set the newest epoch is not the one that serves. */
     bool is_pending =

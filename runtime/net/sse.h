@@ -33,7 +33,7 @@ struct peri_sse_event {
         raw; /* the frame with its blank line, without a byte order mark: forward this */
     struct peri_str data; /* the data lines joined with LF */
     struct peri_str name; /* the event field; empty: "message" */
-    struct peri_str id;   /* the id field when has_id; it stays in force for later frames */
+    struct peri_str id;   /* the id field when has_id; it holds for later frames, too */
     uint64_t retry_ms;    /* the retry field when has_retry; UINT64_MAX when it is beyond 64 bits */
     bool has_data; /* a data field was there, even an empty one: a browser would dispatch it */
     bool has_id, has_retry;

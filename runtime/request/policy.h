@@ -30,7 +30,7 @@ static inline void peri_policy_unref(struct peri_policy *p) {
 /* Where policies come from. A program is what was read and checked once; each worker makes its own policy of it. */
 struct peri_policy_source {
     /* Any thread. `out` gets something immutable, or NULL when there are no policies.
-     *   current      the program in force; NULL: none
+     *   current      the current program; NULL: none
      *   generation   that this one will be */
     enum peri_err (*load)(void *arg, void **out, void *current, uint64_t generation,
                           struct peri_fault *fault);

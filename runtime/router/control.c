@@ -82,7 +82,7 @@ enum peri_err peri_control_fleet(struct peri_control *c, struct peri_fleet **out
 
 /* ---- Changes ---- */
 
-/* gives false when what is in force stays */
+/* gives false when what is current stays */
 static bool renew(struct peri_control *c) {
     struct peri_fleet *fleet;
     struct peri_fault fault;

@@ -11,14 +11,14 @@
 struct peri_control;
 struct peri_runtime;
 
-/* Make the networks of a configuration; what is known without asking anybody is in force when this returns.
+/* Make the networks of a configuration; what is known without asking anybody is current when this returns.
  *   gives   PERI_OK · PERI_ECONFIG · PERI_ENOMEM · PERI_EIO, reason in `fault` */
 PERI_MUST_USE enum peri_err peri_control_new(struct peri_control **out, struct peri_runtime *rt,
                                              struct peri_config *config, struct peri_fault *fault);
 /* Stops its thread first. Takes NULL. */
 void peri_control_free(struct peri_control *c);
 
-/* Go on where another one was, before the thread is started: what it knew of the networks that stay is in force here, held
+/* Go on where another one was, before the thread is started: what it knew of the networks that stay is current here, held
  * against this configuration's rules.
  *   old      its thread is stopped for good; still to be freed
  *   gives    true: something was taken over, and a fleet made before lacks it */

@@ -26,7 +26,7 @@ PERI_MUST_USE enum peri_err peri_router_new_in(struct peri_router **out,
                                                const struct peri_router_options *options,
                                                const struct peri_world *world,
                                                struct peri_fault *fault);
-/* Put another configuration in force: providers, keys, limits of new requests, policies. What it takes a restart for
+/* Make another configuration the current one: providers, keys, limits of new requests, policies. What it takes a restart for
  * (listen, workers, log) stays as it was. Nothing changes when anything is wrong with it.
  *   generation   out, may be NULL: of the policies */
 PERI_MUST_USE enum peri_err peri_router_reconfigure(struct peri_router *r,

@@ -74,7 +74,7 @@ void peri_runtime_join(struct peri_runtime *rt);
 /* Read the policies again, check them, build one set a worker and swap between requests. Nothing changes when
  * anything fails; PERI_ESTOPPING when the router is stopping. One thread at a time. Blocks until all workers have
  * answered; never called on a worker's thread unless that worker is the only one and is turned by the caller.
- *   generation   out, may be NULL: of the set in force */
+ *   generation   out, may be NULL: of the current set */
 PERI_MUST_USE enum peri_err peri_runtime_reload_policies(struct peri_runtime *rt,
                                                          uint64_t *generation,
                                                          struct peri_fault *fault);
@@ -83,7 +83,7 @@ void peri_runtime_publish(struct peri_runtime *rt, struct peri_fleet *fleet);
 /* The current fleet, referenced. NULL only while the runtime is being made. */
 struct peri_fleet *peri_runtime_fleet(struct peri_runtime *rt);
 
-/* Put another configuration's providers and networks in force: they are followed from now on, and a fleet of them is
+/* Make another configuration's providers and networks current: they are followed from now on, and a fleet of them is
  * published. Nothing changes when anything is wrong. One thread at a time. */
 PERI_MUST_USE enum peri_err peri_runtime_reconfigure(struct peri_runtime *rt,
                                                      struct peri_config *config,

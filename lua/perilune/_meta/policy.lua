@@ -312,7 +312,7 @@ function peri.sign(id, body, node) end
 ---@class perilune.gonka
 peri.gonka = {}
 
---- The hosts of every Gonka network that are in force.
+--- The current hosts of every Gonka network.
 --- Example: `#peri.gonka.participants()`
 ---@return perilune.Provider[]
 function peri.gonka.participants() end

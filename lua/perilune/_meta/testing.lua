@@ -142,7 +142,7 @@ local network = {}
 ---@return table entry for `providers`
 function network:provider(options) end
 
---- The next epoch is in force.
+--- The next epoch is the current one.
 ---@param hosts? string[] names; all of them
 ---@param more? { weights?: table<string, integer>, excluded?: string[] }
 function network:epoch(hosts, more) end

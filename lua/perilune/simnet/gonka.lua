@@ -6,7 +6,7 @@
 --
 -- The node answers what every node answers about the chain, and is steered through /sim:
 --   GET  /sim/network                                     hosts, accounts, epoch, phase
---   POST /sim/epoch { hosts = ["h1"], weights = {h1 = 3}, excluded = ["h2"] }   the next epoch is in force
+--   POST /sim/epoch { hosts = ["h1"], weights = {h1 = 3}, excluded = ["h2"] }   the next epoch is the current one
 --   POST /sim/phase { phase = "PoCGenerate" }             a window of proofs opens, or moves on; "Inference" ends it
 --   POST /sim/confirmation { phase = 2 }                  1 grace, 2 generation, 3 validation, 4 completed, 0 none
 --   POST /sim/chain { shape=, allowed=, developers=, closed=, clock_offset=, params=, signers=, lie=, lost=,
@@ -49,7 +49,7 @@ local function members(self, names, weights)
   return list
 end
 
---- The next epoch is in force.
+--- The next epoch is the current one.
 ---@param names string[]|nil all hosts when nil
 ---@param weights table<string, integer>|nil
 function network:epoch(names, weights) self.chain:begin_epoch(members(self, names, weights)) end

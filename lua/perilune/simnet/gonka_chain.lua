@@ -121,7 +121,7 @@ function chain:enter(phase)
   return nil, "unknown phase '" .. tostring(phase) .. "'"
 end
 
---- A new epoch is in force.
+--- A new epoch is the current one.
 ---@param members table[]|nil the ones of now
 ---@param excluded table[]|nil
 function chain:begin_epoch(members, excluded)

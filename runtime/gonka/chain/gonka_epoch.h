@@ -3,7 +3,7 @@
  *
  * `GET {node}/v1/epochs/latest` has had two shapes: flat parameters as numbers (to v0.2.14) and nested ones as strings
  * (v0.2.15). Heights count blocks; one takes about 5.6 s on mainnet. The epoch that is "latest" is the one whose proof
- * phase began last; the participants of it come into force at its `set_new_validators` height or just after.
+ * phase began last; its participants become current at its `set_new_validators` height or just after.
  *
  * Source: inference-chain/x/inference/types/epoch_context.go, epoch_params.go, confirmation_poc_event.go.
  */

@@ -227,7 +227,7 @@ static void refresh(struct node *n, struct peri_str hash, uint64_t height) {
     peri_config_unref(config);
 }
 
-TEST(hosts_come_into_force_when_their_proof_leads_to_the_pin) {
+TEST(hosts_become_current_when_their_proof_leads_to_the_pin) {
     struct node n;
     node_open(&n);
     refresh(&n, v_text(&n.v, n.v.root, "block_hash"), 1235);

@@ -3,7 +3,7 @@
  * A node's answer carries, beside readable JSON, the record as the chain stores it, a proof that leads from the
  * record to an app hash, and the block whose header carries that hash. None of it binds anybody unless the
  * header is bound to the chain; a node that lies can make all of it. So here every link must hold, and the last one is
- * fastened to something the operator trusts:
+ * linked to something the operator trusts:
  *
  *   record -(iavl proof)-> store "inference" -(simple proof)-> app hash -> header of block created + 1
  *     -> either a pinned hash of that block,
@@ -52,7 +52,7 @@ struct peri_gonka_proof_report {
  *   set     yours; is_proven; the network's exclusions, which no proof covers, are taken over from the JSON
  *           because they can only take traffic away
  *   report  filled as far as the check got; may not be NULL
- *   gives   PERI_OK · PERI_EDENIED some link does not hold, or nothing was given to fasten it to (fault says
+ *   gives   PERI_OK · PERI_EDENIED some link does not hold, or nothing was given to link it to (fault says
  *           which) · PERI_EMALFORMED · PERI_ETOOBIG · PERI_ENOMEM · PERI_ECRYPTO */
 PERI_MUST_USE enum peri_err peri_gonka_prove(struct peri_gonka_set **set,
                                              struct peri_gonka_proof_report *report,

@@ -129,7 +129,7 @@ TEST(proof_holds_with_a_pinned_block) {
     chain_done(&c);
 }
 
-TEST(proof_needs_something_to_fasten_it_to) {
+TEST(proof_needs_something_that_is_trusted) {
     struct chain c;
     struct peri_fault fault = { PERI_OK, "" };
     chain_init(&c);

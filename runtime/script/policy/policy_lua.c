@@ -68,7 +68,7 @@ static void fill_ops(struct peri_policy_lua *set) {
     };
 }
 
-/* ---- Which text of a policy is in force ---- */
+/* ---- Which text of a policy is current ---- */
 
 static int drop_hooks(lua_State *L) { /* protected */
     struct peri_link *link = lua_touserdata(L, 1);

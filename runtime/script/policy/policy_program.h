@@ -12,7 +12,7 @@ struct peri_policy_program {
     struct peri_policy_standing *files[]; /* in the order of the configuration */
 };
 
-/*   current     the program in force, whose files that did not change fare on as they did; NULL: none
+/*   current     the current program, whose files that did not change fare on as they did; NULL: none
  *   generation  that this one will be
  *   gives       PERI_OK (`out` NULL when the configuration names no policy) · PERI_EIO, PERI_ENOTFOUND, PERI_ETOOBIG with
  *               the file's name · PERI_ENOMEM */

@@ -1,4 +1,4 @@
-/* How the policies' files fare: which text of each is in force, and how often it failed in a row. Shared by all workers;
+/* How the policies' files fare: which text of each is current, and how often it failed in a row. Shared by all workers;
  * a reload takes over what is known of a file that did not change.
  *
  *   STANDS     its own text runs
@@ -10,7 +10,7 @@
  * one failure. Any success of that hook ends the row. A text has worked when a hook of it has returned and no row is
  * open when the next text replaces it.
  *
- * A hook that has returned once, in the text in force, is proven: what it fails at afterwards is that request's fault, and
+ * A hook that has returned once, in the current text, is proven: what it fails at afterwards is that request's fault, and
  * counts for none of the others. Otherwise any client that knows an input which makes a policy raise could put the policy out
  * for everybody, and with a guard the whole router. Only what reaches the memory cap counts all the same: the policies of a
  * worker share the heap.
@@ -52,7 +52,7 @@ struct peri_policy_standing {
     struct peri_policy_file *earlier; /* its last text that worked; NULL: none */
     atomic_uint state;                /* enum peri_policy_state */
     atomic_uint rows[PERI_HOOK_COUNT];
-    atomic_bool is_proven[PERI_HOOK_COUNT]; /* of the text in force */
+    atomic_bool is_proven[PERI_HOOK_COUNT]; /* of the current text */
 };
 
 /* Copies all of it. gives NULL when memory ran out */
@@ -76,7 +76,7 @@ static inline enum peri_policy_state peri_policy_state_of(const struct peri_poli
     return (enum peri_policy_state)atomic_load_explicit(&s->state, memory_order_acquire);
 }
 
-/* The text in force in that state; NULL: none. */
+/* The current text in that state; NULL: none. */
 const struct peri_policy_file *peri_policy_text(const struct peri_policy_standing *s,
                                                 enum peri_policy_state state);
 

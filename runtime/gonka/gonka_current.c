@@ -1,4 +1,4 @@
-/* What is put in force: judged by the rules, compared with what was there, told to whoever builds the fleet, and kept
+/* How a set of hosts becomes the current one: judged by the rules, compared with what was there, told to the builder of the fleet, and kept
  * on disk for the next start. Where it comes from is gonka_refresh.c.
  */
 #include <stdio.h>
@@ -10,7 +10,7 @@
 
 #define PATH_BYTES 1024
 
-/* ---- In force ---- */
+/* ---- The current set ---- */
 
 /* The operator's word goes before the chain's. */
 static void weigh(const struct peri_config_gonka *o, struct peri_gonka_participant *p) {
@@ -87,7 +87,7 @@ static void tell_change(struct peri_gonka_network *n, const struct peri_gonka_di
         peri_epoch_webhook_tell(n->webhook, diff, before, n->set);
 }
 
-enum peri_err peri_gonka_put_in_force(struct peri_gonka_network *n, struct peri_gonka_set *set) {
+enum peri_err peri_gonka_make_current(struct peri_gonka_network *n, struct peri_gonka_set *set) {
     if (set->usable_count == 0) return PERI_ENOTFOUND;
     struct peri_arena a;
     struct peri_gonka_diff diff;
@@ -137,7 +137,7 @@ static void recall(struct peri_gonka_network *n) {
     if (may_be_used && peri_file_read(&text, peri_str_of(path), NULL) == PERI_OK &&
         peri_gonka_set_read(&set, peri_buf_str(&text), NULL) == PERI_OK) {
         peri_gonka_judge(n, set, false);
-        if (peri_gonka_put_in_force(n, set) != PERI_OK) peri_gonka_set_free(set);
+        if (peri_gonka_make_current(n, set) != PERI_OK) peri_gonka_set_free(set);
     }
     peri_buf_done(&text);
 }
@@ -151,7 +151,7 @@ enum peri_err peri_gonka_refresh_begin(struct peri_gonka_network *n) {
     if (n->fixed == NULL) return PERI_OK;
     struct peri_gonka_set *set = n->fixed;
     n->fixed = NULL;
-    enum peri_err err = peri_gonka_put_in_force(n, set);
+    enum peri_err err = peri_gonka_make_current(n, set);
     if (err != PERI_OK) peri_gonka_set_free(set);
     return err == PERI_ENOTFOUND
                ? PERI_OK
