@@ -1,8 +1,7 @@
 --- Requests that come before the first hosts of a Gonka network are known. In virtual time.
-local network = require "spec.support.network"
 local virtual = require "spec.support.virtual"
 
-local POLICY = { ["network.lua"] = network.policy }
+local POLICY = { ["network.lua"] = virtual.policy }
 
 local function behind(start, providers, more)
   local config = { providers = providers, policies = { "network.lua" } }

@@ -1,13 +1,8 @@
---- Hosts of a Gonka network that refuse, fail, lie or are not to be used: what the router makes of each, and that the
--- simulated hosts refuse as the real ones do.
-local peri = require "perilune"
-local loop = require "spec.support.loop"
-local network = require "spec.support.network"
-local process = require "spec.support.process"
-local router = require "spec.support.router"
+--- Hosts of a Gonka network that refuse, fail, lie or are not to be used: what the router makes of each. In virtual
+-- time.
 local virtual = require "spec.support.virtual"
 
-local POLICY = { ["network.lua"] = network.policy }
+local POLICY = { ["network.lua"] = virtual.policy }
 
 -- A network and a router in front of it, with the policy that says what it knows.
 local function both(options, more, body)
@@ -24,81 +19,6 @@ local function refusals(r)
   for _, line in ipairs(r:log "gonka node refused") do codes[line.code] = line end
   return codes
 end
-
-describe("a simulated Gonka host", function()
-  teardown(process.stop_all)
-
-  local CHAT = '{"model":"m","messages":[{"role":"user","content":"hi"}]}'
-
-  -- One request, signed rightly but for what `change` does to it; its `sent` and `headers` go out in the end.
-  local function ask(net, change)
-    local request = { key = "file:" .. net.wallets[1], body = CHAT, node = net.addresses.h1,
-      timestamp = peri.clock.wall_ns() }
-    change = change or {}
-    for name, value in pairs(change) do
-      if name ~= "sent" and name ~= "headers" then request[name] = value end
-    end
-    local headers = assert(peri.gonka.sign(request))
-    for name, value in pairs(change.headers or {}) do headers[name] = value ~= "" and value or nil end
-    local answer = router.at(net.ports.h1):ask("POST", "/v1/chat/completions", change.sent or request.body, headers)
-    return answer.status, answer.json and answer.json.error, headers
-  end
-
-  it("refuses in the words of a node, the first reason first", loop.body(function()
-    local net = network.start { hosts = 2 }
-    local other = process.directory() .. "/other.key"
-    assert(peri.gonka.keygen(other))
-    assert.equal(200, (ask(net)))
-    local second = 1000000000
-    local now = peri.clock.wall_ns()
-    for _, case in ipairs {
-      { 400, "invalid chat completion request: ", { body = "nonsense" } },
-      { 400, "messages is required", { body = '{"model":"m","messages":[]}', headers = { authorization = "" } } },
-      { 401, "Authorization is required",
-        { body = '{"messages":[{"role":"user"}]}', headers = { authorization = "" } } },
-      { 400, "No model specified", { body = '{"messages":[{"role":"user"}]}', key = "file:" .. other } },
-      { 500, "rpc error: code = NotFound", { key = "file:" .. other } },
-      { 401, "Unable to validate request against PubKey:invalid signature", { sent = CHAT .. " " } },
-      { 401, "Unable to validate request against PubKey:invalid signature", { node = net.addresses.h2 } },
-      { 401, "Unable to validate request against PubKey:invalid signature", { scheme = "raw_body" } },
-      { 404, "model not found", { body = CHAT:gsub('"m"', '"other"'), timestamp = now - 600 * second } },
-      { 400, "signature is too old", { timestamp = now - 600 * second } },
-      { 400, "signature is in the future", { timestamp = now + 60 * second } },
-    } do
-      local status, text = ask(net, case[3])
-      assert.equal(case[1], status, text)
-      assert.equal(case[2], text:sub(1, #case[2]))
-    end
-    local stamp = peri.clock.wall_ns()
-    assert.equal(200, (ask(net, { timestamp = stamp })))
-    assert.same({ 400, "AuthKey has already been used for a transfer request" },
-      { table.unpack({ ask(net, { timestamp = stamp }) }, 1, 2) })
-    net:steer("account", { address = net.accounts[1], balance = 10 })
-    assert.same({ 402, "Insufficient balance" }, { table.unpack({ ask(net, {}) }, 1, 2) })
-    net:steer("account", { address = net.accounts[1], published = false })
-    assert.equal(500, (ask(net)))
-    net:steer("chain", { allowed = { "h2" } })
-    assert.same({ 403, "Transfer Agent not allowed" },
-      { table.unpack({ ask(net, { headers = { authorization = "" } }) }, 1, 2) })
-    net:steer("chain", { closed = true })
-    assert.same({ 410, "deprecated" }, { table.unpack({ ask(net) }, 1, 2) })
-  end))
-
-  it("answers what every node answers about the chain", loop.body(function()
-    local net = network.start { hosts = 2 }
-    for _, at in ipairs { net.node, router.at(net.ports.h1) } do
-      local models = at:ask("GET", "/v1/models")
-      assert.equal("m", models.json.data[1].id)
-      assert.equal("Inference", at:ask("GET", "/v1/epochs/latest").json.phase)
-      assert.equal(2, #at:ask("GET", "/v1/epochs/current/participants").json.active_participants.participants)
-      local params = at:ask("GET", "/chain-api/productscience/inference/inference/params").json.params
-      assert.equal("60", params.validation_params.timestamp_expiration)
-    end
-    assert.equal(net.addresses.h1, router.at(net.ports.h1):ask("GET", "/v1/identity").json.data.address)
-    assert.equal(404, net.node:ask("GET", "/v1/nothing").status)
-    assert.equal(400, net.node:ask("POST", "/sim/phase", '{"phase":"Lunch"}').status)
-  end))
-end)
 
 describe("wallets", function()
   it("take turns", both({ wallets = 3 }, nil, function(net, r)

@@ -1,13 +1,9 @@
 --- Hosts and nodes of a Gonka network that are slow, dead or lying. Each way is ordered while everything runs, and
 -- taken back: what the router makes of it, and that it recovers. In virtual time.
-local cjson = require "cjson"
-local loop = require "spec.support.loop"
-local network = require "spec.support.network"
-local process = require "spec.support.process"
 local testing = require "perilune.testing"
 local virtual = require "spec.support.virtual"
 
-local POLICY = { ["network.lua"] = network.policy }
+local POLICY = { ["network.lua"] = virtual.policy }
 local ANSWER = "the moon pulls tides across quiet water while"
 
 local function both(options, more, body)
@@ -124,7 +120,7 @@ describe("a Gonka node", function()
   end
 
   local function validators_of(net)
-    local path = process.directory() .. "/validators.json"
+    local path = virtual.directory() .. "/validators.json"
     local file = assert(io.open(path, "wb"))
     file:write(net:read "/chain-rpc/validators?height=10085&per_page=100")
     file:close()
@@ -237,49 +233,5 @@ describe("a source that takes connections and never answers", function()
     }, POLICY)
     virtual.await("the hosts", function() return net:seen_by(r).count == 1 end)
     assert(virtual.now_ms() < 35000, "two questions take 40 seconds")
-  end))
-end)
-
-describe("an order to a simulated network", function()
-  teardown(process.stop_all)
-
-  it("that makes no sense is refused whole, with what was expected", loop.body(function()
-    local net = network.start { hosts = 2 }
-    for path, cases in pairs {
-      epoch = { { { hosts = { "h9" } }, "'hosts': expected a list of hosts' names, got [\"h9\"]" },
-        { { weights = { h1 = "x" } }, "'weights': expected weights by hosts' names" },
-        { { host = { "h1" } }, "no member 'host'" } },
-      phase = { { { phase = "Lunch" }, "'phase': expected one of Inference, PoCGenerate, " }, { {}, "got nothing" } },
-      confirmation = { { { phase = 5 }, "'phase': expected an integer from 0 to 4, got 5" } },
-      chain = { { { shape = "round" }, "'shape': expected one of early, golden, numbers, strings, got \"round\"" },
-        { { lie = "white" }, "'lie': expected one of block, epoch, garbage, proof, record, stale, weights" },
-        { { lost = "hope" }, "'lost': expected one of group, none, params, status" },
-        { { closed = 1 }, "'closed': expected true or false, got 1" },
-        { { params = { speed = 1 } }, "'params': expected parameters of the chain" },
-        { { params = { scheme = "x" } }, "'params': expected parameters of the chain" },
-        { { developers = {} }, "'developers': expected { until_height, allowed }" },
-        { { clock_offset = "x" }, "'clock_offset': expected a number" }, { { signers = -1 }, "'signers'" } },
-      account = { { { address = "gonka1x" }, "'address': expected an account of the chain, got 'gonka1x'" },
-        { { public_key = "00" }, "'public_key': expected 66 hexadecimal digits, got \"00\"" },
-        { { address = net.accounts[1], balance = -1 }, "'balance': expected an integer, 0 or more, got -1" } },
-      host = { { { name = "h9" }, "'name': expected the name of a host, got \"h9\"" }, { { down = true }, "'name'" },
-        { { name = "h1", default = "speed=1" }, "unknown behaviour 'speed'" },
-        { { name = "h1", machine = { status = 9 } }, "'machine': expected { count } or { status, message }" },
-        { { name = "h1", capacity = "x" }, "'capacity': expected an integer, 0 or more, or false" } },
-      node = { { { status = 99 }, "'status': expected an integer from 200 to 599, got 99" } },
-      quit = { { { now = true }, "no member 'now'" } },
-    } do
-      for _, case in ipairs(cases) do
-        local answer = net.node:ask("POST", "/sim/" .. path, cjson.encode(case[1]))
-        assert.equal(400, answer.status)
-        assert.equal("/sim/" .. path .. ": ", answer.json.error:sub(1, #path + 7))
-        assert.truthy(answer.json.error:find(case[2], 1, true), answer.json.error)
-      end
-    end
-    assert.equal(400, net.node:ask("POST", "/sim/epoch", "7").status)
-    assert.equal(404, net.node:ask("POST", "/sim/run", "{}").status)
-    assert.equal(404, net.node:ask("POST", "/sim/has", "{}").status)
-    assert.equal(404, net.node:ask("GET", "/sim/epoch").status)
-    assert.equal(1, math.tointeger(net:look().epoch)) -- nothing of all this was done
   end))
 end)

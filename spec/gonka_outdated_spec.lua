@@ -1,9 +1,8 @@
 --- What the router knows of a Gonka network does not hold any more: its clock, or the models of its hosts. In virtual
 -- time.
-local network = require "spec.support.network"
 local virtual = require "spec.support.virtual"
 
-local POLICY = { ["network.lua"] = network.policy }
+local POLICY = { ["network.lua"] = virtual.policy }
 
 local function behind(start, providers, more)
   local config = { providers = providers, policies = { "network.lua" } }

@@ -1,15 +1,13 @@
 --- Proofs end to end: a router that believes hosts only with proof, in front of a chain whose proofs, blocks and
 -- signatures are real, and in front of nodes that lie. In virtual time.
 local cjson = require "cjson"
-local network = require "spec.support.network"
-local process = require "spec.support.process"
 local virtual = require "spec.support.virtual"
 
-local POLICY = { ["network.lua"] = network.policy }
+local POLICY = { ["network.lua"] = virtual.policy }
 
 -- The validators as an operator fetches them once.
 local function validators_of(net)
-  local path = process.directory() .. "/validators.json"
+  local path = virtual.directory() .. "/validators.json"
   local file = assert(io.open(path, "wb"))
   file:write(net:read "/chain-rpc/validators?height=10085&per_page=100")
   file:close()
@@ -96,8 +94,8 @@ describe("a router that asks for proof", function()
     local net = virtual.network {}
     local now = net:look()
     local height = math.tointeger(now.trust_height)
-    local other = process.directory() .. "/other.json"
-    local list = cjson.decode((process.read(validators_of(net))))
+    local other = virtual.directory() .. "/other.json"
+    local list = cjson.decode((virtual.read(validators_of(net))))
     table.remove(list.result.validators)
     list.result.count, list.result.total = "3", "3"
     local file = assert(io.open(other, "wb"))

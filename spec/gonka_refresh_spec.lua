@@ -1,10 +1,8 @@
 --- How the router follows a Gonka network: sources that fail, restarts, orders, nodes that have others called, what
 -- policies get of it. In virtual time.
-local process = require "spec.support.process"
-local network = require "spec.support.network"
 local virtual = require "spec.support.virtual"
 
-local POLICY = { ["network.lua"] = network.policy }
+local POLICY = { ["network.lua"] = virtual.policy }
 
 local function behind(start, providers, more)
   local config = { providers = providers, policies = { "network.lua" } }
@@ -60,11 +58,11 @@ describe("the refresh of a Gonka network", function()
 
   it("starts with the hosts it last knew, and forgets nothing when the network is gone", virtual.test(function(start)
     local net = virtual.network {}
-    local directory = process.directory()
+    local directory = virtual.directory()
     local r = behind(start, { net:provider() }, { state_dir = directory })
     net:await(r, "the hosts", some)
     r:stop()
-    assert.matches("active_participants", (process.read(directory .. "/gonka-gonka.json")))
+    assert.matches("active_participants", (virtual.read(directory .. "/gonka-gonka.json")))
     net:steer("node", { status = 503 })
     r = behind(start, { net:provider() }, { state_dir = directory })
     assert.equal(200, r:chat().status)
@@ -79,7 +77,7 @@ describe("the refresh of a Gonka network", function()
       file:close()
       assert(os.rename(path .. ".new", path))
     end
-    local path = process.directory() .. "/participants.json"
+    local path = virtual.directory() .. "/participants.json"
     write(path)
     local r = behind(start, { net:provider { source = "file://" .. path, file_sources = true } })
     net:await(r, "the hosts", function(seen) return seen.count == 3 end)
@@ -145,7 +143,7 @@ describe("the refresh of a Gonka network", function()
   it("tells policies who came, went and changed", virtual.test(function(start)
     local net = virtual.network {}
     local r = start({ providers = { net:provider() }, policies = { "network.lua", "told.lua" } }, {
-      ["network.lua"] = network.policy,
+      ["network.lua"] = virtual.policy,
       ["told.lua"] = [[
         local peri = require "perilune"
         return { epoch = function(change)

@@ -1,10 +1,9 @@
 --- While the machines of a Gonka network compute proofs: who is asked then, and what is held against whom. In virtual
 -- time.
 local testing = require "perilune.testing"
-local network = require "spec.support.network"
 local virtual = require "spec.support.virtual"
 
-local POLICY = { ["network.lua"] = network.policy }
+local POLICY = { ["network.lua"] = virtual.policy }
 
 local function behind(start, providers, more)
   local config = { providers = providers, policies = { "network.lua" } }

@@ -92,66 +92,6 @@ describe("a provider's list of models", function()
     assert.same({}, a.requests)
   end))
 
-  it("changes nothing when there is none", router.test(function(start)
-    for _, behaviour in ipairs {
-      provider.status(404), provider.status(401), provider.reply(200, "<html>"), provider.reply(200, '{"data":[]}'),
-      provider.reply(302, "", { location = "http://127.0.0.1:1/" }), provider.reset,
-    } do
-      local a = broker { models = behaviour }
-      local r = start { providers = { router.provider("a", a, { discover_models = true }) } }
-      loop.await("the failure in the log", function()
-        for _, record in ipairs(r:log()) do
-          if record.msg:find("^models of a could not be read: .") then return true end
-        end
-      end)
-      assert.same({}, listed(r))
-      assert.equal(200, r:chat({ model = "any" }).status)
-      r:stop()
-    end
-  end, 60))
-
-  it("is read again, and the last good one stays when that fails", router.test(function(start)
-    local served = { models = { { id = "old" } } }
-    local a = broker(served)
-    local r = start { providers = {
-      router.provider("a", a, { discover_models = true, discover_interval = "1s" }),
-    } }
-    await_list(r, { "old" })
-    assert.equal(404, r:chat({ model = "new" }).status)
-    served.models = provider.status(500)
-    local looks = served.looks
-    loop.await("it to be asked again", function() return served.looks > looks + 1 end)
-    assert.same({ "old" }, listed(r))
-    assert.equal(200, r:chat({ model = "old" }).status)
-    served.models = { { id = "old" }, { id = "new" } }
-    await_list(r, { "new", "old" })
-    assert.equal(200, r:chat({ model = "new" }).status)
-    -- the same list again is no news
-    looks = served.looks
-    loop.await("it to be asked again", function() return served.looks > looks + 1 end)
-    assert.equal(2, #r:log "models read")
-  end, 60))
-
-  it("keeps what was learnt about the provider", router.test(function(start)
-    local served = { models = { { id = "m" } } }
-    local a = broker(served)
-    local r = start({
-      providers = { router.provider("a", a, { discover_models = true, discover_interval = "1s" }) },
-      policies = { "count.lua" },
-    }, { ["count.lua"] = [[
-      local peri = require "perilune"
-      return { route = function(req)
-        local a = peri.providers()[1]
-        req:set_header("x-seen", a.success .. " " .. table.concat(a.models, " "))
-      end }
-    ]] })
-    await_list(r, { "m" })
-    for _ = 1, 3 do r:chat { model = "m" } end
-    served.models = { { id = "m" }, { id = "n" } }
-    await_list(r, { "m", "n" })
-    assert.equal("3 m n", r:chat({ model = "m" }).headers["x-seen"])
-  end, 60))
-
   it("stays when the configuration is read anew", router.test(function(start)
     local served = { models = { { id = "m" } } }
     local a = broker(served)

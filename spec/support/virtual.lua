@@ -19,6 +19,8 @@ local testing = require "perilune.testing"
 local testing_router = require "perilune.testing.router"
 
 local virtual = {}
+virtual.policy = network.policy -- says what it knows of a network
+virtual.directory, virtual.read = process.directory, process.read -- for files; a test's folders go with it
 local PATIENCE_MS, STEP_MS = 600000, 1000
 
 local open = {} -- routers of the test that runs
