@@ -29,7 +29,8 @@ struct peri_control {
     struct peri_admin *admin; /* NULL: it is not configured */
     struct peri_turn turn;    /* end of a loop turn: flush the log */
     pthread_t thread;
-    bool has_thread; /* false in a world that has a loop for it */
+    bool owns_loop;
+    bool has_thread; /* false where the loop is another's */
     atomic_bool is_running;
 };
 
@@ -188,7 +189,8 @@ static enum peri_err open_loop(struct peri_control *c) {
                                            .arg = world->arg };
     enum peri_err err = PERI_OK;
     c->loop = world->loop;
-    if (c->loop == NULL) err = peri_loop_new(&c->loop);
+    c->owns_loop = c->loop == NULL;
+    if (c->owns_loop) err = peri_loop_new(&c->loop);
     if (err == PERI_OK) err = peri_client_new(&c->client, c->loop, &options);
     if (err != PERI_OK) return err;
     c->began_ms = peri_loop_now_ms(c->loop);
@@ -255,7 +257,7 @@ void peri_control_free(struct peri_control *c) {
     peri_free(c->catalogs);
     peri_client_free(c->client);
     if (c->turn.run != NULL) peri_loop_off_turn(&c->turn);
-    if (c->loop != c->runtime->world.loop) peri_loop_free(c->loop);
+    if (c->owns_loop) peri_loop_free(c->loop);
     peri_logs_done(&c->logs);
     peri_config_unref(c->config);
     peri_free(c);
@@ -269,6 +271,10 @@ static void begin(void *arg) {
     peri_log_flush(&c->logs.whole);
 }
 
+bool peri_control_is_needed(const struct peri_control *c) {
+    return c->count + c->catalog_count > 0 || c->admin != NULL;
+}
+
 static void *run(void *arg) {
     struct peri_control *c = arg;
     begin(arg);
@@ -278,10 +284,9 @@ static void *run(void *arg) {
 
 enum peri_err peri_control_start(struct peri_control *c, struct peri_fault *fault) {
     on_refreshed(c); /* nobody has looked: but who there is is known */
-    if (c->count + c->catalog_count == 0 && c->admin == NULL)
-        return PERI_OK; /* nothing to follow, nobody to answer: no thread */
+    if (!peri_control_is_needed(c)) return PERI_OK; /* no thread */
     c->is_running = true;
-    if (c->loop == c->runtime->world.loop) return peri_loop_post(c->loop, begin, c);
+    if (!c->owns_loop) return peri_loop_post(c->loop, begin, c);
     c->has_thread = pthread_create(&c->thread, NULL, run, c) == 0;
     if (c->has_thread) return PERI_OK;
     c->is_running = false;

@@ -24,6 +24,8 @@ void peri_control_free(struct peri_control *c);
  *   gives    true: something was taken over, and a fleet made before lacks it */
 PERI_MUST_USE bool peri_control_take_over(struct peri_control *c, struct peri_control *old);
 
+/* There is something to follow, or somebody to answer. */
+bool peri_control_is_needed(const struct peri_control *c);
 /* Start the thread: from now on networks and lists are refreshed. In a world with a loop (struct peri_world) there is no
  * thread: what it would do is done in the turns of that loop. */
 PERI_MUST_USE enum peri_err peri_control_start(struct peri_control *c, struct peri_fault *fault);

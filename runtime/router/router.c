@@ -189,7 +189,7 @@ enum peri_err peri_router_open(struct peri_router *r, struct peri_fault *fault) 
             "a router that the host turns has one worker, got %u: set workers = 1",
             r->runtime->worker_count);
     r->is_open = true;
-    return peri_worker_listen(r->runtime->workers[0], fault);
+    return peri_runtime_open(r->runtime, fault);
 }
 
 int peri_router_fd(const struct peri_router *r) {

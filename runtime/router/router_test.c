@@ -241,6 +241,29 @@ TEST(router_refuses_a_model_that_can_not_be_named_without_http_too) {
     rig_close(&r);
 }
 
+/* ---- What the control thread does elsewhere ---- */
+
+static void serve_list(struct line *l, int request) {
+    (void)request;
+    line_send(l, "HTTP/1.1 200 OK\r\ncontent-length: 47\r\n\r\n"
+                 "{\"object\":\"list\",\"data\":[{\"id\":\"of-the-list\"}]}");
+}
+
+TEST(router_that_the_host_turns_reads_lists_of_models_in_its_turns) {
+    struct rig r;
+    struct peri_fault fault;
+    rig_open(&r, "", ",\"discover_models\":true,\"discover_interval\":\"60s\"", NULL);
+    r.a.answer = serve_list;
+    CHECK_EQ(peri_router_open(r.router, &fault), PERI_OK);
+    CHECK_EQ(r.a.requests, 0); /* not before the host turns it */
+    RIG_UNTIL(&r, r.worker->env.fleet->model_count == 1);
+    CHECK_STR(r.worker->env.fleet->models[0], "of-the-list");
+    CHECK_EQ(r.a.requests, 1);
+    peri_loop_advance(r.worker->env.loop, 90000);
+    RIG_UNTIL(&r, r.a.requests == 2);
+    rig_close(&r);
+}
+
 /* ---- Memory ---- */
 
 TEST(router_out_of_memory_ends_the_request_and_keeps_nothing) {

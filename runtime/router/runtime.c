@@ -329,6 +329,15 @@ enum peri_err peri_runtime_reconfigure(struct peri_runtime *rt, struct peri_conf
     return peri_control_start(control, fault);
 }
 
+enum peri_err peri_runtime_open(struct peri_runtime *rt, struct peri_fault *fault) {
+    enum peri_err err = peri_worker_listen(rt->workers[0], fault);
+    if (err != PERI_OK || rt->world.loop != NULL || !peri_control_is_needed(rt->control))
+        return err;
+    /* It was made for a thread of its own: until now nobody knew who turns the worker. */
+    rt->world.loop = rt->workers[0]->env.loop;
+    return peri_runtime_reconfigure(rt, rt->config, fault);
+}
+
 enum peri_err peri_runtime_refresh_networks(struct peri_runtime *rt) {
     pthread_mutex_lock(&rt->lock); /* so that it is not freed meanwhile */
     enum peri_err err = rt->control == NULL ? PERI_ESTOPPING : peri_control_refresh(rt->control);

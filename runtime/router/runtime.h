@@ -64,6 +64,8 @@ void peri_runtime_open_log(const struct peri_runtime *rt, struct peri_logs *logs
 /* Threads must have been joined. Takes NULL. */
 void peri_runtime_free(struct peri_runtime *rt);
 
+/* Open listeners, for one worker whose loop the caller turns. What the control thread would do is done in its turns. */
+PERI_MUST_USE enum peri_err peri_runtime_open(struct peri_runtime *rt, struct peri_fault *fault);
 /* Open listeners and start one thread a worker. */
 PERI_MUST_USE enum peri_err peri_runtime_start(struct peri_runtime *rt, struct peri_fault *fault);
 /* Any thread, any number of times: drain, then end. */

@@ -144,7 +144,8 @@ enum peri_err peri_worker_new(struct peri_worker **out, struct peri_runtime *rt,
     peri_rand_seed_as(&w->env.rand, rt->config->seed == 0 ? 0 : rt->config->seed + index);
     enum peri_err err = PERI_OK;
     w->env.loop = rt->world.loop;
-    if (w->env.loop == NULL) err = peri_loop_new(&w->env.loop);
+    w->owns_loop = w->env.loop == NULL;
+    if (w->owns_loop) err = peri_loop_new(&w->env.loop);
     if (err == PERI_OK)
         err = peri_client_new(&w->env.client, w->env.loop,
                               &(struct peri_client_options){ .may_connect = peri_reach_may_connect,
@@ -175,7 +176,7 @@ void peri_worker_free(struct peri_worker *w) {
         peri_loop_off_turn(&w->turn);
         peri_timer_stop(&w->drain);
     }
-    if (w->env.loop != w->runtime->world.loop) peri_loop_free(w->env.loop);
+    if (w->owns_loop) peri_loop_free(w->env.loop);
     peri_logs_done(&w->env.logs);
     peri_free(w);
 }

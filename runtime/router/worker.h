@@ -18,6 +18,7 @@ struct peri_worker {
     struct peri_request_env env; /* what its requests stand on */
     unsigned index;
     pthread_t thread;
+    bool owns_loop;
     bool has_thread;
     bool has_ended; /* under the runtime's lock: what is posted from now on does not run any more */
     struct peri_server *servers[PERI_LISTEN_MAX];
