@@ -99,7 +99,9 @@ local function mend(doc, settings)
   return c
 end
 
-function policy.attempt(_, attempt)
+-- The network's rules are those of chat completions: of other requests they would make what was never asked.
+function policy.attempt(req, attempt)
+  if req.endpoint ~= "chat" then return end
   local options = policy.options
   if not off then read_options(options) end
   local settings = { model = attempt.model, off = off, limits = options }

@@ -41,6 +41,25 @@ describe("gonka_rules", function()
     assert.equal(body, p.requests[1].body)
   end))
 
+  it("leaves completions and embeddings as the client wrote them", router.test(function(start)
+    local list = provider.reply(200, '{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.5]}]}')
+    local text = provider.reply(200, '{"choices":[{"index":0,"text":"hi","finish_reason":"stop"}]}')
+    local p = provider.start(function(c, request)
+      return (request.target:find "/embeddings" and list or text)(c, request)
+    end)
+    for _, profile in ipairs { "repair", "emulate" } do
+      local r = with_rules(start, p, { profile = profile })
+      for path, said in pairs { ["/v1/completions"] = '"prompt":"hi"', ["/v1/embeddings"] = '"input":["hi"]' } do
+        local body = ('{"model":"other",%s,"user":null,"tags":["x"],"top_k":-5,"max_tokens":1e3}'):format(said)
+        local answer = r:ask("POST", path, body)
+        assert.equal(200, answer.status)
+        assert.is_nil(answer.headers["x-perilune-edits"])
+        assert.equal(body, p.requests[#p.requests].body)
+      end
+    end
+    assert.equal(4, #p.requests)
+  end))
+
   it("refuses what can not be repaired, in the network's words", router.test(function(start)
     local p = provider.start()
     local r = with_rules(start, p)
