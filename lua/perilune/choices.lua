@@ -1,18 +1,11 @@
 --- choices: the choices of an answer, or of one event of it.
 -- Providers write null where they have nothing to say; whoever looks into answers walks them here, so that a policy
 -- does not stumble over what it would have passed by.
-local json = require("perilune").json
+local kinds = require "perilune.kinds"
+
+local is_object = kinds.is_object
 
 local choices = {}
-
---- Is it a part of a document, an object?
----@param value any
----@return boolean
-function choices.is_object(value)
-  return type(value) == "userdata" and json.kind(value) == "object"
-end
-
-local is_object = choices.is_object
 
 --- Each choice that is an object, and its index: its place where it names none.
 ---
@@ -21,7 +14,7 @@ local is_object = choices.is_object
 ---@return fun(): perilune.json.node?, integer?
 function choices.of(body)
   local list = is_object(body) and body.choices
-  local count = type(list) == "userdata" and json.kind(list) == "array" and #list or 0
+  local count = kinds.is_array(list) and #list or 0
   local i = 0
   return function()
     while i < count do

@@ -3,12 +3,11 @@
 local json = require("perilune").json
 local choices = require "perilune.choices"
 local gateway = require "perilune.gonka.rules.answers"
+local kinds = require "perilune.kinds"
+
+local is_kind = kinds.is
 
 local answers = {}
-
-local function is_kind(value, kind)
-  return type(value) == "userdata" and json.kind(value) == kind
-end
 
 -- ---- <think> ----
 -- What stands behind </think>, blanks included, is the content: content and reasoning put together again are what the

@@ -2,7 +2,9 @@
 -- A model that thinks may think until its budget is gone. The second request switches thinking off where the model has
 -- a switch that works, gives it more room where the client set no limit, and is never the same text as the first:
 -- gateways keep answers by the request's body, the empty one too.
-local json = require("perilune").json
+local kinds = require "perilune.kinds"
+
+local is_object = kinds.is_object
 
 local burn = {}
 
@@ -18,10 +20,6 @@ end
 ---@return boolean
 function burn.is_limited(body)
   return type(body.max_tokens) == "number" or type(body.max_completion_tokens) == "number"
-end
-
-local function is_object(value)
-  return json.kind(value) == "object"
 end
 
 local function stop_thinking(body)

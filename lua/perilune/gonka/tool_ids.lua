@@ -4,15 +4,12 @@
 -- answered does not take the result of a later one.
 local json = require("perilune").json
 local choices = require "perilune.choices"
+local kinds = require "perilune.kinds"
 local words = require "perilune.gonka.rules.words"
 
+local is_object, is_array = kinds.is_object, kinds.is_array
+
 local tool_ids = {}
-
-local is_object = choices.is_object
-
-local function is_array(value)
-  return type(value) == "userdata" and json.kind(value) == "array"
-end
 
 --- An id as text; nil for what is none.
 local function text_of(id)

@@ -3,14 +3,13 @@
 -- is the business of perilune.gonka.answers.
 local json = require("perilune").json
 local dialect = require "perilune.dialect"
+local kinds = require "perilune.kinds"
+
+local is_kind = kinds.is
 
 local answers = {}
 
 local null = json.null
-
-local function is_kind(value, kind)
-  return type(value) == "userdata" and json.kind(value) == kind
-end
 
 --- Calls `each(payload)` for the data of every line that has some. A space after the colon is optional.
 local function each_data(text, each)

@@ -2,7 +2,10 @@
 -- First the normalisers (`tidy`), then the check, so indexes in sentences count what is left. Texts are not read where
 -- json.has_text can tell that there is one: they are most of what a conversation is.
 local json = require("perilune").json
+local kinds = require "perilune.kinds"
 local words = require "perilune.gonka.rules.words"
+
+local is_object, is_array = kinds.is_object, kinds.is_array
 
 local messages = { most = 2048, empty_result = "<empty tool result>" }
 
@@ -14,14 +17,6 @@ function messages.count(c)
   if type(list) == "userdata" and json.kind(list) == "array" and #list > messages.most then
     return ("messages: array length %d exceeds limit %d"):format(#list, messages.most), "messages"
   end
-end
-
-local function is_object(value)
-  return type(value) == "userdata" and json.kind(value) == "object"
-end
-
-local function is_array(value)
-  return type(value) == "userdata" and json.kind(value) == "array"
 end
 
 -- ---- Normalisers ----

@@ -1,21 +1,16 @@
 --- repair_formats: the many ways to ask for an answer of a given form, made one of the two that the network knows.
 local json = require("perilune").json
+local kinds = require "perilune.kinds"
 local schema = require "perilune.gonka.rules.schema"
 local repair_schema = require "perilune.gonka.rules.repair_schema"
 local words = require "perilune.gonka.rules.words"
+
+local is_object, is_array = kinds.is_object, kinds.is_array
 
 local formats = {
   --- Levels that a schema of an answer may nest: 32 for the body, less the three above it (two in structured_outputs).
   levels = 29,
 }
-
-local function is_object(value)
-  return type(value) == "userdata" and json.kind(value) == "object"
-end
-
-local function is_array(value)
-  return type(value) == "userdata" and json.kind(value) == "array"
-end
 
 --- A schema that may stand there as text.
 local function parsed(value)
@@ -118,12 +113,12 @@ local function repair_wrapper(c, format)
   return true
 end
 
-local kinds = { json = "json_object", json_object = "json_object", text = "text", json_schema = "json_schema" }
+local formats_of = { json = "json_object", json_object = "json_object", text = "text", json_schema = "json_schema" }
 
 local function repair_kind(c, format)
   local kind = format.type
   if type(kind) == "string" and not words.is_blank(kind) then
-    local known = kinds[words.trim(kind):lower()]
+    local known = formats_of[words.trim(kind):lower()]
     if known and known ~= kind then
       format.type = known
       c:note "corrected response_format.type"
@@ -143,8 +138,8 @@ end
 
 function formats.response_format(c)
   local format = c.top.response_format
-  if type(format) == "string" and kinds[format:lower()] and kinds[format:lower()] ~= "json_schema" then
-    c:set("response_format", { type = kinds[format:lower()] })
+  if type(format) == "string" and formats_of[format:lower()] and formats_of[format:lower()] ~= "json_schema" then
+    c:set("response_format", { type = formats_of[format:lower()] })
     return c:note "rewrote response_format"
   end
   if is_object(format) and says_nothing(format) or is_array(format) and #format == 0 then

@@ -1,7 +1,10 @@
 --- repair_messages: a conversation made one that the gateway takes: roles, contents, calls and their results.
 local json = require("perilune").json
+local kinds = require "perilune.kinds"
 local tool_ids = require "perilune.gonka.tool_ids"
 local words = require "perilune.gonka.rules.words"
+
+local is_kind, is_object = kinds.is, kinds.is_object
 
 local messages = {
   --- Other names of the roles.
@@ -12,14 +15,6 @@ local messages = {
 }
 
 local null, holds_text, len, is_blank = json.null, json.has_text, json.len, words.is_blank
-
-local function is_kind(value, kind)
-  return type(value) == "userdata" and json.kind(value) == kind
-end
-
-local function is_object(value)
-  return is_kind(value, "object")
-end
 
 local known = { developer = true, system = true, user = true, assistant = true, tool = true, ["function"] = true }
 

@@ -1,7 +1,10 @@
 --- repair_params: top-level parameters, made what the gateway takes.
 local json = require("perilune").json
 local gateway_params = require "perilune.gonka.rules.params"
+local kinds = require "perilune.kinds"
 local words = require "perilune.gonka.rules.words"
+
+local is_kind = kinds.is
 
 local params = {
   --- Other names for what the network knows.
@@ -16,10 +19,6 @@ local params = {
 }
 
 local null = json.null
-
-local function is_kind(value, kind)
-  return type(value) == "userdata" and json.kind(value) == kind
-end
 
 --- Members of the envelope move to the top; the gateway would do the same.
 params.extra_body = gateway_params.checks.extra_body

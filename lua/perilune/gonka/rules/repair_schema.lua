@@ -2,8 +2,11 @@
 -- Works on the document, so that a schema which needs one change keeps the order and the bytes of the rest; and is only
 -- called for schemas that the gateway would refuse.
 local json = require("perilune").json
+local kinds = require "perilune.kinds"
 local regex = require "perilune.gonka.rules.regex"
 local schema = require "perilune.gonka.rules.schema"
+
+local is_kind, is_object = kinds.is, kinds.is_object
 
 local repair = {
   --- Names of types in other languages.
@@ -17,14 +20,6 @@ local repair = {
   --- Types in one list that are spelled one by one.
   most_types = 16,
 }
-
-local function is_kind(value, kind)
-  return type(value) == "userdata" and json.kind(value) == kind
-end
-
-local function is_object(value)
-  return is_kind(value, "object")
-end
 
 --- Names of members, once each.
 local function keys_of(node)
@@ -196,12 +191,12 @@ end
 -- ---- Nullable ----
 
 local function collapse(node)
-  local kinds = node.type
-  if is_kind(kinds, "array") then
-    for i = #kinds, 1, -1 do
-      if kinds[i] == "null" then json.remove(kinds, i) end
+  local types = node.type
+  if is_kind(types, "array") then
+    for i = #types, 1, -1 do
+      if types[i] == "null" then json.remove(types, i) end
     end
-    if #kinds == 1 then node.type = kinds[1] end
+    if #types == 1 then node.type = types[1] end
   end
   for _, name in ipairs { "anyOf", "oneOf" } do
     local arms = node[name]

@@ -1,17 +1,16 @@
 --- repair_thinking: the many ways to ask for reasoning, made those that the gateway takes.
 local json = require("perilune").json
 local gateway_thinking = require "perilune.gonka.rules.thinking"
+local kinds = require "perilune.kinds"
 local params = require "perilune.gonka.rules.repair_params"
 local schema = require "perilune.gonka.rules.schema"
+
+local is_object = kinds.is_object
 
 local thinking = {
   --- Efforts that older gateways refuse, and what comes nearest.
   nearest = { max = "xhigh", maximum = "xhigh", extreme = "xhigh", off = "none", disabled = "none", min = "minimal" },
 }
-
-local function is_object(value)
-  return type(value) == "userdata" and json.kind(value) == "object"
-end
 
 --- An effort that every gateway takes; nil for what is none.
 local function effort_of(value)

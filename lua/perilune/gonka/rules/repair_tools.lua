@@ -1,22 +1,17 @@
 --- repair_tools: declarations of tools in the shapes of other interfaces, schemas that do not fit, choices that mean
 --- nothing here.
 local json = require("perilune").json
+local kinds = require "perilune.kinds"
 local schema = require "perilune.gonka.rules.schema"
 local repair_schema = require "perilune.gonka.rules.repair_schema"
 local words = require "perilune.gonka.rules.words"
+
+local is_kind, is_object = kinds.is, kinds.is_object
 
 local tools = {
   --- Levels that a schema of a tool may nest: 32 for the body, less the four above it.
   levels = 28,
 }
-
-local function is_kind(value, kind)
-  return type(value) == "userdata" and json.kind(value) == kind
-end
-
-local function is_object(value)
-  return is_kind(value, "object")
-end
 
 local function copy_function(tool)
   local func = json.object { name = tool.name }
