@@ -99,6 +99,32 @@ describe("the admin API", function()
     assert.is_nil(r.process:stderr():find("admin-canary", 1, true))
   end))
 
+  it("says which policies are out, since when, where and why", router.test(function(start)
+    local bad = "return { name = 'bad', on_failure = %q, request = function()\n  error 'on purpose'\nend }\n"
+    for on_failure, state in pairs { skip = "out", refuse = "refuses" } do
+      local r = start({
+        providers = { router.provider("a", provider.start()) },
+        policies = { "good.lua", "bad.lua" },
+        admin = { listen = "127.0.0.1:0" },
+        workers = 1,
+      }, { ["good.lua"] = "return {}\n", ["bad.lua"] = bad:format(on_failure) })
+      local admin, null = admin_of(r), require "cjson".null
+      local function policies() return ask(admin, "GET", "/admin/policies").json.data end
+      local good, one = table.unpack(policies())
+      assert.same({ "in_force", "in_force", "bad", null }, { good.state, one.state, one.name, one.since })
+      local began = os.time()
+      for _ = 1, 5 do r:chat() end
+      good, one = table.unpack(policies())
+      assert.same({ "in_force", null, null }, { good.state, good.since, good.detail })
+      assert.same({ state, "bad", "request", "EPOLICY", 1 },
+        { one.state, one.name, one.hook, one.error, math.tointeger(one.generation) })
+      assert.matches("bad.lua$", one.file)
+      assert.matches("bad.lua:2$", one.at)
+      assert.matches("bad.lua:2: on purpose", one.detail)
+      assert.is_true(one.since >= began and one.since <= os.time())
+    end
+  end))
+
   it("takes no calls from web pages when it has none", router.test(function(start)
     local r = start { providers = { router.provider("a", provider.start()) }, admin = { listen = "127.0.0.1:0" } }
     local admin = admin_of(r)

@@ -21,6 +21,7 @@ local policy = { name = "edited" }
 function policy.route(req)
   %s
   if req:header "x-break" then error "broken" end
+  if req:header "x-full" then local t = {} while true do t[#t + 1] = ("x"):rep(9999) .. #t end end
   req:set_header("x-edit", "%d")
   return (req:try "a")
 end
@@ -35,8 +36,8 @@ return policy
       files[name] = source
       table.insert(policies, 1, name)
     end
-    return start({ providers = { router.provider("a", provider.start()) }, policies = policies, workers = workers },
-      files)
+    return start({ providers = { router.provider("a", provider.start()) }, policies = policies, workers = workers,
+      policy = { memory = "4MiB" } }, files)
   end
 
   local function reload(r, name, source)
@@ -70,12 +71,24 @@ return policy
     assert.equal(1, #r:log(BACK))
   end))
 
+  it("stays when a client breaks it before anybody else has asked", router.test(function(start)
+    local r = start_edited(start, 2)
+    for _ = 1, 8 do assert.is_nil((edit_of(r, { ["x-break"] = "yes" }))) end
+    assert.equal("1", (edit_of(r)))
+    reload(r, "edited.lua", text(2))
+    for _ = 1, 8 do assert.is_nil((edit_of(r, { ["x-break"] = "yes" }))) end
+    assert.equal("2", (edit_of(r)))
+    assert.same({ 0, 0 }, { #r:log(BACK), #r:log(OUT) })
+  end))
+
   it("is left out when the text before fails, too", router.test(function(start)
     local r = start_edited(start, 1)
     edit_of(r)
     reload(r, "edited.lua", text(2, "error 'on purpose'"))
     for _ = 1, 5 do edit_of(r) end
-    for _ = 1, 5 do assert.is_nil((edit_of(r, { ["x-break"] = "yes" }))) end
+    for _ = 1, 8 do assert.is_nil((edit_of(r, { ["x-break"] = "yes" }))) end
+    assert.equal("1", (edit_of(r))) -- it worked before: a client that breaks it does so for itself
+    for _ = 1, 5 do assert.is_nil((edit_of(r, { ["x-full"] = "yes" }))) end
     assert.is_nil((edit_of(r)))
     assert.same({ 1, 1 }, { #r:log(BACK), #r:log(OUT) })
     reload(r, "edited.lua", text(4))

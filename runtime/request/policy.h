@@ -41,6 +41,8 @@ struct peri_policy_source {
     /* On the worker's thread, before the policy decides anything: it belongs there from now on. May be NULL. */
     void (*adopt)(struct peri_policy *p, struct peri_worker *w);
     void (*drop)(void *arg, void *program);
+    /* Any thread, while the program is not dropped: how its policies stand, as a JSON array. May be NULL. */
+    void (*list)(void *arg, void *program, struct peri_buf *out);
     void *arg;
 };
 

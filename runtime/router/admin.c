@@ -4,6 +4,7 @@
 #include "base/json_text.h"
 #include "base/mem.h"
 #include "dialect/error.h"
+#include "router/runtime.h"
 #include "router/client_key.h"
 
 #define LISTEN_MAX  8
@@ -155,6 +156,17 @@ static void refresh_networks(struct peri_admin *a, struct peri_exchange *x) {
     answer(x, 202, NULL, &b);
 }
 
+/* ---- Policies ---- */
+
+static void list_policies(struct peri_admin *a, struct peri_exchange *x) {
+    struct peri_buf b;
+    peri_buf_init(&b, 0);
+    peri_buf_add(&b, PERI_STR("{\"object\":\"list\",\"data\":"));
+    peri_runtime_list_policies(a->env.runtime, &b);
+    peri_buf_add_char(&b, '}');
+    answer(x, 200, NULL, &b);
+}
+
 /* ---- Paths ---- */
 
 static const struct {
@@ -164,6 +176,7 @@ static const struct {
 } paths[] = {
     { PERI_STR_INIT("/admin/networks"), "GET", list_networks },
     { PERI_STR_INIT("/admin/networks/refresh"), "POST", refresh_networks },
+    { PERI_STR_INIT("/admin/policies"), "GET", list_policies },
 };
 
 static void on_request(void *arg, struct peri_exchange *x) {

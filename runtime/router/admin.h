@@ -2,6 +2,7 @@
  * request.
  *
  *   GET  /admin/networks           how each network stands: epoch, phase, hosts, how old that knowledge is
+ *   GET  /admin/policies           which text of each policy runs, and for one that is out since when, where and why
  *   POST /admin/networks/refresh   look at every network now: 202, the outcome shows in the list
  *
  * With `admin.key` every call carries it as bearer token. Without one the listeners are on loopback or unix sockets
@@ -16,11 +17,13 @@
 #include "fleet/network.h"
 
 struct peri_admin;
+struct peri_runtime;
 
 struct peri_admin_env {
     struct peri_loop *loop; /* the control thread's */
     struct peri_config *config;
     struct peri_log *log;
+    struct peri_runtime *runtime; /* whose policies they are */
     struct peri_network *const *networks;
     size_t network_count;
     bool is_adopting; /* listen nowhere: connections come through peri_admin_adopt */

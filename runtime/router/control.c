@@ -174,6 +174,7 @@ static enum peri_err open_admin(struct peri_control *c, struct peri_fault *fault
     struct peri_admin_env env = { .loop = c->loop,
                                   .config = c->config,
                                   .log = &c->logs.of[PERI_COMPONENT_ADMIN],
+                                  .runtime = c->runtime,
                                   .is_adopting = c->runtime->world.dial != NULL,
                                   .networks = c->networks,
                                   .network_count = c->count };

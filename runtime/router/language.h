@@ -14,6 +14,7 @@ struct peri_policy_home {
     struct peri_shared *shared; /* what policies remember */
     const char *lua_dir;        /* where `require "perilune.…"` looks */
     struct peri_meter *meter;   /* of sample runs, else NULL */
+    bool proves;                /* texts are tried on samples when they are loaded */
     atomic_uint falls; /* counts changes of standings: workers compare it before they call a hook */
 };
 

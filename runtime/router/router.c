@@ -90,10 +90,12 @@ static enum peri_err make(struct peri_router **out, struct peri_config *config,
         return peri_fault_set(fault, err, "out of memory");
     }
     r->home.shared = r->shared;
+    r->home.proves = world == NULL; /* samples run in a world of their own */
     struct peri_policy_source source = peri_language_lua.policies(&r->home);
     if (options->policy != NULL) {
         err = take_policy(r, options, fault);
-        source = (struct peri_policy_source){ c_load, c_open, NULL, c_drop, r };
+        source =
+            (struct peri_policy_source){ .load = c_load, .open = c_open, .drop = c_drop, .arg = r };
     }
     if (err == PERI_OK)
         err = peri_runtime_new(&r->runtime, config, &source, options->workers, &own, fault);

@@ -170,8 +170,10 @@ enum peri_err peri_runtime_reload_policies(struct peri_runtime *rt, uint64_t *ge
     if (err == PERI_OK) {
         o.run = swap;
         give_order(&o);
+        pthread_mutex_lock(&rt->lock);
         old = rt->program;
         rt->program = program;
+        pthread_mutex_unlock(&rt->lock);
         rt->generation = next;
         program = old;
         if (generation != NULL) *generation = next;
@@ -179,6 +181,15 @@ enum peri_err peri_runtime_reload_policies(struct peri_runtime *rt, uint64_t *ge
     if (program != NULL) source->drop(source->arg, program);
     order_done(&o);
     return err;
+}
+
+void peri_runtime_list_policies(struct peri_runtime *rt, struct peri_buf *out) {
+    pthread_mutex_lock(&rt->lock); /* so that the program is not dropped meanwhile */
+    if (rt->program != NULL && rt->policies.list != NULL)
+        rt->policies.list(rt->policies.arg, rt->program, out);
+    else
+        peri_buf_add(out, PERI_STR("[]"));
+    pthread_mutex_unlock(&rt->lock);
 }
 
 /* ---- Slots ---- */

@@ -61,6 +61,8 @@ PERI_MUST_USE enum peri_err peri_runtime_new(struct peri_runtime **out, struct p
 /* A log of one more thread, which writes where all of them do. */
 void peri_runtime_open_log(const struct peri_runtime *rt, struct peri_logs *logs,
                            const struct peri_config *config);
+/* How the policies stand, as a JSON array: see struct peri_policy_source. Any thread. */
+void peri_runtime_list_policies(struct peri_runtime *rt, struct peri_buf *out);
 /* Threads must have been joined. Takes NULL. */
 void peri_runtime_free(struct peri_runtime *rt);
 

@@ -257,8 +257,8 @@ function Event:replace(json) end
 ---@field on_failure? "skip"|"refuse" what a hook that raises or uses up its budget means. What it changed in that call is taken
 ---   back, what other policies changed stays. "skip", the default: the request goes on without it. "refuse": the client gets
 ---   500 `policy_failed`, or an error frame when its stream has begun; after a failed `done` or `epoch` it hears nothing.
----   `check` may set it from an option. After five failures in a row of a hook that has not worked since the file was loaded
----   (`policy.failures`), counted by requests, the policy goes back to its last text that worked; without one it is left out,
+---   `check` may set it from an option. After five failures in a row of a hook that has not worked since the file was loaded,
+---   nor on the sample requests that it is tried on then (`policy.failures`), counted by requests, the policy goes back to its last text that worked; without one it is left out,
 ---   or, with "refuse", every request is refused (of the networks it is for), until its file is saved again. The log says each
 ---   once, at level error. A hook that has worked fails for the one request only, unless it reaches the memory cap.
 ---@field request? fun(req: perilune.Request)

@@ -108,6 +108,8 @@ void peri_policy_say_fall(struct peri_policy_lua *set, const struct peri_link *l
                           enum peri_hook hook, const struct peri_fault *f) {
     struct peri_log *log = &set->worker->env.logs.of[PERI_COMPONENT_POLICY];
     bool has_earlier = peri_policy_state_of(link->standing) == PERI_POLICY_FELL_BACK;
+    peri_policy_standing_note(link->standing, peri_clock_wall_ns(set->worker->runtime->clock),
+                              hook < PERI_HOOK_COUNT ? peri_hook_names[hook] : NULL, set->place, f);
     const char *what = has_earlier      ? "policy went back to its last generation that worked"
                        : link->is_guard ? "policy refuses every request until its file changes"
                                         : "policy is left out until its file changes";

@@ -8,6 +8,7 @@
 #include "script/bind/bind_request.h"
 #include "script/policy/policy_load.h"
 #include "script/policy/policy_parts.h"
+#include "script/policy/sample.h"
 #include "script/state/task.h"
 
 /* The documents live on to the end of the loop's turn, but the client's bytes, which they are views of, do not. */
@@ -103,7 +104,12 @@ static enum peri_err load_link(struct peri_policy_lua *set, struct peri_link *li
     /* For the name of one that is out, and what it wants to happen then, its own text is asked. */
     enum peri_err err =
         peri_policy_load(set, &made, file != NULL ? file : standing->file, config, fault);
-    if (err != PERI_OK) return err;
+    if (err != PERI_OK) { /* the text may have given hooks away before it failed */
+        enum peri_err ignored = peri_state_tend(set->state, drop_hooks, &made);
+        (void)ignored;
+        return err;
+    }
+    peri_policy_standing_name(standing, made.name, made.is_guard);
     made.generation =
         state == PERI_POLICY_FELL_BACK ? standing->earlier->generation : set->policy.generation;
     *link = made;
@@ -247,8 +253,15 @@ static enum peri_err source_load(void *arg, void **out, void *current, uint64_t 
     struct peri_policy_program *program = NULL;
     enum peri_err err =
         peri_policy_program_read(&program, home->config, current, generation, fault);
+    if (err == PERI_OK && program != NULL && home->proves)
+        peri_sample_prove(home->config, program, current);
     *out = program;
     return err;
+}
+
+static void source_list(void *arg, void *program, struct peri_buf *out) {
+    (void)arg;
+    peri_policy_program_list(program, out);
 }
 
 static enum peri_err source_open(void *arg, struct peri_policy **out, void *program,
@@ -263,7 +276,8 @@ static void source_drop(void *arg, void *program) {
 }
 
 struct peri_policy_source peri_policy_lua_source(struct peri_policy_home *home) {
-    return (struct peri_policy_source){ source_load, source_open, adopt_set, source_drop, home };
+    return (struct peri_policy_source){ source_load, source_open, adopt_set,
+                                        source_drop, source_list, home };
 }
 
 enum peri_err peri_policy_lua_check(struct peri_policy_home *home, struct peri_fault *fault) {

@@ -59,7 +59,8 @@ int peri_policy_keep_place(lua_State *L);
 /* One hook returned. */
 static inline void peri_policy_worked(struct peri_policy_lua *set, size_t link,
                                       enum peri_hook hook) {
-    peri_policy_standing_worked(set->links[link].standing, hook);
+    const struct peri_link *l = &set->links[link];
+    peri_policy_standing_worked(l->standing, hook, l->state);
 }
 /* A hook of a guard that is out: q->guard names it. */
 void peri_policy_refuse(const struct peri_link *link, struct peri_request *q);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/json_text.h"
 #include "base/mem.h"
 #include "script/state/state.h"
 
@@ -112,4 +113,48 @@ enum peri_err peri_policy_program_read(struct peri_policy_program **out,
     }
     *out = p;
     return PERI_OK;
+}
+
+/* ---- For the operator ---- */
+
+static void put(struct peri_buf *b, const char *name, const char *text) {
+    peri_json_put_name(b, name);
+    if (text != NULL && text[0] != '\0')
+        peri_json_put_string(b, peri_str_of(text));
+    else
+        peri_buf_add(b, PERI_STR("null"));
+}
+
+static void put_policy(struct peri_buf *b, struct peri_policy_standing *s) {
+    struct peri_policy_fall fall;
+    enum peri_policy_state state = peri_policy_state_of(s);
+    const struct peri_policy_file *text = peri_policy_text(s, state);
+    peri_policy_standing_read(s, &fall);
+    bool has_fallen = state != PERI_POLICY_STANDS;
+    peri_json_put_open(b, '{');
+    put(b, "file", s->file->name.p);
+    put(b, "name", fall.name);
+    put(b, "state",
+        !has_fallen                      ? "in_force"
+        : state == PERI_POLICY_FELL_BACK ? "fell_back"
+        : fall.is_guard                  ? "refuses"
+                                         : "out");
+    peri_json_put_name(b, "generation");
+    peri_json_put_int(b, (int64_t)(text != NULL ? text : s->file)->generation);
+    peri_json_put_name(b, "since");
+    if (has_fallen)
+        peri_json_put_int(b, (int64_t)(fall.since_ns / 1000000000u));
+    else
+        peri_buf_add(b, PERI_STR("null"));
+    put(b, "hook", has_fallen ? fall.hook : NULL);
+    put(b, "at", has_fallen ? fall.at : NULL);
+    put(b, "error", has_fallen ? peri_err_name(fall.fault.err) : NULL);
+    put(b, "detail", has_fallen ? fall.fault.text : NULL);
+    peri_json_put_close(b, '}');
+}
+
+void peri_policy_program_list(const struct peri_policy_program *p, struct peri_buf *out) {
+    peri_json_put_open(out, '[');
+    for (size_t i = 0; p != NULL && i < p->count; i++) put_policy(out, p->files[i]);
+    peri_json_put_close(out, ']');
 }

@@ -10,16 +10,19 @@
  * one failure. Any success of that hook ends the row. A text has worked when a hook of it has returned and no row is
  * open when the next text replaces it.
  *
- * A hook that has returned once, in the current text, is proven: what it fails at afterwards is that request's fault, and
- * counts for none of the others. Otherwise any client that knows an input which makes a policy raise could put the policy out
+ * A hook that has returned once, for a request or for one of the samples that a text is tried on when it is loaded
+ * (script/policy/sample.h), is proven in that text: what it fails at afterwards is that request's fault, and counts for none
+ * of the others. Otherwise any client that knows an input which makes a policy raise could put the policy out
  * for everybody, and with a guard the whole router. Only what reaches the memory cap counts all the same: the policies of a
  * worker share the heap.
  */
 #ifndef PERI_SCRIPT_POLICY_POLICY_STANDING_H
 #define PERI_SCRIPT_POLICY_POLICY_STANDING_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/name.h"
 #include "perilune.h"
 
 enum peri_hook {
@@ -44,6 +47,17 @@ struct peri_policy_file {
     struct peri_str source;  /* text */
     struct peri_str options; /* JSON object */
     const char *folder;      /* where its own modules stand */
+    atomic_bool is_proven[PERI_HOOK_COUNT];
+};
+
+/* How a policy came to be where it is, for the operator. */
+struct peri_policy_fall {
+    char name[PERI_NAME_MAX + 1]; /* its own, or its file's */
+    bool is_guard;
+    uint64_t since_ns; /* wall clock; 0: it stands */
+    const char *hook;  /* that failed last; NULL: none, its text could not be loaded */
+    char at[256];      /* file:line */
+    struct peri_fault fault;
 };
 
 struct peri_policy_standing {
@@ -52,7 +66,8 @@ struct peri_policy_standing {
     struct peri_policy_file *earlier; /* its last text that worked; NULL: none */
     atomic_uint state;                /* enum peri_policy_state */
     atomic_uint rows[PERI_HOOK_COUNT];
-    atomic_bool is_proven[PERI_HOOK_COUNT]; /* of the current text */
+    pthread_mutex_t lock;
+    struct peri_policy_fall fall; /* under lock */
 };
 
 /* Copies all of it. gives NULL when memory ran out */
@@ -76,17 +91,23 @@ static inline enum peri_policy_state peri_policy_state_of(const struct peri_poli
     return (enum peri_policy_state)atomic_load_explicit(&s->state, memory_order_acquire);
 }
 
-/* The current text in that state; NULL: none. */
-const struct peri_policy_file *peri_policy_text(const struct peri_policy_standing *s,
-                                                enum peri_policy_state state);
+/* The text in force in that state; NULL: none. */
+static inline struct peri_policy_file *peri_policy_text(const struct peri_policy_standing *s,
+                                                        enum peri_policy_state state) {
+    return state == PERI_POLICY_STANDS      ? s->file
+           : state == PERI_POLICY_FELL_BACK ? s->earlier
+                                            : NULL;
+}
 
-/* A hook returned. */
-static inline void peri_policy_standing_worked(struct peri_policy_standing *s,
-                                               enum peri_hook hook) {
-    if (atomic_load_explicit(&s->rows[hook], memory_order_relaxed) != 0)
+/* A hook returned in a worker that runs the text of `state`. */
+static inline void peri_policy_standing_worked(struct peri_policy_standing *s, enum peri_hook hook,
+                                               enum peri_policy_state state) {
+    struct peri_policy_file *text = peri_policy_text(s, state);
+    if (atomic_load_explicit(&s->rows[hook], memory_order_relaxed) != 0 &&
+        peri_policy_state_of(s) == state)
         atomic_store_explicit(&s->rows[hook], 0, memory_order_relaxed);
-    if (!atomic_load_explicit(&s->is_proven[hook], memory_order_relaxed))
-        atomic_store_explicit(&s->is_proven[hook], true, memory_order_relaxed);
+    if (text != NULL && !atomic_load_explicit(&text->is_proven[hook], memory_order_relaxed))
+        atomic_store_explicit(&text->is_proven[hook], true, memory_order_relaxed);
 }
 
 /* A hook failed in a worker that runs the text of `state`.
@@ -98,5 +119,14 @@ bool peri_policy_standing_failed(struct peri_policy_standing *s, enum peri_hook 
 /* The text of that state can not be loaded any more.
  *   gives   as peri_policy_standing_failed */
 bool peri_policy_standing_fall(struct peri_policy_standing *s, enum peri_policy_state state);
+
+/* The same texts with the same options: what is proven of one holds for the other. */
+bool peri_policy_file_is_same(const struct peri_policy_file *a, const struct peri_policy_file *b);
+
+/* For the operator: how it is called, and what made it fall. Any thread. */
+void peri_policy_standing_name(struct peri_policy_standing *s, struct peri_str name, bool is_guard);
+void peri_policy_standing_note(struct peri_policy_standing *s, uint64_t now_ns, const char *hook,
+                               const char *at, const struct peri_fault *fault);
+void peri_policy_standing_read(struct peri_policy_standing *s, struct peri_policy_fall *out);
 
 #endif

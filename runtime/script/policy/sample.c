@@ -225,11 +225,9 @@ static enum peri_err read_log(struct sample *s, struct peri_buf *faults) {
     return err == PERI_OK ? faults->err : err;
 }
 
-enum peri_err peri_sample_run(const struct peri_config *config, struct peri_meter *meter,
-                              struct peri_buf *faults, struct peri_fault *fault) {
-    struct sample s = { NULL, false };
+static enum peri_err open_bed(struct sample *s, const struct peri_config *config,
+                              struct peri_fault *fault) {
     struct peri_buf json;
-    if (config->policy_count == 0 || config->provider_count == 0) return PERI_OK;
     peri_buf_init(&json, 0);
     peri_json_put_open(&json, '{');
     put_providers(&json, config);
@@ -237,15 +235,59 @@ enum peri_err peri_sample_run(const struct peri_config *config, struct peri_mete
     peri_json_put_close(&json, '}');
     peri_buf_add_char(&json, '\0');
     enum peri_err err = json.err;
-    if (err == PERI_OK) err = peri_testbed_new(&s.bed, json.p, on_event, &s, fault);
+    if (err == PERI_OK) err = peri_testbed_new(&s->bed, json.p, on_event, s, fault);
     peri_buf_done(&json);
+    return err;
+}
+
+static enum peri_err run_samples(struct sample *s, const struct peri_config *config) {
+    struct peri_str model = sample_model(config);
+    enum peri_err err = PERI_OK;
+    for (size_t i = 0; i < REQUESTS && err == PERI_OK; i++) err = ask(s, model, i);
+    if (err == PERI_OK) change_epoch(s, config);
+    return err;
+}
+
+enum peri_err peri_sample_run(const struct peri_config *config, struct peri_meter *meter,
+                              struct peri_buf *faults, struct peri_fault *fault) {
+    struct sample s = { NULL, false };
+    if (config->policy_count == 0 || config->provider_count == 0) return PERI_OK;
+    enum peri_err err = open_bed(&s, config, fault);
     if (err != PERI_OK) return err;
     peri_testbed_router(s.bed)->home.meter = meter;
     err = peri_router_reload(peri_testbed_router(s.bed), fault);
-    struct peri_str model = sample_model(config);
-    for (size_t i = 0; i < REQUESTS && err == PERI_OK; i++) err = ask(&s, model, i);
-    if (err == PERI_OK) change_epoch(&s, config);
+    if (err == PERI_OK) err = run_samples(&s, config);
     if (err == PERI_OK) err = read_log(&s, faults);
     peri_testbed_free(s.bed);
     return err;
+}
+
+/* ---- What the samples prove ---- */
+
+static bool is_new(const struct peri_policy_program *program,
+                   const struct peri_policy_program *current) {
+    for (size_t i = 0; i < program->count; i++)
+        if (current == NULL || i >= current->count || program->files[i] != current->files[i])
+            return true;
+    return false;
+}
+
+/* The files were read again, and may be others by now. */
+static void take_proof(struct peri_policy_file *to, const struct peri_policy_file *from) {
+    if (!peri_policy_file_is_same(to, from)) return;
+    for (int i = 0; i < PERI_HOOK_COUNT; i++)
+        if (atomic_load(&from->is_proven[i])) atomic_store(&to->is_proven[i], true);
+}
+
+void peri_sample_prove(const struct peri_config *config, struct peri_policy_program *program,
+                       const struct peri_policy_program *current) {
+    struct sample s = { NULL, false };
+    struct peri_fault fault;
+    if (config->provider_count == 0 || !is_new(program, current)) return;
+    if (open_bed(&s, config, &fault) != PERI_OK) return;
+    enum peri_err err = run_samples(&s, config);
+    const struct peri_policy_program *tried = peri_testbed_router(s.bed)->runtime->program;
+    for (size_t i = 0; err == PERI_OK && tried != NULL && i < program->count; i++)
+        if (i < tried->count) take_proof(program->files[i]->file, tried->files[i]->file);
+    peri_testbed_free(s.bed);
 }

@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "config/config.h"
+#include "script/policy/policy_program.h"
 #include "script/state/meter.h"
 
 /*   meter   empty; has the hooks' costs afterwards
@@ -15,5 +16,11 @@
 PERI_MUST_USE enum peri_err peri_sample_run(const struct peri_config *config,
                                             struct peri_meter *meter, struct peri_buf *faults,
                                             struct peri_fault *fault);
+
+/* Try the texts of a program that `current` has not: a hook that returns is proven (script/policy/policy_standing.h). What
+ * fails, or keeps the samples from being run, proves nothing and is not said.
+ *   current   the program in force; NULL: none */
+void peri_sample_prove(const struct peri_config *config, struct peri_policy_program *program,
+                       const struct peri_policy_program *current);
 
 #endif
