@@ -248,6 +248,25 @@ describe("a policy of a chain that fails", function()
     assert.same({ "route@1", 4 }, { got.route, #got.tried })
   end)
 
+  it("does not take the second's budget from other requests", function()
+    local words = {}
+    for i = 1, 20 do words[i] = "w" .. i end
+    local r = open({ policies = { "slow.lua" }, policy = { second_budget = "100ms" },
+      providers = { { id = "p", answers = { answers.stream(words), answers.chat("hi") } } } }, {
+      ["slow.lua"] = [[return { name = "slow", request = function(req) req:set_header("x-seen", "yes") end,
+        event = function()
+          local t = os.clock()
+          while os.clock() - t < 0.03 do end
+        end }]],
+    })
+    r:chat { stream = true }
+    local got = r:chat()
+    local failed = said(r:close(), "policy failed")
+    assert.equal("yes", got.headers["x-seen"])
+    assert.equal(1, #failed)
+    assert.matches("left out of this request for the rest of the second: it used %d+ ms", failed[1].detail)
+  end)
+
   it("does not keep a route alive that tries for ever", function()
     local r = open({ policies = { "route.lua", "slow.lua", "refuses.lua" }, policy = { budget = "5ms" } }, {
       ["route.lua"] = [[return { route = function(req) while true do req:try "p" end end }]],

@@ -338,7 +338,8 @@ static const struct peri_option budget_rows[] = {
       .most = 60000,
       .is_reloadable = true,
       .help = "CPU time of all entries into one policy in a second of one worker, beside what "
-              "bodies add. Then the policy is left out until the second is over." },
+              "bodies add. Then the policy is left out until the second is over; of one request, "
+              "when it used half for that." },
     { .name = "instructions",
       .type = PERI_OPTION_INT,
       PERI_ROW_FIELD(peri_config, policy_instructions),

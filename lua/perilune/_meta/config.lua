@@ -165,7 +165,7 @@ function include(path) end
 ---@field budget? integer|string CPU time of one entry into a policy. Default: 50ms.
 ---@field budget_per_mib? integer|string What each MiB of a request's body, and of the answer or event it looks at, adds to that. Default: 25ms.
 ---@field request_budget? integer|string CPU time of all entries into one policy for one request; it grows as `budget` does, and by 1ms an event. Then the policy is left out of the rest of that request. Default: 500ms.
----@field second_budget? integer|string CPU time of all entries into one policy in a second of one worker, beside what bodies add. Then the policy is left out until the second is over. Default: 250ms.
+---@field second_budget? integer|string CPU time of all entries into one policy in a second of one worker, beside what bodies add. Then the policy is left out until the second is over; of one request, when it used half for that. Default: 250ms.
 ---@field instructions? integer Lua instructions of one entry into a policy. Default: 10000000.
 ---@field memory? integer|string What the policies of one worker may hold. Default: 64MiB.
 ---@field failures? integer In so many requests in a row a policy's hook fails, without having worked before, until the policy goes back to its last text that worked or, without one, is left out until its file changes. 0: it stays. Default: 5.

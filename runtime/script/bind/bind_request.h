@@ -27,6 +27,13 @@ struct peri_policy_mark {
     struct peri_str reply;
 };
 
+/* CPU time in nanoseconds that one policy has used for one request: in all, and in the second of its worker that began
+ * then. */
+struct peri_link_use {
+    uint64_t spent_ns, second_ns, second_spent_ns;
+    uint64_t out_until_ns; /* it used what one request may of a second; 0: never */
+};
+
 /* The Lua side of one request, in its arena. */
 struct peri_lua_request {
     struct peri_policy_lua *set;
@@ -42,18 +49,18 @@ struct peri_lua_request {
     struct peri_attempt *answered; /* a try of the hook that runs went well; NULL: none did */
     struct peri_attempt *trying;   /* and how that try ended: */
     enum peri_err tried;
-    size_t charged;       /* bytes of the request's arena that are the policies' */
-    uint64_t asked;       /* bits of the policies that saw an attempt, an event or an answer */
-    uint64_t failed;      /* and of those that failed */
-    uint64_t out;         /* bits of those that used up this request's budget */
-    size_t body_bytes;    /* of the request as it came */
-    uint64_t *spent;      /* CPU time in nanoseconds, by policy; NULL: none yet */
-    uint64_t spent_alone; /* the only policy's */
-    uint64_t settled_ns;  /* of this entry, that is in `spent` already */
-    size_t link;          /* whose hook of the coroutine runs or waits, */
-    enum peri_hook hook;  /* which, */
-    uint64_t generation;  /* and of which text */
-    unsigned events;      /* that hooks were asked about */
+    size_t charged;            /* bytes of the request's arena that are the policies' */
+    uint64_t asked;            /* bits of the policies that saw an attempt, an event or an answer */
+    uint64_t failed;           /* and of those that failed */
+    uint64_t out;              /* bits of those that used up this request's budget */
+    size_t body_bytes;         /* of the request as it came */
+    struct peri_link_use *use; /* by policy; NULL: none yet */
+    struct peri_link_use use_alone; /* the only policy's */
+    uint64_t settled_ns;            /* of this entry, that is in `spent` already */
+    size_t link;                    /* whose hook of the coroutine runs or waits, */
+    enum peri_hook hook;            /* which, */
+    uint64_t generation;            /* and of which text */
+    unsigned events;                /* that hooks were asked about */
 };
 
 /* Create the metatables; once a state. */

@@ -29,49 +29,69 @@ bool peri_policy_is_out(const struct peri_policy_lua *set, size_t link,
                         const struct peri_lua_request *r) {
     if (r != NULL && (r->out & peri_link_bit(link)) != 0) return true;
     uint64_t until = set->links[link].out_until_ns;
+    if (r != NULL && r->use != NULL && r->use[link].out_until_ns > until)
+        until = r->use[link].out_until_ns;
     return until != 0 && peri_loop_now_ns(set->worker->env.loop) < until;
 }
 
+/* It is said, and fails the hook. */
 static bool leave_out(struct peri_policy_lua *set, size_t link, enum peri_hook hook,
-                      struct peri_lua_request *r, uint64_t ms, const char *what) {
+                      struct peri_lua_request *r, uint64_t spent_ns, const char *where,
+                      const char *option) {
     struct peri_fault fault;
-    peri_fault_set(&fault, PERI_EBUDGET,
-                   "left out for the rest of the %s: it used %llu ms (policy.%s_budget)", what,
-                   (unsigned long long)ms, what);
+    peri_fault_set(&fault, PERI_EBUDGET, "left out %s: it used %llu ms (%s)", where,
+                   (unsigned long long)(spent_ns / MS_NS), option);
     return peri_policy_failed(set, link, hook, r == NULL ? NULL : r->request, &fault);
 }
 
 /* The second begins with the first entry after the one before. What a body adds to an entry is not counted: it is
- * bounded by the body. */
+ * bounded by the body. One request may use half of it: a provider whose stream makes a policy work takes that policy from
+ * nobody else. */
 static bool spend_second(struct peri_policy_lua *set, size_t link, enum peri_hook hook,
                          struct peri_lua_request *r, uint64_t spent) {
     struct peri_link *l = &set->links[link];
-    uint64_t now = peri_loop_now_ns(set->worker->env.loop);
+    struct peri_link_use *use = r == NULL || r->use == NULL ? NULL : &r->use[link];
+    uint64_t now = peri_loop_now_ns(set->worker->env.loop), most = set->spending.second_ms * MS_NS;
     uint64_t free_ns = r == NULL ? 0 : (uint64_t)peri_policy_more_ms(set, r, 0) * MS_NS;
+    uint64_t counted = spent > free_ns ? spent - free_ns : 0;
     if (now - l->second_ns >= SECOND_NS || l->second_ns == 0) {
         l->second_ns = now;
         l->second_spent_ns = 0;
     }
-    l->second_spent_ns += spent > free_ns ? spent - free_ns : 0;
-    if (l->second_spent_ns <= set->spending.second_ms * MS_NS || l->out_until_ns > now) return true;
-    l->out_until_ns = l->second_ns + SECOND_NS;
-    return leave_out(set, link, hook, r, l->second_spent_ns / MS_NS, "second");
+    l->second_spent_ns += counted;
+    if (use != NULL && use->second_ns != l->second_ns) {
+        use->second_ns = l->second_ns;
+        use->second_spent_ns = 0;
+    }
+    if (use != NULL) use->second_spent_ns += counted;
+    if (l->out_until_ns > now) return true;
+    if (l->second_spent_ns > most) {
+        l->out_until_ns = l->second_ns + SECOND_NS;
+        return leave_out(set, link, hook, r, l->second_spent_ns, "for the rest of the second",
+                         "policy.second_budget");
+    }
+    if (use == NULL || use->second_spent_ns <= most / 2 || use->out_until_ns > now) return true;
+    use->out_until_ns = l->second_ns + SECOND_NS;
+    return leave_out(set, link, hook, r, use->second_spent_ns,
+                     "of this request for the rest of the second", "half of policy.second_budget");
 }
 
 bool peri_policy_spend(struct peri_policy_lua *set, size_t link, enum peri_hook hook,
                        struct peri_lua_request *r, uint64_t spent) {
     if (r == NULL) return spend_second(set, link, hook, NULL, spent);
-    if (r->spent == NULL)
-        r->spent = set->count == 1
-                       ? &r->spent_alone
-                       : peri_arena_zalloc(&r->request->arena, set->count * sizeof *r->spent);
+    if (r->use == NULL)
+        r->use = set->count == 1
+                     ? &r->use_alone
+                     : peri_arena_zalloc(&r->request->arena, set->count * sizeof *r->use);
     if (!spend_second(set, link, hook, r, spent)) return false;
-    if (r->spent == NULL) return true; /* out of memory: the second holds */
-    r->spent[link] += spent;
-    if (r->spent[link] <= set->spending.request_ms * MS_NS) return true; /* what it is at least */
-    if ((r->out & peri_link_bit(link)) != 0 || r->spent[link] <= request_ns(set, r)) return true;
+    if (r->use == NULL) return true; /* out of memory: the second holds */
+    uint64_t *all = &r->use[link].spent_ns;
+    *all += spent;
+    if (*all <= set->spending.request_ms * MS_NS) return true; /* what it is at least */
+    if ((r->out & peri_link_bit(link)) != 0 || *all <= request_ns(set, r)) return true;
     r->out |= peri_link_bit(link);
-    return leave_out(set, link, hook, r, r->spent[link] / MS_NS, "request");
+    return leave_out(set, link, hook, r, *all, "for the rest of the request",
+                     "policy.request_budget");
 }
 
 /* ---- Hooks that wait: by the entries of their task ---- */
@@ -80,10 +100,15 @@ struct peri_allowance peri_policy_allow(void *host, void *arg) {
     struct peri_policy_lua *set = host;
     struct peri_lua_request *r = arg;
     struct peri_allowance a = { peri_policy_more_ms(set, r, 0), UINT32_MAX };
-    if (r->spent == NULL) return a;
-    uint64_t limit = request_ns(set, r), spent = r->spent[r->link];
-    bool is_out = spent >= limit || peri_policy_is_out(set, r->link, r);
-    a.left_ms = is_out ? 0 : (uint32_t)((limit - spent + MS_NS - 1) / MS_NS);
+    if (r->use == NULL) return a;
+    uint64_t limit = request_ns(set, r), spent = r->use[r->link].spent_ns;
+    if (spent >= limit || (r->out & peri_link_bit(r->link)) != 0)
+        a.left_ms = 0;
+    else if (peri_policy_is_out(set, r->link,
+                                r)) /* of this second: what it waited for may be all */
+        a.left_ms = 1;
+    else
+        a.left_ms = (uint32_t)((limit - spent + MS_NS - 1) / MS_NS);
     return a;
 }
 
