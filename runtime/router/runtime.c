@@ -167,6 +167,8 @@ enum peri_err peri_runtime_reload_policies(struct peri_runtime *rt, uint64_t *ge
     }
     uint64_t next = rt->generation + 1;
     if (program != NULL) err = build(&o, program, next, fault);
+    if (err == PERI_OK && program != NULL && source->prove != NULL)
+        source->prove(source->arg, program, rt->program);
     if (err == PERI_OK) {
         o.run = swap;
         give_order(&o);

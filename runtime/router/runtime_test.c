@@ -61,7 +61,9 @@ static struct peri_runtime *start(struct source *s, bool has_threads) {
     struct peri_fault fault = { .text = "" };
     struct peri_config *config = NULL;
     struct peri_runtime *rt = NULL;
-    struct peri_policy_source source = { load, open_policy, adopt, drop, NULL, s };
+    struct peri_policy_source source = {
+        .load = load, .open = open_policy, .adopt = adopt, .drop = drop, .arg = s
+    };
     struct peri_fault_list *faults = calloc(1, sizeof *faults);
     struct peri_secret_box *box = peri_secret_box_new(&peri_env_process_kept);
     CHECK_EQ(peri_config_load_json(&config, peri_str_of(json), PERI_STR("test"), box, faults),

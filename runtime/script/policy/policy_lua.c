@@ -253,10 +253,13 @@ static enum peri_err source_load(void *arg, void **out, void *current, uint64_t 
     struct peri_policy_program *program = NULL;
     enum peri_err err =
         peri_policy_program_read(&program, home->config, current, generation, fault);
-    if (err == PERI_OK && program != NULL && home->proves)
-        peri_sample_prove(home->config, program, current);
     *out = program;
     return err;
+}
+
+static void source_prove(void *arg, void *program, void *current) {
+    struct peri_policy_home *home = arg;
+    if (home->proves) peri_sample_prove(home->config, program, current);
 }
 
 static void source_list(void *arg, void *program, struct peri_buf *out) {
@@ -276,8 +279,13 @@ static void source_drop(void *arg, void *program) {
 }
 
 struct peri_policy_source peri_policy_lua_source(struct peri_policy_home *home) {
-    return (struct peri_policy_source){ source_load, source_open, adopt_set,
-                                        source_drop, source_list, home };
+    return (struct peri_policy_source){ .load = source_load,
+                                        .open = source_open,
+                                        .prove = source_prove,
+                                        .adopt = adopt_set,
+                                        .drop = source_drop,
+                                        .list = source_list,
+                                        .arg = home };
 }
 
 enum peri_err peri_policy_lua_check(struct peri_policy_home *home, struct peri_fault *fault) {
