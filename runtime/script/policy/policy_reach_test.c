@@ -153,6 +153,14 @@ static void add_field(struct targets *t, const struct field_class *c, struct per
     made->row.call = made->call;
 }
 
+/* A sanitizer makes each case some ten times as long: there every target has one hook and one form, which take turns. */
+static bool is_chosen(const struct target *t, size_t i, int hook, size_t form) {
+    if (REACH_IS_EXACT) return t->has_every_form || form == (i + (size_t)hook) % REACH_FORMS;
+    size_t nth = i % (size_t)__builtin_popcount(t->hooks);
+    for (int h = 0; h < hook; h++) nth -= (t->hooks & 1u << h) != 0;
+    return nth == 0 && form == i % REACH_FORMS;
+}
+
 /* From lua/perilune/_meta/policy.lua: "---@class NAME", "---@field NAME …". */
 static void add_fields(struct targets *t) {
     FILE *f = fopen("lua/perilune/_meta/policy.lua", "r");
@@ -511,8 +519,7 @@ TEST(everything_that_a_hook_can_call_is_ended_by_the_budget) {
         for (int hook = 0; hook < PERI_HOOK_COUNT; hook++) {
             if ((t->hooks & 1u << hook) == 0) continue;
             for (size_t form = 0; form < REACH_FORMS; form++)
-                if (t->has_every_form || form == (i + (size_t)hook) % REACH_FORMS)
-                    check_case(&b, t, (enum peri_hook)hook, form);
+                if (is_chosen(t, i, hook, form)) check_case(&b, t, (enum peri_hook)hook, form);
         }
     }
     printf("%zu cases in %.0f ms of CPU, the longest %.1f ms\n", b.cases, reach_clock_ms() - began,
@@ -547,8 +554,9 @@ TEST(an_epoch_hook_that_takes_too_much_of_a_second_is_left_out) {
 
 /* ---- Loading ---- */
 
-#define LOAD_MS      (REACH_IS_EXACT ? 15 : 1000)
-#define LOAD_MOST_MS (REACH_IS_EXACT ? 2 * LOAD_MS : 5000)
+/* What making a state and the texts of the calls takes, on this machine and in this build, is measured: the budget is
+ * above that. */
+#define LOAD_MS 15
 
 /* A file that ends with the endless call, in its chunk or in `check`. gives the line that its last function begins in:
  * that of `endless`, or of the call itself */
@@ -564,33 +572,65 @@ static unsigned write_loader(const char *path, const struct reach_row *row, size
     FILE *f = fopen(path, "w");
     if (f == NULL) abort();
     fputs(text, f);
-    fprintf(f, reach_forms[form], row->call); /* NOLINT: the forms are ours */
+    if (row->call != NULL)
+        fprintf(f, reach_forms[form], row->call); /* NOLINT: the forms are ours */
     fprintf(f, "\n%s\nreturn policy\n", is_check ? "end" : "");
     fclose(f);
     return line;
 }
 
+static double load_ms(struct bed *b, enum peri_err *err, struct peri_fault *fault) {
+    double began = reach_clock_ms();
+    *err = peri_policy_lua_check(b->set->home, fault);
+    return reach_clock_ms() - began;
+}
+
+/* Of a file that calls nothing: the longest of some. */
+static double empty_load_ms(struct bed *b) {
+    static const struct reach_row nothing = { "nothing", "", NULL };
+    double most = 0;
+    for (int i = 0; i < 5; i++) {
+        struct peri_fault fault;
+        enum peri_err err;
+        write_loader(b->path, &nothing, 0, false);
+        double took = load_ms(b, &err, &fault);
+        CHECK_EQ(err, PERI_OK);
+        if (took > most) most = took;
+    }
+    return most;
+}
+
+/* gives false when it took too long, which may be the machine's fault */
+static bool try_load(struct bed *b, const struct reach_row *row, size_t form, bool is_check,
+                     double most_ms, bool is_last) {
+    struct peri_fault fault = { PERI_OK, "" };
+    enum peri_err err;
+    unsigned at = 0, line = write_loader(b->path, row, form, is_check);
+    double took = load_ms(b, &err, &fault);
+    bool is_placed = peri_str_has_prefix(peri_str_of(fault.text), peri_str_of(b->path)) &&
+                     sscanf(fault.text + strlen(b->path), ":%u: stopped: it used up its", &at) == 1;
+    bool is_good = err == PERI_EBUDGET && is_placed && at >= line;
+    if ((!is_good || took >= most_ms) && is_last)
+        printf("%s in %s: %.1f of %.1f ms: %s\n", row->name, is_check ? "check" : "the chunk", took,
+               most_ms, fault.text);
+    return is_good && took < most_ms;
+}
+
 TEST(everything_that_a_file_can_call_while_it_loads_is_ended_by_the_budget) {
     struct bed b;
     bed_open(&b, 60000);
-    b.set->home->config->policy_budget_ms = LOAD_MS;
+    b.set->home->config->policy_budget_ms = 60000;
+    double empty_ms = empty_load_ms(&b);
+    uint64_t budget_ms = LOAD_MS + 2 * (uint64_t)empty_ms;
+    b.set->home->config->policy_budget_ms = budget_ms;
     for (size_t i = 0; i < 2 * REACH_ROWS; i++) {
-        const struct reach_row *row = &reach_rows[i / 2];
-        struct peri_fault fault = { PERI_OK, "" };
-        unsigned at = 0;
-        bool is_check = i % 2 == 1;
-        unsigned line = write_loader(b.path, row, (i / 2 + is_check) % REACH_FORMS, is_check);
-        double began = reach_clock_ms();
-        enum peri_err err = peri_policy_lua_check(b.set->home, &fault);
-        double took = reach_clock_ms() - began;
-        bool is_placed =
-            peri_str_has_prefix(peri_str_of(fault.text), peri_str_of(b.path)) &&
-            sscanf(fault.text + strlen(b.path), ":%u: stopped: it used up its", &at) == 1;
-        bool is_good = err == PERI_EBUDGET && took < LOAD_MOST_MS && is_placed && at >= line;
-        if (!is_good)
-            printf("%s in %s: %.1f ms: %s\n", row->name, is_check ? "check" : "the chunk", took,
-                   fault.text);
+        bool is_check = i % 2 == 1, is_good = false;
+        if (!REACH_IS_EXACT && is_check != (i / 2 % 2 == 1)) continue; /* they take turns */
+        for (int round = 1; round <= 3 && !is_good; round++)
+            is_good = try_load(&b, &reach_rows[i / 2], (i / 2 + is_check) % REACH_FORMS, is_check,
+                               (double)(2 * budget_ms) + 2 * empty_ms, round == 3);
         CHECK(is_good);
     }
+    printf("loads: %.1f ms without a call, the budget %d ms\n", empty_ms, (int)budget_ms);
     bed_close(&b);
 }
