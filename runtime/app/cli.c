@@ -1,5 +1,7 @@
 #include "app/cli.h"
 
+#include "base/nearest.h"
+
 #include <stdarg.h>
 #include <string.h>
 #include <unistd.h>
@@ -163,14 +165,10 @@ static int print_help(const struct peri_command *c) {
 }
 
 static int unknown_verb(const char *name) {
-    const char *nearest = NULL;
-    unsigned best = 3;
-    for (size_t i = 0; i < peri_command_count; i++) {
-        unsigned d = peri_str_distance(peri_str_of(name), peri_str_of(peri_commands[i].name), 2);
-        if (d < best) best = d, nearest = peri_commands[i].name;
-    }
-    if (nearest != NULL)
-        return peri_cli_usage(NULL, "no verb '%s', did you mean '%s'?", name, nearest);
+    struct peri_nearest n = peri_nearest_to(peri_str_of(name), 2);
+    for (size_t i = 0; i < peri_command_count; i++) peri_nearest_offer(&n, peri_commands[i].name);
+    if (n.name != NULL)
+        return peri_cli_usage(NULL, "no verb '%s', did you mean '%s'?", name, n.name);
     return peri_cli_usage(NULL, "no verb '%s', `perilune help` lists them", name);
 }
 

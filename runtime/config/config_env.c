@@ -1,5 +1,7 @@
 #include "config/config_env.h"
 
+#include "base/nearest.h"
+
 #include <ctype.h>
 #include <stdio.h>
 
@@ -151,17 +153,15 @@ static void visit_apply(void *arg, const char *group, const struct peri_option *
 
 /* ---- variables that are nearly ours ---- */
 
-struct nearest {
-    struct peri_str name;
-    char best[NAME_BYTES];
-    unsigned distance;
+struct nearest_variable {
+    struct peri_nearest nearest;
+    char name[NAME_BYTES]; /* options' names are put together, so the nearest is kept here */
 };
 
-static void compare(struct nearest *n, const char *known) {
-    unsigned d = peri_str_distance(n->name, peri_str_of(known), 2);
-    if (d >= n->distance) return;
-    n->distance = d;
-    snprintf(n->best, sizeof n->best, "%s", known);
+static void compare(struct nearest_variable *n, const char *known) {
+    if (!peri_nearest_offer(&n->nearest, known)) return;
+    snprintf(n->name, sizeof n->name, "%s", known);
+    n->nearest.name = n->name;
 }
 
 static void visit_compare(void *arg, const char *group, const struct peri_option *o) {
@@ -175,17 +175,17 @@ static void warn_about_misspelt(struct env_reader *e) {
     const struct peri_env *env = peri_secret_box_env(e->box);
     const char *entry;
     for (size_t i = 0; env->entry != NULL && (entry = env->entry(env->arg, i)) != NULL; i++) {
-        struct nearest n = { .distance = 3 };
-        struct peri_str rest = peri_str_of(entry);
-        (void)peri_str_cut(&n.name, &rest, '=');
-        if (!peri_str_has_prefix(n.name, PERI_STR("PERILUNE_"))) continue;
+        struct peri_str rest = peri_str_of(entry), variable;
+        (void)peri_str_cut(&variable, &rest, '=');
+        if (!peri_str_has_prefix(variable, PERI_STR("PERILUNE_"))) continue;
+        struct nearest_variable n = { .nearest = peri_nearest_to(variable, 2) };
         each_option(visit_compare, &n);
         compare(&n, "PERILUNE_UPSTREAM");
         compare(&n, "PERILUNE_CONFIG");
         compare(&n, "PERILUNE_BUILD");
-        if (n.distance == 0 || n.distance > 2) continue;
-        struct peri_where where = { .origin = PERI_ORIGIN_ENV, .name = n.name };
-        peri_fault_list_warn(e->faults, &where, "unknown variable, did you mean %s?", n.best);
+        if (n.nearest.name == NULL || n.nearest.distance == 0) continue;
+        struct peri_where where = { .origin = PERI_ORIGIN_ENV, .name = variable };
+        peri_fault_list_warn(e->faults, &where, "unknown variable, did you mean %s?", n.name);
     }
 }
 

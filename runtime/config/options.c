@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/map.h"
+#include "base/nearest.h"
 #include "config/options_reader.h"
 
 #define NEAR_ENOUGH 3 /* edits between an unknown key and the name it may have meant */
@@ -288,16 +289,16 @@ const struct peri_option *peri_options_find(struct peri_str path) {
 
 static void unknown(struct peri_reader *r, const struct peri_record *record,
                     const struct peri_node *n) {
-    const char *nearest = NULL;
-    unsigned best = NEAR_ENOUGH + 1;
+    struct peri_nearest near = peri_nearest_to(n->key, NEAR_ENOUGH);
     for (size_t i = 0; i < record->count; i++) {
         const struct peri_option *o = &record->options[i];
         bool is_known = o->elsewhere != NULL && peri_str_eq(n->key, peri_str_of(o->elsewhere));
-        unsigned d = is_known ? 0 : peri_str_distance(n->key, peri_str_of(o->name), NEAR_ENOUGH);
-        if (d < best) best = d, nearest = o->name;
+        if (is_known) near.name = o->name, near.distance = 0;
+        peri_nearest_offer(&near, o->name);
     }
+    const char *nearest = near.name;
     /* A name that shares nothing but its length with the key would be a strange thing to suggest. */
-    if (nearest != NULL && best * 2 > n->key.n) nearest = NULL;
+    if (near.distance * 2 > n->key.n) nearest = NULL;
     char in[PERI_OPTION_PATH_MAX + 8] = "";
     if (r->path_n > 0) snprintf(in, sizeof in, " in '%s'", r->path);
     if (nearest != NULL)

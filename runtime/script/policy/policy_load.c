@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/nearest.h"
 #include "base/shared.h"
 #include "base/name.h"
 #include "script/bind/bind_json.h"
@@ -21,25 +22,19 @@ struct load {
     struct peri_link *link;
 };
 
-static const char *nearest(const char *word, const char *const *names, size_t count,
-                           unsigned *best) {
-    const char *found = NULL;
-    for (size_t i = 0; i < count; i++) {
-        unsigned d = peri_str_distance(peri_str_of(word), peri_str_of(names[i]), 3);
-        if (d < *best) *best = d, found = names[i];
-    }
-    return found;
+static void offer_all(struct peri_nearest *n, const char *const *names, size_t count) {
+    for (size_t i = 0; i < count; i++) peri_nearest_offer(n, names[i]);
 }
 
 /* Of data, misspelling these would weaken a policy in silence; other members are the policy's own. */
 static const char *const watched[] = { "networks", "on_failure" };
 
 static void check_member(lua_State *L, const struct load *l, const char *key) {
-    unsigned best = 3;
-    const char *hint = nearest(key, watched, sizeof watched / sizeof *watched, &best);
-    if (hint != NULL && best > 0)
+    struct peri_nearest n = peri_nearest_to(peri_str_of(key), 2);
+    offer_all(&n, watched, sizeof watched / sizeof *watched);
+    if (n.name != NULL && n.distance > 0)
         luaL_error(L, "%s: a policy has no member '%s', did you mean '%s'?", l->file->name.p, key,
-                   hint);
+                   n.name);
 }
 
 /* A misspelt hook would never run, and nobody would notice. */
@@ -64,10 +59,10 @@ static void check_names(lua_State *L, const struct load *l, int policy) {
         for (size_t i = 0; i < sizeof others / sizeof *others; i++)
             is_known |= strcmp(key, others[i]) == 0;
         if (is_known) continue;
-        unsigned best = 3;
-        const char *hint = nearest(key, peri_hook_names, PERI_HOOK_COUNT, &best);
-        const char *other = nearest(key, others, sizeof others / sizeof *others, &best);
-        if (other != NULL) hint = other;
+        struct peri_nearest n = peri_nearest_to(peri_str_of(key), 2);
+        offer_all(&n, peri_hook_names, PERI_HOOK_COUNT);
+        offer_all(&n, others, sizeof others / sizeof *others);
+        const char *hint = n.name;
         if (hint != NULL && where.linedefined > 0)
             luaL_error(L, "%s:%d: a policy has no hook '%s', did you mean '%s'?", l->file->name.p,
                        where.linedefined, key, hint);

@@ -2,21 +2,21 @@
 
 #include <string.h>
 
+#include "base/nearest.h"
 #include "script/state/frozen.h"
 
 #define HINT_DISTANCE 3 /* edits: as for the options of the configuration */
 
 static void refuse_name(lua_State *L, const char *function, const struct peri_option *options,
                         size_t count) {
-    const char *name = luaL_tolstring(L, -1, NULL), *hint = NULL;
-    unsigned best = HINT_DISTANCE + 1;
-    for (size_t i = 0; i < count; i++) {
-        unsigned d =
-            peri_str_distance(peri_str_of(name), peri_str_of(options[i].name), HINT_DISTANCE);
-        if (d < best && d < strlen(options[i].name)) best = d, hint = options[i].name;
-    }
-    if (hint == NULL) luaL_error(L, "%s has no option '%s'", function, name);
-    luaL_error(L, "%s has no option '%s', did you mean '%s'?", function, name, hint);
+    const char *name = luaL_tolstring(L, -1, NULL);
+    struct peri_nearest n = peri_nearest_to(peri_str_of(name), HINT_DISTANCE);
+    for (size_t i = 0; i < count; i++)
+        if (peri_str_distance(n.word, peri_str_of(options[i].name), HINT_DISTANCE) <
+            strlen(options[i].name)) /* sharing no letter is no nearness */
+            peri_nearest_offer(&n, options[i].name);
+    if (n.name == NULL) luaL_error(L, "%s has no option '%s'", function, name);
+    luaL_error(L, "%s has no option '%s', did you mean '%s'?", function, name, n.name);
 }
 
 /* stack: … name; each must be one of ours */
