@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -31,6 +32,48 @@ enum peri_err peri_file_read(struct peri_buf *out, struct peri_str path, struct 
             err = peri_fault_set(fault, PERI_EIO, "%s: %s", name, strerror(errno));
     } while (err == PERI_OK && got != 0);
     close(fd);
+    return err;
+}
+
+static enum peri_err failure(void) {
+    return errno == ENOENT || errno == ENOTDIR ? PERI_ENOTFOUND : PERI_EIO;
+}
+
+static enum peri_err facts_of(struct peri_file_facts *out, const struct stat *st) {
+    if (!S_ISREG(st->st_mode)) return PERI_EINVAL;
+    *out = (struct peri_file_facts){ .bytes = (size_t)st->st_size,
+                                     .changed_ns = (int64_t)st->st_mtim.tv_sec * 1000000000 +
+                                                   st->st_mtim.tv_nsec };
+    return PERI_OK;
+}
+
+enum peri_err peri_file_look(struct peri_file_facts *out, const char *path) {
+    struct stat st;
+    return stat(path, &st) != 0 ? failure() : facts_of(out, &st);
+}
+
+enum peri_err peri_file_take(char *bytes, size_t *n, struct peri_file_facts *facts,
+                             const char *path) {
+    struct stat st;
+    struct peri_file_facts unwanted;
+    size_t room = *n;
+    *n = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO is not waited for */
+    if (fd < 0) return failure();
+    enum peri_err err =
+        fstat(fd, &st) != 0 ? PERI_EIO : facts_of(facts != NULL ? facts : &unwanted, &st);
+    while (err == PERI_OK && *n < room) {
+        ssize_t got = read(fd, bytes + *n, room - *n);
+        if (got > 0)
+            *n += (size_t)got;
+        else if (got == 0)
+            break;
+        else if (errno != EINTR)
+            err = PERI_EIO;
+    }
+    int reason = errno;
+    close(fd);
+    errno = reason;
     return err;
 }
 

@@ -10,6 +10,20 @@
 PERI_MUST_USE enum peri_err peri_file_read(struct peri_buf *out, struct peri_str path,
                                            struct peri_fault *fault);
 
+struct peri_file_facts {
+    size_t bytes;
+    int64_t changed_ns; /* wall clock */
+};
+/* What a regular file is like; nothing else is opened, so that no FIFO is waited for.
+ *   gives   PERI_OK · PERI_ENOTFOUND · PERI_EINVAL it is no regular file · PERI_EIO; errno says why */
+PERI_MUST_USE enum peri_err peri_file_look(struct peri_file_facts *out, const char *path);
+/* Its first bytes, into memory that the caller made for as many.
+ *   n       room; becomes what was read: less when the file has become shorter
+ *   facts   of the file that was read; NULL: not wanted
+ *   gives   as peri_file_look */
+PERI_MUST_USE enum peri_err peri_file_take(char *bytes, size_t *n, struct peri_file_facts *facts,
+                                           const char *path);
+
 /* Put bytes in a file's place, whole or not at all: written beside it (mode 0600), flushed to disk, renamed.
  *   gives   PERI_OK · PERI_EIO · PERI_EINVAL the path is too long */
 PERI_MUST_USE enum peri_err peri_file_replace(struct peri_str path, struct peri_str bytes,

@@ -1,12 +1,10 @@
 #include "script/policy/policy_program.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/err.h"
+#include "base/file.h"
 #include "base/json_text.h"
 #include "base/mem.h"
 #include "script/state/state.h"
@@ -14,36 +12,26 @@
 /*   out   its text, to be freed */
 static enum peri_err read_text(struct peri_str *out, int64_t *changed_ns,
                                const struct peri_config_policy *c, struct peri_fault *fault) {
-    enum peri_err err = PERI_OK;
-    int fd = open(c->path.p, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO is not waited for */
-    *out = (struct peri_str){ NULL, 0 };
-    if (fd < 0)
-        return peri_fault_set(fault, errno == ENOENT ? PERI_ENOTFOUND : PERI_EIO,
-                              "%s: the policy can not be read: %s", c->file.p, strerror(errno));
-    struct stat st;
+    struct peri_file_facts facts = { 0 };
     char *text = NULL;
     size_t n = 0;
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-        err = peri_fault_set(fault, PERI_EIO, "%s: a policy must be a regular file", c->file.p);
-    } else if (st.st_size > PERI_SOURCE_MAX) {
-        err =
-            peri_fault_set(fault, PERI_ETOOBIG, "%s: a policy may have at most %d bytes, got %lld",
-                           c->file.p, PERI_SOURCE_MAX, (long long)st.st_size);
-    } else if ((text = peri_malloc((size_t)st.st_size + 1)) == NULL) {
+    enum peri_err err = peri_file_look(&facts, c->path.p);
+    if (err == PERI_OK && facts.bytes > PERI_SOURCE_MAX) {
+        err = peri_fault_set(fault, PERI_ETOOBIG, "%s: a policy may have at most %d bytes, got %zu",
+                             c->file.p, PERI_SOURCE_MAX, facts.bytes);
+    } else if (err == PERI_OK && (text = peri_malloc(facts.bytes + 1)) == NULL) {
         err = peri_fault_set(fault, PERI_ENOMEM, "out of memory");
+    } else if (err == PERI_OK) {
+        n = facts.bytes; /* somebody who is just writing it makes another change */
+        err = peri_file_take(text, &n, &facts, c->path.p);
     }
-    while (err == PERI_OK && n < (size_t)st.st_size) {
-        ssize_t got = read(fd, text + n, (size_t)st.st_size - n);
-        if (got > 0)
-            n += (size_t)got;
-        else if (got == 0)
-            break; /* somebody is just writing it: the next change is seen, too */
-        else if (errno != EINTR)
-            err = peri_fault_set(fault, PERI_EIO, "%s: %s", c->file.p, strerror(errno));
-    }
-    close(fd);
+    if (err == PERI_EINVAL)
+        err = peri_fault_set(fault, PERI_EIO, "%s: a policy must be a regular file", c->file.p);
+    else if (err == PERI_EIO || err == PERI_ENOTFOUND)
+        peri_fault_set(fault, err, "%s: the policy can not be read: %s", c->file.p,
+                       strerror(errno));
     *out = (struct peri_str){ text, n };
-    *changed_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+    *changed_ns = facts.changed_ns;
     return err;
 }
 

@@ -1,15 +1,12 @@
 #include "script/state/state.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <lualib.h>
 
 #include "base/err.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/shared.h"
 #include "script/open.h"
@@ -343,34 +340,17 @@ void peri_push_chunk(lua_State *L, const char *path, struct peri_str source) {
     lua_remove(L, -2);
 }
 
-/* Up to `n` bytes of a regular file; `n` becomes what was read. */
-static enum peri_err read_file(char *bytes, size_t *n, const char *path) {
-    size_t room = *n;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    *n = 0;
-    if (fd < 0) return PERI_EIO;
-    while (*n < room) {
-        ssize_t got = read(fd, bytes + *n, room - *n);
-        if (got < 0 && errno == EINTR) continue;
-        if (got <= 0) break;
-        *n += (size_t)got;
-    }
-    close(fd);
-    return PERI_OK;
-}
-
 enum peri_err peri_push_file(lua_State *L, const char *path) {
-    struct stat st;
-    if (stat(path, &st) != 0)
-        return errno == ENOENT || errno == ENOTDIR ? PERI_ENOTFOUND : PERI_EIO;
-    if (!S_ISREG(st.st_mode)) return PERI_EIO;
-    if (st.st_size > PERI_SOURCE_MAX) return PERI_ETOOBIG;
-    struct peri_str source = { NULL, (size_t)st.st_size };
+    struct peri_file_facts facts;
+    enum peri_err err = peri_file_look(&facts, path);
+    if (err != PERI_OK) return err == PERI_EINVAL ? PERI_EIO : err;
+    if (facts.bytes > PERI_SOURCE_MAX) return PERI_ETOOBIG;
+    struct peri_str source = { NULL, facts.bytes };
     char *bytes = lua_newuserdatauv(L, source.n + 1, 0); /* Lua's, as compiling may raise */
-    enum peri_err err = read_file(bytes, &source.n, path);
+    err = peri_file_take(bytes, &source.n, NULL, path);
     if (err != PERI_OK) {
         lua_pop(L, 1);
-        return err;
+        return err == PERI_EINVAL ? PERI_EIO : err;
     }
     source.p = bytes;
     peri_push_chunk(L, path, source);
