@@ -32,7 +32,11 @@ struct peri_json_options {
     bool is_padded;    /* 32 readable NUL bytes follow the text */
     bool keeps_text;   /* take a copy: the caller's bytes may go */
     bool lenient_utf8; /* bytes that are not UTF-8 pass inside strings */
+    /* Asked each time so many values and names were read: false gives the reading up. NULL: nobody is asked. */
+    bool (*may_go_on)(void *arg);
+    void *arg;
 };
+#define PERI_JSON_ASK_NODES 32768
 
 /* Scan a text.
  *   text     borrowed for the life of the document, unless options->keeps_text

@@ -15,6 +15,7 @@ struct builder {
     const struct peri_json_options *options; /* NULL: no routed members here */
     uint64_t routed_seen;
     uint32_t routed_in; /* the container whose members are routed */
+    uint32_t room; /* cells there is memory for: who asks on the way lets j->cap stand below it */
 };
 
 enum peri_err peri_json_fault(struct peri_fault *fault, enum peri_err err, struct peri_str text,
@@ -32,21 +33,40 @@ enum peri_err peri_json_fault(struct peri_fault *fault, enum peri_err err, struc
                           why);
 }
 
+static void set_cap(struct builder *b) {
+    struct peri_json *j = b->j;
+    bool asks = b->options != NULL && b->options->may_go_on != NULL;
+    uint32_t next = j->count + PERI_JSON_ASK_NODES;
+    j->cap = asks && next < b->room ? next : b->room;
+}
+
+/* The next cell has no room, or it is time to ask. */
 static PERI_JSON_NOINLINE bool grow(struct builder *b, const char *at) {
     struct peri_json *j = b->j;
+    bool asks = b->options != NULL && b->options->may_go_on != NULL;
+    if (asks && j->count >= PERI_JSON_ASK_NODES && !b->options->may_go_on(b->options->arg)) {
+        b->err = PERI_EBUDGET;
+        peri_json_refuse(&b->s, at, "there is no time to read more");
+        return false;
+    }
+    if (j->count < b->room) {
+        set_cap(b);
+        return true;
+    }
     if (j->count >= j->max) {
         b->err = PERI_ETOOBIG;
         peri_json_refuse(&b->s, at, "more values than are allowed");
         return false;
     }
-    uint32_t cap = j->cap > j->max / 2 ? j->max : j->cap * 2;
+    uint32_t cap = b->room > j->max / 2 ? j->max : b->room * 2;
     void *cells = peri_realloc(j->cells, cap * sizeof *j->cells);
     if (cells == NULL) {
         b->err = PERI_ENOMEM;
         return false;
     }
     j->cells = cells;
-    j->cap = cap;
+    b->room = cap;
+    set_cap(b);
     return true;
 }
 
@@ -191,14 +211,18 @@ enum peri_err peri_json_scan_onto(uint32_t *out, struct peri_json *j, struct per
                                   uint32_t base, uint32_t parent, uint32_t depth_left,
                                   const struct peri_json_options *options,
                                   struct peri_fault *fault) {
-    struct builder b = { .j = j, .base = base, .depth_left = depth_left, .options = options };
+    struct builder b = {
+        .j = j, .base = base, .depth_left = depth_left, .options = options, .room = j->cap
+    };
     uint32_t count = j->count;
     unsigned flags = j->flags;
     bool is_padded = options != NULL && (options->is_padded || j->kept != NULL);
     b.routed_in = PERI_JSON_NONE;
     if (text.p == NULL) text = PERI_STR("");
     peri_json_scanner_init(&b.s, text, is_padded, j->is_lenient);
+    set_cap(&b);
     const char *p = build(&b, peri_json_skip_space(text.p, b.s.end), parent);
+    j->cap = b.room;
     if (p != NULL) {
         p = peri_json_skip_space(p, b.s.end);
         if (p < b.s.end) p = peri_json_refuse(&b.s, p, "nothing may follow the value");

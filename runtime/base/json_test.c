@@ -31,6 +31,44 @@ static uint32_t member(struct peri_json *j, uint32_t node, const char *name) {
     return peri_json_get(j, node, peri_str_of(name));
 }
 
+struct patience {
+    int asked, most;
+};
+
+static bool has_patience(void *arg) {
+    struct patience *p = arg;
+    return p->asked++ < p->most;
+}
+
+/* An array of so many zeros: with itself one value more. */
+static enum peri_err read_zeros(size_t count, struct patience *p, struct peri_fault *fault) {
+    struct peri_json *j = NULL;
+    struct peri_buf text;
+    struct peri_json_options options = { .may_go_on = has_patience, .arg = p };
+    peri_buf_init(&text, 0);
+    peri_buf_add(&text, PERI_STR("[0"));
+    for (size_t i = 1; i < count; i++) peri_buf_add(&text, PERI_STR(",0"));
+    peri_buf_add(&text, PERI_STR("]"));
+    enum peri_err err = peri_json_parse(&j, peri_buf_str(&text), &options, fault);
+    if (err == PERI_OK) { CHECK_EQ(peri_json_count(j, peri_json_root(j)), count); }
+    peri_json_free(j);
+    peri_buf_done(&text);
+    return err;
+}
+
+TEST(json_reading_asks_on_the_way_and_can_be_given_up) {
+    struct peri_fault fault;
+    struct patience p = { 0, 1000000 };
+    CHECK_EQ(read_zeros(1000000, &p, &fault), PERI_OK);
+    CHECK(p.asked >= 1000000 / PERI_JSON_ASK_NODES && p.asked < 60);
+    p = (struct patience){ 0, 3 };
+    CHECK_EQ(read_zeros(1000000, &p, &fault), PERI_EBUDGET);
+    CHECK_EQ(p.asked, 4);
+    CHECK(strstr(fault.text, "no time to read more") != NULL);
+    p = (struct patience){ 0, 0 };
+    CHECK_EQ(read_zeros(100, &p, &fault), PERI_OK); /* what is short asks nobody */
+}
+
 TEST(json_says_where_and_why) {
     check_refused("", PERI_EMALFORMED, "line 1, column 1, byte 0: the text ends too early");
     check_refused("{\"a\" 1}", PERI_EMALFORMED,

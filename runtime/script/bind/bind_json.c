@@ -45,7 +45,9 @@ static int push_failure(lua_State *L, enum peri_err err, const struct peri_fault
 /* A document of our own, in a box on the top. */
 static enum peri_err push_document(lua_State *L, struct peri_str text, bool keeps_text,
                                    struct peri_fault *fault) {
-    const struct peri_json_options options = { .keeps_text = keeps_text, .edit_bytes = 16777216 };
+    const struct peri_json_options options = {
+        .keeps_text = keeps_text, .edit_bytes = 16777216, .may_go_on = peri_json_has_time, .arg = L
+    };
     struct peri_json *j;
     peri_json_charge(L, text.n);
     struct peri_json_box *box = peri_json_push_box(L);
@@ -54,6 +56,7 @@ static enum peri_err push_document(lua_State *L, struct peri_str text, bool keep
         lua_gc(L, LUA_GCCOLLECT);
         err = peri_json_parse(&j, text, &options, fault);
     }
+    if (err == PERI_EBUDGET) peri_json_charge(L, 0); /* raises */
     if (err != PERI_OK) {
         lua_pop(L, 1);
         return err;

@@ -38,6 +38,11 @@ void peri_json_charge(lua_State *L, size_t bytes) {
     if (s != NULL) peri_budget_charge(&s->budget, L, 1 + bytes / BYTES_PER_STEP);
 }
 
+bool peri_json_has_time(void *L) {
+    struct peri_state *s = ledger_of(L)->state;
+    return s == NULL || peri_budget_take(&s->budget, PERI_JSON_ASK_NODES);
+}
+
 static void on_document_end(struct peri_json_watch *watch) {
     struct peri_json_box *box = peri_list_entry(watch, struct peri_json_box, watch);
     box->j = NULL;

@@ -45,6 +45,10 @@ size_t peri_json_held(lua_State *L);
 /* Take a text's worth of work off the state's budget: call it while nothing is held. */
 PERI_RAISES void peri_json_charge(lua_State *L, size_t bytes);
 
+/* For struct peri_json_options, with the thread of Lua as argument: charges what was read, and says whether the budget has
+ * more. Where it has not, the reading ends, and peri_json_charge raises. */
+bool peri_json_has_time(void *L);
+
 /* A loop over many small things charges them together. It may raise with every addition. */
 struct peri_json_pace {
     struct peri_pace pace;

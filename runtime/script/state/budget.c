@@ -141,6 +141,12 @@ void peri_budget_attach(struct peri_budget *b, lua_State *L) {
     lua_rawsetp(L, LUA_REGISTRYINDEX, &registry_key);
 }
 
+bool peri_budget_take(struct peri_budget *b, uint64_t steps) {
+    if (get(b->running) == NULL) return true;
+    take(b, steps);
+    return get(b->end) == PERI_BUDGET_LEFT;
+}
+
 void peri_budget_charge(struct peri_budget *b, lua_State *L, uint64_t steps) {
     if (get(b->running) == NULL) return;
     take(b, steps);

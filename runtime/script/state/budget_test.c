@@ -76,6 +76,8 @@ TEST(no_loop_is_too_slow_to_be_stopped) {
         "while true do coroutine.resume(coroutine.create(function() end)) end",
         "local s = ('7'):rep(1000000) while true do tonumber(s, 10) end",
         "local s = ('7'):rep(1000000) while true do local n = s + 1 end",
+        "local s, peri = '[' .. ('0,'):rep(200000) .. '0]', require 'perilune'\n"
+        "while true do pcall(peri.json.document, s) end",
         "local a, b = ('x'):rep(4000000) .. 'a', ('x'):rep(4000000) .. 'b'\n"
         "while true do local is_less = a < b end",
         "local a, b = ('x'):rep(4000000) .. 'a', ('x'):rep(4000000) .. 'b'\n"
