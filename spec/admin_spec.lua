@@ -111,11 +111,11 @@ describe("the admin API", function()
       local admin, null = admin_of(r), require "cjson".null
       local function policies() return ask(admin, "GET", "/admin/policies").json.data end
       local good, one = table.unpack(policies())
-      assert.same({ "in_force", "in_force", "bad", null }, { good.state, one.state, one.name, one.since })
+      assert.same({ "current", "current", "bad", null }, { good.state, one.state, one.name, one.since })
       local began = os.time()
       for _ = 1, 5 do r:chat() end
       good, one = table.unpack(policies())
-      assert.same({ "in_force", null, null }, { good.state, good.since, good.detail })
+      assert.same({ "current", null, null }, { good.state, good.since, good.detail })
       assert.same({ state, "bad", "request", "EPOLICY", 1 },
         { one.state, one.name, one.hook, one.error, math.tointeger(one.generation) })
       assert.matches("bad.lua$", one.file)

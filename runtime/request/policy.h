@@ -39,7 +39,7 @@ struct peri_policy_source {
     enum peri_err (*open)(void *arg, struct peri_policy **out, void *program, struct peri_worker *w,
                           uint64_t generation, struct peri_fault *fault);
     /* Any thread, when every worker's policy is made and none has taken its own over: a last look at the program. May be NULL.
-     *   current   the program in force; NULL: none */
+     *   current   the current program; NULL: none */
     void (*prove)(void *arg, void *program, void *current);
     /* On the worker's thread, before the policy decides anything: it belongs there from now on. May be NULL. */
     void (*adopt)(struct peri_policy *p, struct peri_worker *w);

@@ -123,7 +123,7 @@ static void put_policy(struct peri_buf *b, struct peri_policy_standing *s) {
     put(b, "file", s->file->name.p);
     put(b, "name", fall.name);
     put(b, "state",
-        !has_fallen                      ? "in_force"
+        !has_fallen                      ? "current"
         : state == PERI_POLICY_FELL_BACK ? "fell_back"
         : fall.is_guard                  ? "refuses"
                                          : "out");

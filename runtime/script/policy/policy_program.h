@@ -21,7 +21,7 @@ PERI_MUST_USE enum peri_err peri_policy_program_read(struct peri_policy_program 
                                                      const struct peri_config *config,
                                                      const struct peri_policy_program *current,
                                                      uint64_t generation, struct peri_fault *fault);
-/* How each policy stands, as a JSON array: file, name, state ("in_force", "fell_back", "out", or "refuses" for one that is
+/* How each policy stands, as a JSON array: file, name, state ("current", "fell_back", "out", or "refuses" for one that is
  * out and may not be done without), generation of the text that runs or was the last to run, and for one that fell since
  * (seconds since 1970), hook, at, error, detail. Any thread. */
 void peri_policy_program_list(const struct peri_policy_program *p, struct peri_buf *out);

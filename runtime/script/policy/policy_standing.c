@@ -108,7 +108,7 @@ bool peri_policy_standing_failed(struct peri_policy_standing *s, enum peri_hook 
     if (text == NULL) return false;
     if (!is_at_cap && atomic_load_explicit(&text->is_proven[hook], memory_order_relaxed))
         return false;
-    /* A worker that has not heard yet goes on with the text before: that is no failure of the one in force. */
+    /* A worker that has not heard yet goes on with the text before: that is no failure of the current one. */
     if (peri_policy_state_of(s) != state) return false;
     unsigned row = atomic_fetch_add_explicit(&s->rows[hook], 1, memory_order_relaxed) + 1;
     return max > 0 && row >= max && peri_policy_standing_fall(s, state);

@@ -91,7 +91,7 @@ static inline enum peri_policy_state peri_policy_state_of(const struct peri_poli
     return (enum peri_policy_state)atomic_load_explicit(&s->state, memory_order_acquire);
 }
 
-/* The text in force in that state; NULL: none. */
+/* The current text in that state; NULL: none. */
 static inline struct peri_policy_file *peri_policy_text(const struct peri_policy_standing *s,
                                                         enum peri_policy_state state) {
     return state == PERI_POLICY_STANDS      ? s->file

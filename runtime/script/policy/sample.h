@@ -19,7 +19,7 @@ PERI_MUST_USE enum peri_err peri_sample_run(const struct peri_config *config,
 
 /* Try the texts of a program that `current` has not: a hook that returns is proven (script/policy/policy_standing.h). What
  * fails, or keeps the samples from being run, proves nothing and is not said.
- *   current   the program in force; NULL: none */
+ *   current   the current program; NULL: none */
 void peri_sample_prove(const struct peri_config *config, struct peri_policy_program *program,
                        const struct peri_policy_program *current);
 
