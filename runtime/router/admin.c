@@ -238,13 +238,16 @@ enum peri_err peri_admin_open(struct peri_admin **out, const struct peri_admin_e
                   : peri_server_open(&a->servers[i], env->loop, c->admin_listen[i], true,
                                      &a->limits, &ops, a, fault);
         if (err != PERI_OK) break;
-        say_listening(a, i);
     }
     if (err == PERI_OK)
         *out = a;
     else
         peri_admin_close(a);
     return err;
+}
+
+void peri_admin_announce(const struct peri_admin *a) {
+    for (size_t i = 0; !a->env.is_adopting && i < a->server_count; i++) say_listening(a, i);
 }
 
 enum peri_err peri_admin_adopt(struct peri_admin *a, int fd, const struct peri_addr *peer) {

@@ -35,6 +35,8 @@ struct peri_admin_env {
 PERI_MUST_USE enum peri_err peri_admin_open(struct peri_admin **out,
                                             const struct peri_admin_env *env,
                                             struct peri_fault *fault);
+/* Log where it listens. On its loop's thread, once that turns. */
+void peri_admin_announce(const struct peri_admin *a);
 /* A connection that came from nowhere, of an API that listens nowhere. As peri_server_adopt. */
 PERI_MUST_USE enum peri_err peri_admin_adopt(struct peri_admin *a, int fd,
                                              const struct peri_addr *peer);

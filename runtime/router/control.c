@@ -269,6 +269,7 @@ static void begin(void *arg) {
     for (size_t i = 0; i < c->count; i++) c->networks[i]->ops->start(c->networks[i]);
     for (size_t i = 0; i < c->config->provider_count; i++)
         if (c->catalogs[i] != NULL) peri_catalog_start(c->catalogs[i]);
+    if (c->admin != NULL) peri_admin_announce(c->admin);
     peri_log_flush(&c->logs.whole);
 }
 
