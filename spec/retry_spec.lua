@@ -124,13 +124,14 @@ describe("the official OpenAI client with its own retries", function()
     end
   end))
 
+  -- A router each: the client's process inherits what is open here, and what it holds does not close.
   it("never notices with two", router.test(function(start)
-    local a, b = provider.start(), provider.start()
-    local r = start { providers = { router.provider("a", a), router.provider("b", b, { tier = 2 }) } }
     for name, moment in pairs(moments) do
+      local a, b = provider.start(), provider.start()
+      local r = start { providers = { router.provider("a", a), router.provider("b", b, { tier = 2 }) } }
       a:next(moment)
       local seen = clients.run(r.url, { { retries = 0, stream = name == "a cut" } })
-      assert.is_true(seen[1].ok, name)
+      assert.is_true(seen[1].ok, name .. ": " .. tostring(seen[1].error and seen[1].error.message))
     end
   end, 120))
 end)

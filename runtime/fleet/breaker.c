@@ -1,7 +1,7 @@
 #include "fleet/breaker.h"
 
 #define DOUBLINGS_MAX       3
-#define EARLY_MS            1000 /* between two early trials; twice as long each time */
+#define EARLY_MS            1000 /* the first pause; each next one is twice as long */
 #define EARLY_DOUBLINGS_MAX 5
 
 bool peri_breaker_admits(const struct peri_breaker *b, uint64_t now_ms, uint64_t *wait_ms) {
@@ -64,6 +64,7 @@ static bool is_over_ratio(struct peri_breaker *b, const struct peri_breaker_rule
 static bool close_from(struct peri_breaker *b, int state) {
     if (!atomic_compare_exchange_strong(&b->state, &state, PERI_BREAKER_CLOSED)) return false;
     atomic_store(&b->trips, 0);
+    atomic_store(&b->pauses, 0);
     atomic_store(&b->early_ms, 0);
     atomic_store(&b->window, 0);
     return true;
@@ -83,10 +84,7 @@ static uint64_t double_it(uint64_t ms, unsigned times, unsigned most) {
 
 bool peri_breaker_open(struct peri_breaker *b, const struct peri_breaker_failure *f,
                        uint64_t rest_ms) {
-    if (f->is_trial) {
-        unsigned trips = atomic_fetch_add(&b->trips, 1);
-        atomic_store(&b->early_ms, f->now_ms + double_it(EARLY_MS, trips, EARLY_DOUBLINGS_MAX));
-    }
+    if (f->is_trial) atomic_fetch_add(&b->trips, 1);
     uint64_t ms = f->told_ms != 0 ? f->told_ms : rest_ms;
     uint_fast64_t until = f->now_ms + ms, old = atomic_load(&b->until_ms);
     while (old < until && !atomic_compare_exchange_weak(&b->until_ms, &old, until)) {}
@@ -114,6 +112,11 @@ bool peri_breaker_fail(struct peri_breaker *b, const struct peri_breaker_rule *r
     return peri_breaker_open(b, f, double_it(rule->rest_ms, trips, DOUBLINGS_MAX));
 }
 
+void peri_breaker_pause(struct peri_breaker *b, uint64_t now_ms) {
+    unsigned pauses = atomic_fetch_add(&b->pauses, 1);
+    atomic_store(&b->early_ms, now_ms + double_it(EARLY_MS, pauses, EARLY_DOUBLINGS_MAX));
+}
+
 void peri_breaker_cancel(struct peri_breaker *b) {
     int half = PERI_BREAKER_HALF_OPEN;
     atomic_compare_exchange_strong(&b->state, &half, PERI_BREAKER_OPEN);
@@ -123,6 +126,7 @@ void peri_breaker_reset(struct peri_breaker *b) {
     atomic_store(&b->streak, 0);
     atomic_store(&b->trips, 0);
     atomic_store(&b->until_ms, 0);
+    atomic_store(&b->pauses, 0);
     atomic_store(&b->early_ms, 0);
     atomic_store(&b->window, 0);
     atomic_store(&b->state, PERI_BREAKER_CLOSED);

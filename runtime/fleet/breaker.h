@@ -27,9 +27,10 @@ struct peri_breaker {
     atomic_bool is_told; /* the time is what the other side asked for, not our own */
     atomic_uint streak;  /* failures in a row */
     atomic_uint trips;   /* trials in a row that failed */
+    atomic_uint pauses;  /* in a row */
     atomic_uint opened;  /* how often it went from closed to open */
     atomic_uint_fast64_t until_ms, since_ms; /* monotonic */
-    atomic_uint_fast64_t early_ms; /* before until_ms nobody is the trial earlier than this */
+    atomic_uint_fast64_t early_ms;           /* end of a pause */
     atomic_uint_fast64_t window; /* results counted lately: second it began, good ones, bad ones */
 };
 
@@ -59,8 +60,7 @@ enum peri_breaker_pass { PERI_BREAKER_REFUSED, PERI_BREAKER_PASSED, PERI_BREAKER
 
 /* Called when a request is about to be sent. When a rest has just run out only one caller becomes the trial.
  *   is_last   there is nobody else to ask: the request passes an open breaker. While a time that the other side asked for
- *             has not passed, such requests go one at a time, and after each that failed there is a pause: a second, two,
- *             up to 32. Providers count what they refuse. */
+ *             has not passed, such requests go one at a time, and none goes in a pause */
 PERI_MUST_USE enum peri_breaker_pass peri_breaker_enter(struct peri_breaker *b, uint64_t now_ms,
                                                         bool is_last);
 
@@ -77,6 +77,9 @@ bool peri_breaker_fail(struct peri_breaker *b, const struct peri_breaker_rule *r
 /* Open at once, for rest_ms or what the other side asks for; a longer rest that has begun stays. gives as peri_breaker_fail */
 bool peri_breaker_open(struct peri_breaker *b, const struct peri_breaker_failure *f,
                        uint64_t rest_ms);
+/* A request that passed because there was nobody else failed as it had been told it would: none passes so for a second,
+ * after the next one two, up to 32. Providers count what they refuse. */
+void peri_breaker_pause(struct peri_breaker *b, uint64_t now_ms);
 /* The trial found nothing out (its client left): the next request may try. */
 void peri_breaker_cancel(struct peri_breaker *b);
 /* Closed, with nothing remembered but the counter (an operator's order). */

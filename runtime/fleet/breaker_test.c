@@ -137,6 +137,7 @@ TEST(breaker_pauses_between_early_trials_that_fail) {
         CHECK_EQ(peri_breaker_enter(&b, now, true), PERI_BREAKER_TRIAL);
         struct peri_breaker_failure f = { PERI_ERATELIMIT, 429, now, 600000, true };
         peri_breaker_fail(&b, &in_a_row, &f);
+        peri_breaker_pause(&b, now);
         CHECK_EQ(peri_breaker_enter(&b, now + pauses[i] - 1, true), PERI_BREAKER_REFUSED);
         now += pauses[i];
     }

@@ -65,6 +65,7 @@ static void note_failure(const struct peri_attempt *a) {
     peri_log_str(log, "provider", a->candidate.provider->id);
     peri_log_str(log, "error", peri_str_of(peri_err_name(a->err)));
     peri_log_str(log, "detail", peri_str_of(a->detail));
+    if (!usage->is_known && a->words.n > 0) peri_log_str(log, "words", a->words); /* a debug line */
     if (usage->is_known) {
         peri_log_int(log, "in_tokens", (int64_t)usage->prompt_tokens);
         peri_log_int(log, "out_tokens", (int64_t)usage->completion_tokens);

@@ -98,7 +98,9 @@ struct peri_attempt {
     struct peri_sse sse;
     struct peri_stream_state stream;
     enum peri_err err;
-    char detail[200]; /* for people and the log */
+    char detail[200]; /* for people and the log: nothing that a provider put into words */
+    struct peri_str
+        words; /* which it did, for the client alone: they may repeat the prompt. In the arena; may be empty */
     const char *
         remedy; /* of a refusal that is understood: what the operator can do about it; static, or NULL */
 };

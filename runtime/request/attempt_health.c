@@ -98,6 +98,17 @@ static void count(struct peri_vitals *v, enum peri_err err, enum peri_scope scop
         atomic_fetch_add(&v->failed, 1);
 }
 
+/* The provider was asked in spite of its word, and said it again. It may have meant that model alone, so that model is not
+ * asked for in spite of it for a while, and others are. */
+static void pause_model(struct peri_attempt *a, const struct peri_breaker_failure *f) {
+    peri_circuit_add_model(&a->circuit, a->candidate.provider, peri_attempt_model(a),
+                           a->dialect->id);
+    struct peri_breaker *b = a->circuit.at[PERI_SCOPE_MODEL];
+    if (b == NULL) return;
+    peri_breaker_open(b, f, 0);
+    peri_breaker_pause(b, f->now_ms);
+}
+
 void peri_attempt_went_wrong(struct peri_attempt *a, enum peri_err err) {
     const struct peri_request *r = a->request;
     if (!a->is_judged) a->scope = peri_health_scope(err);
@@ -119,6 +130,7 @@ void peri_attempt_went_wrong(struct peri_attempt *a, enum peri_err err) {
     if (a->scope == PERI_SCOPE_MODEL)
         peri_circuit_add_model(&a->circuit, a->candidate.provider, peri_attempt_model(a),
                                a->dialect->id);
+    if (a->candidate.is_last && a->hint_ms > 0) pause_model(a, &f);
     if (peri_circuit_fail(&a->circuit, r->config, a->scope, &f, a->rest_ms))
         log_rest(a, a->scope, err);
 }

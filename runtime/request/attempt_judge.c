@@ -1,6 +1,8 @@
 /* What a refusal is about, and what follows from it. */
 #include "request/attempt.h"
 
+#include <stdio.h>
+
 #include "dialect/error_sense.h"
 #include "fleet/health.h"
 #include "fleet/network.h"
@@ -174,6 +176,27 @@ static bool is_too_long(const struct peri_attempt *a, const struct peri_upstream
     return a->status == 413 || sense == PERI_SENSE_CONTEXT || sense == PERI_SENSE_TOO_LARGE;
 }
 
+/* A word for programs, which "invalid_request_error" is and a prompt is not. */
+static bool is_word(const char *text) {
+    size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.[]-");
+    return n > 0 && text[n] == '\0';
+}
+
+/* What a log may say of a provider's error: words for programs. Its sentence is kept apart. */
+static void describe(struct peri_attempt *a, const struct peri_upstream_error *told,
+                     char out[160]) {
+    const char *const said[] = { told->type, told->code, told->param };
+    static const char *const names[] = { "type", "code", "param" };
+    size_t n = 0;
+    out[0] = '\0';
+    for (size_t i = 0; i < sizeof said / sizeof *said; i++)
+        if (is_word(said[i]))
+            n += (size_t)snprintf(out + n, 160 - n, "%s%s %.40s", n == 0 ? " (" : ", ", names[i],
+                                  said[i]);
+    if (n > 0) snprintf(out + n, 160 - n, ")");
+    a->words = peri_arena_dup(&a->request->arena, peri_str_of(told->message));
+}
+
 void peri_attempt_end_refusal(struct peri_attempt *a) {
     const struct peri_provider *p = a->candidate.provider;
     struct peri_upstream_error told;
@@ -190,7 +213,9 @@ void peri_attempt_end_refusal(struct peri_attempt *a) {
     a->scope = v.scope;
     a->rest_ms = v.rest_ms;
     a->is_judged = true;
-    peri_attempt_fail(a, v.err, "answered %d: %.150s", a->status, told.message);
+    char said[160];
+    describe(a, &told, said);
+    peri_attempt_fail(a, v.err, "answered %d%s", a->status, said);
 }
 
 void peri_attempt_fail_inside(struct peri_attempt *a, struct peri_str error) {
@@ -201,7 +226,9 @@ void peri_attempt_fail_inside(struct peri_attempt *a, struct peri_str error) {
     int status = peri_upstream_error_status(&e);
     if (status == 0) status = peri_error_sense_status(&e);
     if (status == 0 || peri_buf_add(&body, error) != PERI_OK) {
-        peri_attempt_fail(a, PERI_EUPSTREAM, "sent an error instead of content: %.120s", e.message);
+        char said[160];
+        describe(a, &e, said);
+        peri_attempt_fail(a, PERI_EUPSTREAM, "sent an error instead of content%s", said);
         return;
     }
     peri_buf_done(&a->in);

@@ -204,8 +204,9 @@ void peri_request_give_up(struct peri_request *r, const struct peri_route_report
                                 none, no_retry, 1);
         return;
     }
-    struct peri_str text = peri_arena_printf(&r->arena, "provider '%.*s': %s",
-                                             PERI_STR_ARGS(a->candidate.provider->id), a->detail);
+    struct peri_str text = peri_arena_printf(
+        &r->arena, "provider '%.*s': %s%s%.*s", PERI_STR_ARGS(a->candidate.provider->id), a->detail,
+        a->words.n > 0 ? ": " : "", (int)(a->words.n < 200 ? a->words.n : 200), a->words.p);
     if (a->err == PERI_ERATELIMIT) {
         uint64_t wait_ms = wait_of(r);
         fail_with_wait(r, a->err, 429, wait_ms > 0 ? wait_ms : a->hint_ms, "rate_limit_error",

@@ -69,7 +69,6 @@ struct peri_request {
     bool is_queued;
     bool is_retrying; /* it waits to be tried again where it failed */
     unsigned retry_count;
-    bool has_disturbed;                /* one that rests was asked, as all did: once a request */
     struct peri_header *extra_headers; /* set by policies for the answer; in the arena */
     size_t extra_header_count;
     struct peri_outcome outcome;

@@ -2,7 +2,7 @@
  *
  * Draw among the admissible, try, and on a failure that another provider may not share draw again without it. When nobody
  * else is left, what a moment brought is tried again where it failed (request/retry.h). When all that are left rest, the
- * one that is due first is asked nevertheless, once a request: a rest must not make an outage of what would be one failure.
+ * ones that are due first are asked nevertheless: a rest must not make an outage of what would be one failure.
  * When only slots are missing the request waits in line, first come first served, until one is released or its
  * time in the queue is over.
  */
@@ -40,7 +40,6 @@ static bool try_one(struct peri_request *r, bool may_disturb, struct peri_route_
     for (;;) {
         struct peri_candidate pick = peri_request_pick(r, r->tried, may_disturb, report);
         if (pick.provider == NULL) return false;
-        r->has_disturbed |= pick.is_last;
         struct peri_attempt *a;
         enum peri_err err = peri_attempt_start(&a, r, pick, NULL, on_tried, r);
         if (err == PERI_OK) return true;
@@ -73,7 +72,7 @@ bool peri_route_retry(struct peri_request *r) {
     if (report.full == 0) {
         /* Where it failed just now is more hopeful than where others have failed for a while, but not twice. */
         if (r->retry_count == 0 && peri_retry_begin(r)) return true;
-        if (!r->has_disturbed && try_one(r, true, &report)) return true;
+        if (try_one(r, true, &report)) return true;
         if (peri_retry_begin(r)) return true;
     }
     peri_request_give_up(r, &report);
