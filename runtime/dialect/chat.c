@@ -32,4 +32,6 @@ const struct peri_dialect peri_dialect_chat = {
     .stream_of_whole = peri_chat_stream_of_whole,
     .error_body = peri_error_body,
     .error_frame = peri_error_frame,
+    .write_error = peri_error_write,
+    .write_error_frame = peri_error_write_frame,
 };

@@ -30,4 +30,6 @@ const struct peri_dialect peri_dialect_completions = {
     .read_answer = peri_answer_read,
     .error_body = peri_error_body,
     .error_frame = peri_error_frame,
+    .write_error = peri_error_write,
+    .write_error_frame = peri_error_write_frame,
 };

@@ -56,6 +56,11 @@ struct peri_dialect {
                                 struct peri_str param, struct peri_str code);
     enum peri_err (*error_frame)(struct peri_buf *b, struct peri_str message, struct peri_str type,
                                  struct peri_str param, struct peri_str code);
+    /* The same two with no memory but `to`; as peri_error_write. */
+    struct peri_str (*write_error)(char *to, size_t room, const char *message, const char *type,
+                                   const char *code);
+    struct peri_str (*write_error_frame)(char *to, size_t room, const char *message,
+                                         const char *type, const char *code);
 };
 
 /* gives the dialect, static; never NULL for an id below PERI_DIALECT_COUNT */

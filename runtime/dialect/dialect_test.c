@@ -17,6 +17,7 @@ TEST(every_dialect_stands_in_its_place_and_is_found_by_its_path) {
         CHECK(peri_str_eq(peri_str_from(d->path, 3), d->url_path)); /* URLs end in /v1 */
         CHECK(d->name.n > 0 && d->read_event != NULL && d->read_answer != NULL);
         CHECK(d->error_body != NULL && d->error_frame != NULL);
+        CHECK(d->write_error != NULL && d->write_error_frame != NULL);
     }
     CHECK(peri_dialect_of_path(PERI_STR("/v1/chat/completions/")) == NULL);
     CHECK(peri_dialect_of_path(PERI_STR("/v1/models")) == NULL);

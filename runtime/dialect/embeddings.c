@@ -17,4 +17,6 @@ const struct peri_dialect peri_dialect_embeddings = {
     .read_answer = peri_answer_read_list,
     .error_body = peri_error_body,
     .error_frame = peri_error_frame,
+    .write_error = peri_error_write,
+    .write_error_frame = peri_error_write_frame,
 };

@@ -100,6 +100,18 @@ struct peri_str peri_error_write(char *to, size_t room, const char *message, con
     return (struct peri_str){ is_whole ? to : NULL, is_whole ? (size_t)n : 0 };
 }
 
+struct peri_str peri_error_write_frame(char *to, size_t room, const char *message, const char *type,
+                                       const char *code) {
+    struct peri_str none = { NULL, 0 }, field = PERI_STR("data: "), end = PERI_STR("\n\n");
+    if (room < field.n + end.n) return none;
+    struct peri_str body =
+        peri_error_write(to + field.n, room - field.n - end.n, message, type, code);
+    if (body.p == NULL) return none;
+    memcpy(to, field.p, field.n);
+    memcpy(to + field.n + body.n, end.p, end.n);
+    return (struct peri_str){ to, field.n + body.n + end.n };
+}
+
 enum peri_err peri_error_frame(struct peri_buf *b, struct peri_str message, struct peri_str type,
                                struct peri_str param, struct peri_str code) {
     peri_buf_add(b, PERI_STR("data: "));

@@ -32,6 +32,9 @@ enum peri_err peri_error_body(struct peri_buf *b, struct peri_str message, struc
  *   gives   the body; p NULL when it does not fit `room` */
 struct peri_str peri_error_write(char *to, size_t room, const char *message, const char *type,
                                  const char *code);
+/* The same as an event; see peri_error_frame. */
+struct peri_str peri_error_write_frame(char *to, size_t room, const char *message, const char *type,
+                                       const char *code);
 
 /* The same as a server-sent event: how a stream that can not be completed ends. No end frame may follow it, or
  * clients would take the answer for whole. */

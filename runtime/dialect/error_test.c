@@ -31,6 +31,14 @@ TEST(error_written_without_memory_is_the_same_body) {
     CHECK(peri_str_eq(whole, peri_buf_str(&b)));
     CHECK(peri_error_write(text, whole.n + 1, "no memory", "server_error", "c").p == text);
     CHECK(peri_error_write(text, whole.n, "no memory", "server_error", "c").p == NULL);
+    peri_buf_clear(&b);
+    peri_error_frame(&b, PERI_STR("no memory"), PERI_STR("server_error"), none, PERI_STR("c"));
+    for (size_t room = 0; room < sizeof text; room++) {
+        struct peri_str frame =
+            peri_error_write_frame(text, room, "no memory", "server_error", "c");
+        CHECK_EQ(frame.p != NULL, room > b.n); /* with a NUL behind the body, for the formatter */
+        if (frame.p != NULL) CHECK(peri_str_eq(frame, peri_buf_str(&b)));
+    }
     peri_buf_done(&b);
 }
 
@@ -70,6 +78,8 @@ TEST(error_shape_has_a_row_for_every_error) {
             strcmp(ours.code, "internal_error") == 0 && strcmp(theirs.code, "internal_error") == 0;
         if (is_internal) fprintf(stderr, "no row for %s\n", peri_err_name((enum peri_err)err));
         CHECK(!is_internal);
+        /* It may be written as it is. */
+        CHECK(strpbrk(peri_err_text((enum peri_err)err), "\"\\") == NULL);
     }
 }
 

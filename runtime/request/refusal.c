@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/err.h"
 #include "dialect/error.h"
 #include "dialect/upstream_error.h"
 #include "fleet/fit.h"
@@ -31,16 +32,24 @@ void peri_request_send_error(struct peri_request *r, enum peri_err err, int stat
                              const char *type, const char *code, const char *param,
                              struct peri_str message, const struct peri_header *headers,
                              size_t count) {
+    const struct peri_dialect *d = r->dialect;
+    bool is_frame = r->relay.state != PERI_RELAY_HELD;
+    if (message.p == NULL) message = peri_str_of(peri_err_text(err)); /* it found no memory */
     struct peri_buf body;
     peri_buf_init(&body, 65536);
-    struct peri_str codes = peri_str_of(code), params = peri_str_of(param);
-    if (r->relay.state != PERI_RELAY_HELD) {
-        r->dialect->error_frame(&body, message, peri_str_of(type), params, codes);
-        peri_relay_tell(r, peri_buf_str(&body));
-    } else {
-        r->dialect->error_body(&body, message, peri_str_of(type), params, codes);
-        peri_request_answer(r, status, headers, count, peri_buf_str(&body));
+    enum peri_err written = (is_frame ? d->error_frame : d->error_body)(
+        &body, message, peri_str_of(type), peri_str_of(param), peri_str_of(code));
+    struct peri_str text = peri_buf_str(&body);
+    char spare[512];
+    if (written != PERI_OK) { /* memory ran out: the kind of error is told nevertheless */
+        struct peri_error_shape shape = peri_error_shape(err, PERI_SIDE_UPSTREAM);
+        text = (is_frame ? d->write_error_frame : d->write_error)(
+            spare, sizeof spare, peri_err_text(err), shape.type, shape.code);
     }
+    if (is_frame)
+        peri_relay_tell(r, text);
+    else
+        peri_request_answer(r, status, headers, count, text);
     peri_buf_done(&body);
     peri_request_ended(r, err);
 }
