@@ -25,13 +25,6 @@ const char *peri_err_text(enum peri_err err) {
     return (unsigned)err < PERI_ERR_COUNT ? texts[err] : "unknown error";
 }
 
-enum peri_err peri_err_by_name(struct peri_str name) {
-    for (unsigned i = 0; i < PERI_ERR_COUNT; i++)
-        if (strlen(names[i]) == name.n && memcmp(names[i], name.p, name.n) == 0)
-            return (enum peri_err)i;
-    return PERI_ERR_COUNT;
-}
-
 enum peri_err peri_fault_set(struct peri_fault *fault, enum peri_err err, const char *format, ...) {
     if (fault == NULL) return err;
     fault->err = err;

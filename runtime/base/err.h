@@ -9,9 +9,6 @@
 enum peri_err peri_fault_set(struct peri_fault *fault, enum peri_err err, const char *format, ...)
     PERI_PRINTF(3, 4);
 
-/* Gives the error with that name ("ETIMEOUT"), or PERI_ERR_COUNT when there is none. */
-enum peri_err peri_err_by_name(struct peri_str name);
-
 /* An invariant of ours is broken: say what was believed, and stop the process. */
 _Noreturn void peri_bug(const char *believed);
 

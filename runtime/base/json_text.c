@@ -87,14 +87,6 @@ struct peri_str peri_json_raw_plain(struct peri_str raw) {
     return inner;
 }
 
-enum peri_err peri_json_raw_add_string(struct peri_buf *out, struct peri_str raw) {
-    struct peri_str inner = inner_of(raw);
-    if (inner.p == NULL) return PERI_EINVAL;
-    enum peri_err err = peri_buf_reserve(out, inner.n);
-    if (err == PERI_OK && inner.n > 0) out->n += peri_json_unescape(out->p + out->n, inner);
-    return err;
-}
-
 bool peri_json_raw_string_is(struct peri_str raw, struct peri_str text) {
     struct peri_str inner = inner_of(raw);
     return inner.p != NULL && peri_json_inner_is(inner, true, text);

@@ -29,9 +29,6 @@ PERI_MUST_USE enum peri_err peri_json_scan(struct peri_str found[], struct peri_
 
 /* A missing value (p NULL) is of the kind null. */
 enum peri_json_kind peri_json_raw_kind(struct peri_str raw);
-/* The text of a string, decoded and appended. NUL escapes become NUL bytes, lone surrogates U+FFFD.
- *   gives   PERI_OK · PERI_EINVAL not a string · PERI_ENOMEM, PERI_ETOOBIG of the buffer */
-enum peri_err peri_json_raw_add_string(struct peri_buf *out, struct peri_str raw);
 /* What stands between the quotes when that is the text itself; p is NULL for other kinds and when escapes
  * have to be decoded. */
 struct peri_str peri_json_raw_plain(struct peri_str raw);

@@ -13,8 +13,6 @@
 
 static const char *const level_names[] = { "trace", "debug", "info", "warn", "error", "off" };
 
-const char *peri_log_level_name(enum peri_log_level level) { return level_names[level]; }
-
 int peri_log_level_by_name(struct peri_str name) {
     for (int i = 0; i <= PERI_LOG_OFF; i++)
         if (peri_str_eq(name, peri_str_of(level_names[i]))) return i;

@@ -59,7 +59,6 @@ void peri_log_end(struct peri_log *log);
 void peri_log_say(struct peri_log *log, enum peri_log_level level, const char *format, ...)
     PERI_PRINTF(3, 4);
 
-const char *peri_log_level_name(enum peri_log_level level);
 /* PERI_LOG_OFF + 1 when the name is none of ours. */
 int peri_log_level_by_name(struct peri_str name);
 

@@ -77,19 +77,3 @@ bool peri_gonka_check(struct peri_hasher *h, enum peri_gonka_scheme scheme,
            digest_of(digest, h, scheme, body, stamp, node) == PERI_OK &&
            peri_verify((struct peri_str){ (char *)signature, n }, digest, public_key);
 }
-
-enum peri_err peri_gonka_sign_devshard(char out[131], struct peri_hasher *h,
-                                       const struct peri_signer *s, const struct peri_key *key,
-                                       struct peri_str escrow, struct peri_str body,
-                                       int64_t seconds) {
-    unsigned char big_endian[8], message[32], digest[32], signature[65];
-    for (int i = 0; i < 8; i++) big_endian[i] = (unsigned char)((uint64_t)seconds >> (56 - 8 * i));
-    const struct peri_str parts[] = { escrow, body, { (char *)big_endian, sizeof big_endian } };
-    enum peri_err err = peri_sha256_parts(h, message, parts, 3);
-    if (err == PERI_OK) err = peri_sha256(h, digest, (struct peri_str){ (char *)message, 32 });
-    if (err == PERI_OK) err = peri_sign_recoverable(signature, s, key, digest);
-    if (err != PERI_OK) return err;
-    peri_hex_encode(out, (struct peri_str){ (char *)signature, sizeof signature });
-    out[130] = '\0';
-    return PERI_OK;
-}

@@ -74,13 +74,4 @@ PERI_MUST_USE bool peri_gonka_check(struct peri_hasher *h, enum peri_gonka_schem
                                     struct peri_str stamp, struct peri_str node,
                                     struct peri_str public_key);
 
-/* The header of the devshard protocol: 130 hex digits (r, s, recovery number) and NUL, over
- * SHA-256(SHA-256(escrow, body, seconds as 8 bytes big endian)).
- *   gives   PERI_OK · PERI_ECRYPTO */
-PERI_MUST_USE enum peri_err peri_gonka_sign_devshard(char out[131], struct peri_hasher *h,
-                                                     const struct peri_signer *s,
-                                                     const struct peri_key *key,
-                                                     struct peri_str escrow, struct peri_str body,
-                                                     int64_t seconds);
-
 #endif

@@ -104,33 +104,6 @@ TEST(gonka_signs_the_older_schemes) {
     vectors_close(&v);
 }
 
-TEST(gonka_signs_devshard_requests) {
-    struct vectors v;
-    struct tools t;
-    int count = 0;
-    CHECK(vectors_open(&v, VECTORS));
-    tools_init(&t);
-    struct peri_json_iter it =
-        peri_json_iter(v.j, v_get(&v, v.root, "devshard_request_signature_vectors"));
-    for (; peri_json_next(v.j, &it); count++) {
-        const struct peri_key *key = NULL;
-        char signature[131];
-        int64_t seconds = 0;
-        CHECK_EQ(peri_json_int(&seconds, v.j, v_get(&v, it.value, "timestamp_s")), PERI_OK);
-        CHECK_EQ(peri_keyring_add_hex(&key, t.ring, v_text(&v, it.value, "private_key_hex"), NULL),
-                 PERI_OK);
-        CHECK_EQ(peri_gonka_sign_devshard(signature, t.hasher, t.signer, key,
-                                          v_text(&v, it.value, "escrow_id"),
-                                          v_text(&v, it.value, "body_utf8"), seconds),
-                 PERI_OK);
-        CHECK(
-            peri_str_eq(peri_str_of(signature), v_text(&v, it.value, "x_devshard_signature_hex")));
-    }
-    CHECK_EQ(count, 3);
-    tools_done(&t);
-    vectors_close(&v);
-}
-
 static uint32_t base_of(struct vectors *v, struct peri_str name) {
     struct peri_json_iter it = peri_json_iter(v->j, v_get(v, v->root, "signature_vectors"));
     while (peri_json_next(v->j, &it))

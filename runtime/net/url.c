@@ -187,9 +187,6 @@ struct peri_str peri_url_text(const struct peri_url *u) {
 struct peri_str peri_url_host(const struct peri_url *u) {
     return peri_str_of(u->host);
 }
-struct peri_str peri_url_path(const struct peri_url *u) {
-    return peri_str_of(u->path);
-}
 struct peri_str peri_url_target(const struct peri_url *u) {
     return u->target;
 }

@@ -30,10 +30,9 @@ struct peri_url *peri_url_ref(const struct peri_url *u);
 void peri_url_unref(struct peri_url *u);
 
 /* Views good as long as the URL: the whole text as it will be requested; the host without brackets, in lower
- * case; the path without its query; the path with it; host and port as a Host header has them. */
+ * case; the path with its query; host and port as a Host header has them. */
 struct peri_str peri_url_text(const struct peri_url *u);
 struct peri_str peri_url_host(const struct peri_url *u);
-struct peri_str peri_url_path(const struct peri_url *u);
 struct peri_str peri_url_target(const struct peri_url *u);
 struct peri_str peri_url_authority(const struct peri_url *u);
 /* The port that will be connected to, the scheme's own when none was written. */

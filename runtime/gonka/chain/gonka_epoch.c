@@ -7,14 +7,8 @@
 
 static const char *const phase_names[] = { "Inference", "PoCGenerate", "PoCGenerateWindDown",
                                            "PoCValidate", "PoCValidateWindDown" };
-static const char *const confirmation_names[] = { "none", "grace", "generation", "validation",
-                                                  "completed" };
 
 const char *peri_gonka_phase_name(enum peri_gonka_phase phase) { return phase_names[phase]; }
-
-const char *peri_gonka_confirmation_name(enum peri_gonka_confirmation confirmation) {
-    return confirmation_names[confirmation];
-}
 
 static enum peri_err parse(struct peri_json **j, struct peri_str text, const char *what,
                            struct peri_fault *fault) {

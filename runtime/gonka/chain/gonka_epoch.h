@@ -56,8 +56,6 @@ PERI_MUST_USE enum peri_err peri_gonka_epoch_read(struct peri_gonka_epoch *out,
 enum peri_gonka_phase peri_gonka_phase_at(const struct peri_gonka_stages *stages, int64_t height);
 
 const char *peri_gonka_phase_name(enum peri_gonka_phase phase); /* "PoCGenerate" */
-const char *
-peri_gonka_confirmation_name(enum peri_gonka_confirmation confirmation); /* "generation" */
 
 /* Who serves now. */
 enum peri_gonka_service {

@@ -188,10 +188,6 @@ static const struct peri_gonka_model *find_model(const struct peri_gonka_partici
     return NULL;
 }
 
-bool peri_gonka_serves(const struct peri_gonka_participant *p, struct peri_str model) {
-    return p->model_count == 0 || find_model(p, model) != NULL;
-}
-
 bool peri_gonka_is_preserved(const struct peri_gonka_participant *p, struct peri_str model) {
     const struct peri_gonka_model *m = find_model(p, model);
     return m != NULL && m->is_preserved;

@@ -100,8 +100,6 @@ struct peri_gonka_rules {
 PERI_MUST_USE enum peri_err peri_gonka_set_apply(struct peri_gonka_set *set,
                                                  const struct peri_gonka_rules *rules);
 
-/* True when the participant lists the model, or lists none. */
-bool peri_gonka_serves(const struct peri_gonka_participant *p, struct peri_str model);
 /* True when it keeps serving the model through a proof-of-compute window. */
 bool peri_gonka_is_preserved(const struct peri_gonka_participant *p, struct peri_str model);
 

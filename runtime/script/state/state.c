@@ -361,18 +361,14 @@ enum peri_err peri_push_file(lua_State *L, const char *path) {
 struct load {
     struct peri_state *state;
     const char *path;
-    const char *folder;     /* NULL: no globals of its own */
-    struct peri_str source; /* p NULL: from the file */
+    const char *folder; /* NULL: no globals of its own */
+    struct peri_str source;
     int ref;
-    enum peri_err err;
 };
 
 static int load(lua_State *L) { /* protected */
     struct load *load = lua_touserdata(L, 1);
-    if (load->source.p != NULL)
-        peri_push_chunk(L, load->path, load->source);
-    else if ((load->err = peri_push_file(L, load->path)) != PERI_OK)
-        return luaL_error(L, "%s: %s", load->path, peri_err_text(load->err));
+    peri_push_chunk(L, load->path, load->source);
     if (load->folder != NULL) {
         peri_require_push_globals(L, load->state, load->folder);
         lua_setupvalue(L, -2, 1); /* _ENV, the only one of a main chunk */
@@ -380,15 +376,6 @@ static int load(lua_State *L) { /* protected */
     lua_call(L, 0, 1);
     load->ref = luaL_ref(L, LUA_REGISTRYINDEX);
     return 0;
-}
-
-static enum peri_err run_load(struct peri_state *s, int *ref, struct load what,
-                              struct peri_fault *fault) {
-    enum peri_err err = peri_state_call(s, load, &what, fault);
-    *ref = err == PERI_OK ? what.ref : LUA_NOREF;
-    if (err != PERI_OK && what.err != PERI_OK) err = what.err;
-    if (err != PERI_OK && fault != NULL) fault->err = err;
-    return err;
 }
 
 enum peri_err peri_state_load_in(struct peri_state *s, int *ref, const char *folder,
@@ -400,15 +387,13 @@ enum peri_err peri_state_load_in(struct peri_state *s, int *ref, const char *fol
                               PERI_SOURCE_MAX);
     if (source.p == NULL) source = PERI_STR("");
     struct load what = { .state = s, .path = name, .folder = folder, .source = source };
-    return run_load(s, ref, what, fault);
+    enum peri_err err = peri_state_call(s, load, &what, fault);
+    if (err == PERI_OK) *ref = what.ref;
+    if (err != PERI_OK && fault != NULL) fault->err = err;
+    return err;
 }
 
 enum peri_err peri_state_load(struct peri_state *s, int *ref, const char *name,
                               struct peri_str source, struct peri_fault *fault) {
     return peri_state_load_in(s, ref, NULL, name, source, fault);
-}
-
-enum peri_err peri_state_load_file(struct peri_state *s, int *ref, const char *path,
-                                   struct peri_fault *fault) {
-    return run_load(s, ref, (struct load){ .path = path }, fault);
 }

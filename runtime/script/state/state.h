@@ -134,9 +134,6 @@ PERI_MUST_USE enum peri_err peri_state_load(struct peri_state *s, int *ref, cons
 PERI_MUST_USE enum peri_err peri_state_load_in(struct peri_state *s, int *ref, const char *folder,
                                                const char *name, struct peri_str source,
                                                struct peri_fault *fault);
-/* The same from a file. gives also PERI_EIO, PERI_ENOTFOUND */
-PERI_MUST_USE enum peri_err peri_state_load_file(struct peri_state *s, int *ref, const char *path,
-                                                 struct peri_fault *fault);
 
 /* Inside Lua: compile a text chunk and push it as a function. In a sandbox its globals are the frozen ones.
  * Raises what is wrong with it as "path:line: …". */

@@ -24,9 +24,6 @@ struct peri_task {
 };
 
 lua_State *peri_task_thread(const struct peri_task *t) { return t->co; }
-struct peri_state *peri_task_state(const struct peri_task *t) {
-    return t->state;
-}
 void *peri_task_arg(const struct peri_task *t) { return t->arg; }
 const struct peri_task_ops *peri_task_ops(const struct peri_task *t) { return t->ops; }
 

@@ -76,7 +76,6 @@ bool peri_task_allow(struct peri_state *s, void *arg);
 
 /* Its coroutine. */
 lua_State *peri_task_thread(const struct peri_task *t);
-struct peri_state *peri_task_state(const struct peri_task *t);
 /* The owner's argument, as given to peri_task_start: for bindings that belong to that owner. */
 void *peri_task_arg(const struct peri_task *t);
 /* Which owner: compare with its own table before trusting peri_task_arg. */
