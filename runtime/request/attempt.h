@@ -163,6 +163,9 @@ void peri_attempt_resume(struct peri_attempt *a);
 PERI_MUST_USE enum peri_err peri_attempt_hold_whole(struct peri_attempt *a,
                                                     struct peri_str completion);
 
+/* attempt_answer.c: what comes back of the call; the argument is the attempt. */
+extern const struct peri_call_ops peri_attempt_call_ops;
+
 /* attempt_shape.c: the provider's own name for the model, and what the `attempt` hooks make of body and headers.
  *   gives   PERI_OK · PERI_EREJECTED a hook refused, `refusal` · PERI_EPOLICY · PERI_ENOMEM · PERI_ETOOBIG */
 PERI_MUST_USE enum peri_err peri_attempt_shape(struct peri_attempt *a);
