@@ -77,7 +77,7 @@ describe("random faults", function()
       simulated[i] = provider.start(function(c, request) behave(name, draw)(c, request) end)
       list[i] = router.provider(name, simulated[i], {
         tier = (i + 1) // 2, weight = i, max_concurrent = 12,
-        timeouts = { first_token = "150ms", first_byte = "150ms", idle = "150ms" },
+        timeouts = { first_token = "150ms", first_byte = "150ms", idle = "150ms", total = "400ms" },
       })
     end
     local r = start {

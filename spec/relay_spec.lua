@@ -6,7 +6,7 @@ local router = require "spec.support.router"
 
 local frames = provider.frames
 local hello = { "Hel", "lo." }
-local impatient = { timeouts = { first_token = "300ms", first_byte = "300ms" } }
+local impatient = { timeouts = { first_token = "300ms", first_byte = "300ms", total = "1s" } }
 
 -- A reset throws away what was not read yet, so what was sent is given time to arrive.
 local function late_reset(c)

@@ -24,6 +24,9 @@ struct peri_secret {
 
 enum peri_auth { PERI_AUTH_NONE, PERI_AUTH_BEARER, PERI_AUTH_HEADER };
 
+/* What an answer that says nothing is: a failure of its provider, or an answer. */
+enum peri_empty { PERI_EMPTY_FAILS, PERI_EMPTY_PASSES };
+
 /* One model of one provider: what clients call it here, what the provider calls it. */
 struct peri_config_model {
     struct peri_str name;       /* public model name */
@@ -133,6 +136,7 @@ struct peri_config_provider {
     struct peri_config_timeouts timeouts; /* the general ones where not given */
     struct peri_config_retry retry;       /* the same */
     bool use_http2, is_insecure;
+    enum peri_empty empty_answers;
     struct peri_str ca_file;
     struct peri_str broker;  /* "", "gonka": a network whose answers the plain provider sells */
     struct peri_str network; /* "", "gonka", "0g": expands to many providers; url is empty then */

@@ -2,6 +2,7 @@
 #include "dialect/chat_whole.h"
 #include "dialect/dialect.h"
 #include "dialect/error.h"
+#include "dialect/fold.h"
 
 static const struct peri_str routed[] = {
     PERI_STR_INIT("model"),      PERI_STR_INIT("stream"),
@@ -30,6 +31,7 @@ const struct peri_dialect peri_dialect_chat = {
     .read_event = peri_stream_read,
     .read_answer = peri_answer_read,
     .stream_of_whole = peri_chat_stream_of_whole,
+    .whole_of_stream = peri_chat_whole_of_stream,
     .error_body = peri_error_body,
     .error_frame = peri_error_frame,
     .write_error = peri_error_write,

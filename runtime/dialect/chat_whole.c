@@ -47,6 +47,11 @@ static void put_member(struct peri_buf *b, struct peri_json *j, uint32_t object,
     peri_json_put_raw(b, peri_json_raw(j, value));
 }
 
+static bool has_calls(struct peri_json *j, uint32_t message) {
+    uint32_t calls = peri_json_get(j, message, PERI_STR("tool_calls"));
+    return peri_json_kind(j, calls) == PERI_JSON_ARRAY && peri_json_count(j, calls) > 0;
+}
+
 static enum peri_err put_choice(struct peri_buf *b, struct peri_json *j, uint32_t choice,
                                 size_t place) {
     uint32_t message = peri_json_get(j, choice, PERI_STR("message"));
@@ -71,7 +76,7 @@ static enum peri_err put_choice(struct peri_buf *b, struct peri_json *j, uint32_
     if (peri_json_kind(j, reason) == PERI_JSON_STRING)
         peri_json_put_raw(b, peri_json_raw(j, reason));
     else
-        peri_json_put_string(b, PERI_STR("stop"));
+        peri_json_put_string(b, has_calls(j, message) ? PERI_STR("tool_calls") : PERI_STR("stop"));
     peri_json_put_close(b, '}');
     peri_json_put_close(b, ']');
     end_chunk(b);

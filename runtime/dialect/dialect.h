@@ -51,6 +51,9 @@ struct peri_dialect {
     /* Write a whole answer as the frames of a stream, without its end; as peri_chat_stream_of_whole. NULL: whole
      * answers can not be told so. */
     enum peri_err (*stream_of_whole)(struct peri_buf *frames, struct peri_str answer);
+    /* The mirror: the events of a stream, a JSON array of their data, written as a whole answer; as
+     * peri_chat_whole_of_stream. NULL: a stream is taken only where one of its events is the whole answer. */
+    enum peri_err (*whole_of_stream)(struct peri_buf *answer, struct peri_str events);
     /* Write an error as a body, and as an event in a stream; as peri_error_body and peri_error_frame. */
     enum peri_err (*error_body)(struct peri_buf *b, struct peri_str message, struct peri_str type,
                                 struct peri_str param, struct peri_str code);

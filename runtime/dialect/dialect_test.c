@@ -63,6 +63,16 @@ TEST(an_error_is_read_as_it_is_written) {
     }
 }
 
+TEST(a_prompts_completion_is_told_in_one_event) {
+    struct peri_buf frames;
+    peri_buf_init(&frames, 0);
+    CHECK_EQ(
+        peri_dialect_completions.stream_of_whole(&frames, PERI_STR("{\r\n \"choices\": []\n}")),
+        PERI_OK);
+    CHECK_STR(peri_buf_str(&frames), "data: {\ndata:  \"choices\": []\ndata: }\n\n");
+    peri_buf_done(&frames);
+}
+
 TEST(each_dialect_knows_its_own_whole_answers) {
     static const char *const answers[] = {
         "{\"choices\":[{\"message\":{\"content\":\"Hi\"},\"finish_reason\":\"stop\"}]}",
@@ -76,8 +86,9 @@ TEST(each_dialect_knows_its_own_whole_answers) {
         peri_buf_init(&frames, 0);
         CHECK_EQ(d->read_answer(&s, peri_str_of(answers[i])), PERI_OK);
         bool is_told = peri_dialect_stream_of_whole(d, &frames, peri_str_of(answers[i])) == PERI_OK;
-        CHECK_EQ(is_told, d->id == PERI_DIALECT_CHAT);
+        CHECK_EQ(is_told, d->has_streams);
         CHECK_EQ(frames.n > 0, is_told);
+        CHECK_EQ(d->whole_of_stream != NULL, d->has_streams);
         peri_buf_done(&frames);
     }
     struct peri_stream_state s;

@@ -417,8 +417,10 @@ bool peri_stream_is_empty(const struct peri_stream_state *s) {
 }
 
 bool peri_stream_is_void(const struct peri_stream_state *s) {
-    return !s->saw_content && !s->saw_error && s->choices_seen != 0 &&
-           strcmp(s->finish_reason, "content_filter") != 0;
+    if (s->saw_content || s->saw_error || s->choices_seen == 0) return false;
+    if (strcmp(s->finish_reason, "content_filter") == 0) return false;
+    bool has_spent = s->usage.is_known && s->usage.completion_tokens > 0;
+    return has_spent || strcmp(s->finish_reason, "length") != 0;
 }
 
 bool peri_stream_has_open_tool_args(const struct peri_stream_state *s) {

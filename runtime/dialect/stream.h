@@ -68,7 +68,8 @@ enum peri_stream_kind peri_stream_read(struct peri_stream_state *s, struct peri_
 bool peri_stream_is_complete(const struct peri_stream_state *s);
 
 /* An answer that came to its end said nothing at all: no text, no reasoning, no call. One that a filter held back is
- * said, and a list is no such answer. */
+ * said, and so is one whose output limit was reached with no token spent: the client allowed none. A list is no such
+ * answer. */
 bool peri_stream_is_void(const struct peri_stream_state *s);
 
 /* An answer that came to its end said nothing, and tokens were spent on that: the model thought until its budget was

@@ -263,7 +263,8 @@ TEST(an_answer_is_void_that_said_nothing_at_all) {
         const char *message, *reason;
     } cases[] = {
         { true, "\"content\":null", "stop" },
-        { true, "\"content\":\"\",\"tool_calls\":[]", "length" },
+        { true, "\"content\":\"\",\"tool_calls\":[]", "stop" },
+        { false, "\"content\":\"\"", "length" },
         { false, "\"content\":null", "content_filter" },
         { false, "\"content\":\"a\"", "stop" },
         { false, "\"content\":null,\"reasoning\":\"hm\"", "length" },
@@ -279,7 +280,11 @@ TEST(an_answer_is_void_that_said_nothing_at_all) {
         CHECK_EQ(peri_answer_read(&s, peri_str_of(text)), PERI_OK);
         CHECK_EQ(peri_stream_is_void(&s), cases[i].is_void);
     }
-    struct peri_stream_state list;
+    struct peri_stream_state list, burnt;
+    CHECK_EQ(peri_answer_read(&burnt, PERI_STR("{\"choices\":[{\"finish_reason\":\"length\"}],"
+                                               "\"usage\":{\"completion_tokens\":9}}")),
+             PERI_OK);
+    CHECK(peri_stream_is_void(&burnt));
     CHECK_EQ(peri_answer_read_list(&list, PERI_STR("{\"data\":[]}")), PERI_OK);
     CHECK(!peri_stream_is_void(&list));
 }

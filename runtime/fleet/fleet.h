@@ -52,6 +52,7 @@ struct peri_provider {
     struct peri_config_timeouts timeouts;
     const struct peri_config_retry *retry;
     bool use_http2, is_insecure;
+    bool passes_empty; /* an answer that says nothing is one */
     bool
         is_public_only; /* a stranger told us where it is: it must not lead into a private network */
     bool is_reduced;    /* serves little of anything just now */

@@ -97,12 +97,18 @@ void peri_attempt_fail(struct peri_attempt *a, enum peri_err err, const char *fo
     a->tried(a->arg, a, err);
 }
 
-void peri_attempt_fail_empty(struct peri_attempt *a) {
-    /* It may be drawn again: a request that asks differently may well get an answer there. */
-    bool *tried = a->request->tried;
-    if (tried != NULL) tried[a->candidate.provider->index] = false;
-    peri_attempt_fail(a, PERI_EEMPTY, "spent %llu tokens and said nothing",
-                      (unsigned long long)a->stream.usage.completion_tokens);
+bool peri_attempt_fail_unsaid(struct peri_attempt *a) {
+    if (a->expects_content && peri_stream_is_empty(&a->stream)) {
+        /* It may be drawn again: a request that asks differently may well get an answer there. */
+        bool *tried = a->request->tried;
+        if (tried != NULL) tried[a->candidate.provider->index] = false;
+        peri_attempt_fail(a, PERI_EEMPTY, "spent %llu tokens and said nothing",
+                          (unsigned long long)a->stream.usage.completion_tokens);
+        return true;
+    }
+    if (a->candidate.provider->passes_empty || !peri_stream_is_void(&a->stream)) return false;
+    peri_attempt_fail(a, PERI_EEMPTY, "answered without any content");
+    return true;
 }
 
 void peri_attempt_ready(struct peri_attempt *a) {
@@ -227,9 +233,9 @@ static enum peri_err send_call(struct peri_attempt *a) {
         .headers = headers,
         .header_count = n,
         .connect_ms = p->timeouts.connect_ms,
-        .first_byte_ms = p->timeouts.first_byte_ms,
-        .idle_ms = p->timeouts.idle_ms,
-        .total_ms = a->options.total_ms,
+        .first_byte_ms = r->is_stream ? p->timeouts.first_byte_ms : 0,
+        .idle_ms = r->is_stream ? p->timeouts.idle_ms : 0, /* of a whole answer: wait_for_more */
+        .total_ms = a->options.total_ms > 0 ? a->options.total_ms : p->timeouts.total_ms,
         .use_http2 = p->use_http2,
         .is_insecure = p->is_insecure,
         .is_restricted = p->is_public_only,
@@ -254,13 +260,15 @@ enum peri_err peri_attempt_start(struct peri_attempt **out, struct peri_request 
     a->tried = tried;
     a->arg = arg;
     if (options != NULL) a->options = *options;
-    if (a->options.first_token_ms == 0) a->options.first_token_ms = p->timeouts.first_token_ms;
+    /* The first token of a whole answer comes with the last one: it has the total alone, unless a policy says more. */
+    if (a->options.first_token_ms == 0 && r->is_stream)
+        a->options.first_token_ms = p->timeouts.first_token_ms;
     peri_list_init(&a->over_link);
     peri_buf_init(&a->body_text, r->body_bytes + r->config->request_memory);
     peri_buf_init(&a->in, r->config->answer_bytes);
-    peri_buf_init(&a->held, HELD_MAX);
-    peri_buf_init(&a->scratch, PERI_SSE_MAX);
-    peri_sse_init(&a->sse, 0, &a->scratch);
+    peri_buf_init(&a->held, r->config->answer_bytes);
+    peri_buf_init(&a->scratch, r->config->answer_bytes);
+    peri_sse_init(&a->sse, r->config->answer_bytes, &a->scratch);
     peri_timer_init(&a->patience, r->env->loop, on_first_token_late, a);
 
     if (!peri_circuit_enter(&a->circuit, p, peri_attempt_model(a), a->dialect->id, now_ms,

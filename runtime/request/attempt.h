@@ -26,6 +26,7 @@
 #include "base/json_edit.h"
 #include "dialect/stream.h"
 #include "fleet/circuit.h"
+#include "net/body_kind.h"
 #include "net/sse.h"
 #include "request/request.h"
 
@@ -42,9 +43,6 @@ enum peri_attempt_state {
 };
 
 enum peri_attempt_input { PERI_INPUT_FLOWING, PERI_INPUT_PAUSED, PERI_INPUT_ENDED };
-
-/* What the head says that the body is. */
-enum peri_body_kind { PERI_BODY_OTHER, PERI_BODY_EVENTS, PERI_BODY_JSON };
 
 /* What an `attempt` hook says instead of sending. */
 struct peri_hook_refusal {
@@ -75,13 +73,15 @@ struct peri_attempt {
 
     struct peri_call *call; /* NULL: not sent, or over */
     enum peri_attempt_input input;
-    enum peri_body_kind kind;
+    enum peri_body_kind label, kind; /* as the head says, and as the first bytes show */
     int status;
     /* To the first token; then to the next event; after the end event to the end of the call. */
     struct peri_timer patience;
     bool expects_content; /* an empty answer is a failure */
     bool is_reading;      /* take_frames is further up the stack, and goes on when it returns */
+    bool is_waiting;      /* what is left in `in` waits for the client */
     bool is_broken;       /* a policy could not say what is to be sent: it must not seem whole */
+    bool is_whole;        /* one event of a stream that is folded was the whole answer */
     bool is_cut;          /* a refusal with a longer body than is read */
     size_t wallet;        /* that signed it */
     struct peri_circuit circuit; /* that it goes through */
@@ -165,6 +165,19 @@ PERI_MUST_USE enum peri_err peri_attempt_hold_whole(struct peri_attempt *a,
 
 /* attempt_answer.c: what comes back of the call; the argument is the attempt. */
 extern const struct peri_call_ops peri_attempt_call_ops;
+/* `in` is the whole answer. */
+void peri_attempt_end_whole(struct peri_attempt *a);
+
+/* attempt_fold.c: a stream where none was asked for; its events wait in `held` until they are a whole answer. */
+void peri_attempt_fold(struct peri_attempt *a, struct peri_str bytes);
+void peri_attempt_fold_ended(struct peri_attempt *a, enum peri_err err);
+
+/* The last event of a stream without its blank line, when it is one: some providers end so. Put the blank line behind
+ * `in`. gives false: what is left there is no whole event */
+PERI_MUST_USE bool peri_attempt_close_event(struct peri_attempt *a);
+/* The answer has come to its end, and says less than its request may be answered with: it fails.
+ *   gives   false: it may be served */
+bool peri_attempt_fail_unsaid(struct peri_attempt *a);
 
 /* attempt_shape.c: the provider's own name for the model, and what the `attempt` hooks make of body and headers.
  *   gives   PERI_OK · PERI_EREJECTED a hook refused, `refusal` · PERI_EPOLICY · PERI_ENOMEM · PERI_ETOOBIG */
@@ -185,7 +198,6 @@ void peri_attempt_left_open(struct peri_attempt *a);
 void peri_attempt_fail(struct peri_attempt *a, enum peri_err err, const char *format, ...)
     PERI_PRINTF(3, 4);
 void peri_attempt_ready(struct peri_attempt *a);
-void peri_attempt_fail_empty(struct peri_attempt *a);
 /* The provider's 200 holds an error instead of content: judged as the status it names, if it names one. */
 void peri_attempt_fail_inside(struct peri_attempt *a, struct peri_str error);
 

@@ -1,4 +1,5 @@
-/* What comes back of a call: the head, bodies that are errors, and whole answers. Streams are attempt_stream.c. */
+/* What comes back of a call: the head, the first bytes that show what the body is, bodies that are errors, and whole
+ * answers. Streams are attempt_stream.c, streams that were not asked for attempt_fold.c. */
 #include "request/attempt.h"
 
 #include "fleet/health.h"
@@ -6,23 +7,8 @@
 
 #define ERROR_BODY_MAX 65536 /* bytes of a provider's error answer that are read */
 
-static void read_head(struct peri_attempt *a, const struct peri_header *headers, size_t count) {
-    for (size_t i = 0; i < count; i++) {
-        if (peri_str_eq_nocase(headers[i].name, PERI_STR("content-type"))) {
-            struct peri_str type = peri_str_trim(headers[i].value), kind;
-            if (!peri_str_cut(&kind, &type, ';')) kind = type;
-            kind = peri_str_trim(kind);
-            a->kind = PERI_BODY_OTHER;
-            if (peri_str_eq_nocase(kind, PERI_STR("text/event-stream")))
-                a->kind = PERI_BODY_EVENTS;
-            else if (peri_str_eq_nocase(kind, PERI_STR("application/json")))
-                a->kind = PERI_BODY_JSON;
-        }
-    }
-    if (a->status < 400) return;
-    uint64_t hint = peri_retry_after(headers, count, peri_clock_wall_ns(a->request->env->clock),
-                                     PERI_HINT_MAX_MS);
-    if (hint != PERI_RETRY_UNKNOWN) a->hint_ms = hint > 0 ? hint : 1;
+static bool is_refusal(const struct peri_attempt *a) {
+    return peri_health_of_status(a->status).err != PERI_OK;
 }
 
 static void on_head(void *arg, struct peri_call *call, int status,
@@ -30,50 +16,108 @@ static void on_head(void *arg, struct peri_call *call, int status,
     struct peri_attempt *a = arg;
     (void)call;
     a->status = status;
-    read_head(a, headers, count);
-    if (peri_health_of_status(status).err != PERI_OK) {
-        a->in.max = ERROR_BODY_MAX; /* the body says more: on_body and on_done go on */
-        return;
-    }
-    struct peri_request *r = a->request;
-    /* Some providers answer a request for a stream with the whole: that is told as a stream. */
-    bool is_whole = a->kind == PERI_BODY_JSON;
-    bool is_right = r->is_stream ? a->kind == PERI_BODY_EVENTS ||
-                                       (is_whole && a->dialect->stream_of_whole != NULL)
-                                 : is_whole;
-    if (!is_right)
-        peri_attempt_fail(a, PERI_EPROTO, "answered %d with a body that is not %s", status,
-                          r->is_stream ? "an event stream" : "JSON");
+    for (size_t i = 0; i < count; i++)
+        if (peri_str_eq_nocase(headers[i].name, PERI_STR("content-type")))
+            a->label = peri_body_kind_of_label(headers[i].value);
+    if (!is_refusal(a)) return;
+    a->in.max = ERROR_BODY_MAX; /* the body says more: on_body and on_done go on */
+    if (status < 400) return;
+    uint64_t hint = peri_retry_after(headers, count, peri_clock_wall_ns(a->request->env->clock),
+                                     PERI_HINT_MAX_MS);
+    if (hint != PERI_RETRY_UNKNOWN) a->hint_ms = hint > 0 ? hint : 1;
 }
 
-static bool is_refusal(const struct peri_attempt *a) {
-    return peri_health_of_status(a->status).err != PERI_OK;
+static void on_no_more(void *arg) {
+    struct peri_attempt *a = arg;
+    peri_attempt_fail(a, PERI_ESTALL, "sent no byte for %llu ms",
+                      (unsigned long long)a->candidate.provider->timeouts.idle_ms);
+}
+
+/* A whole answer that has begun to come must go on. Until then it has its total, and what a policy allows. */
+static void wait_for_more(struct peri_attempt *a) {
+    uint64_t idle_ms = a->candidate.provider->timeouts.idle_ms;
+    if (a->request->is_stream || a->options.first_token_ms > 0 || idle_ms == 0) return;
+    if (a->patience.fire != on_no_more)
+        peri_timer_init(&a->patience, a->request->env->loop, on_no_more, a);
+    peri_timer_start(&a->patience, idle_ms);
+}
+
+/* What neither the first bytes nor the label show to be an answer is refused at once.
+ *   front   of the body; `is_all`: no more will come
+ *   gives   false when the attempt has failed for it */
+static bool find_kind(struct peri_attempt *a, struct peri_str front, bool is_all) {
+    enum peri_body_kind kind = peri_body_kind_of(front);
+    if (kind == PERI_BODY_UNKNOWN && !is_all) return true;
+    if (kind == PERI_BODY_UNKNOWN || kind == PERI_BODY_OTHER) kind = a->label;
+    if (kind == PERI_BODY_EVENTS || kind == PERI_BODY_JSON) {
+        a->kind = kind;
+        return true;
+    }
+    if (front.n == 0)
+        peri_attempt_fail(a, PERI_EPROTO, "answered %d without a body", a->status);
+    else
+        peri_attempt_fail(a, PERI_EPROTO, "answered %d with a body that is not %s", a->status,
+                          a->request->is_stream ? "an event stream" : "JSON");
+    return false;
+}
+
+static bool take_bytes(struct peri_attempt *a, struct peri_str bytes) {
+    if (a->kind == PERI_BODY_EVENTS && a->request->is_stream) return peri_attempt_feed(a, bytes);
+    wait_for_more(a);
+    if (a->kind == PERI_BODY_EVENTS) {
+        peri_attempt_fold(a, bytes);
+        return true;
+    }
+    enum peri_err err = peri_buf_add(&a->in, bytes);
+    if (err != PERI_OK) peri_attempt_fail(a, err, "answered with more than %zu bytes", a->in.max);
+    return true;
+}
+
+/* Few bytes, and they do not show what they begin: they wait, and are read again with the next. */
+static bool take_front(struct peri_attempt *a, struct peri_str bytes) {
+    struct peri_buf front = a->in;
+    if (front.n > 0) {
+        if (peri_buf_add(&a->in, bytes) != PERI_OK) {
+            peri_attempt_fail(a, a->in.err, "answered with more than %zu bytes", a->in.max);
+            return true;
+        }
+        front = a->in;
+        bytes = peri_buf_str(&front);
+    }
+    if (!find_kind(a, bytes, false)) return true;
+    if (a->kind == PERI_BODY_UNKNOWN) {
+        wait_for_more(a);
+        if (front.n == 0) (void)peri_buf_add(&a->in, bytes);
+        return true;
+    }
+    if (front.n == 0) return take_bytes(a, bytes);
+    peri_buf_init(&a->in, front.max);
+    bool goes_on = take_bytes(a, bytes);
+    peri_buf_done(&front);
+    return goes_on;
 }
 
 static bool on_body(void *arg, struct peri_call *call, struct peri_str bytes) {
     struct peri_attempt *a = arg;
     (void)call;
     a->body_bytes += bytes.n;
-    if (is_refusal(a)) {
-        if (bytes.n > a->in.max - a->in.n) bytes.n = a->in.max - a->in.n, a->is_cut = true;
-        peri_buf_add(&a->in, bytes);
-        if (a->is_cut) peri_attempt_end_refusal(a);
-        return true;
-    }
-    if (a->kind == PERI_BODY_EVENTS) return peri_attempt_feed(a, bytes);
-    enum peri_err err = peri_buf_add(&a->in, bytes);
-    if (err == PERI_OK) return true;
-    peri_attempt_fail(a, err, "answered with more than %zu bytes", a->in.max);
+    if (!is_refusal(a))
+        return a->kind == PERI_BODY_UNKNOWN ? take_front(a, bytes) : take_bytes(a, bytes);
+    wait_for_more(a);
+    if (bytes.n > a->in.max - a->in.n) bytes.n = a->in.max - a->in.n, a->is_cut = true;
+    peri_buf_add(&a->in, bytes);
+    if (a->is_cut) peri_attempt_end_refusal(a);
     return true;
 }
 
-static void end_whole_answer(struct peri_attempt *a) {
+void peri_attempt_end_whole(struct peri_attempt *a) {
+    struct peri_request *r = a->request;
+    /* No client's JSON has a place for a byte order mark. */
+    if (peri_str_has_prefix(peri_buf_str(&a->in), PERI_STR("\xef\xbb\xbf")))
+        peri_buf_drop(&a->in, 3);
     enum peri_err err = a->dialect->read_answer(&a->stream, peri_buf_str(&a->in));
-    if (err == PERI_OK && a->expects_content && peri_stream_is_empty(&a->stream)) {
-        peri_attempt_fail_empty(a);
-        return;
-    }
-    if (err == PERI_OK && a->request->is_stream) {
+    if (err == PERI_OK && peri_attempt_fail_unsaid(a)) return;
+    if (err == PERI_OK && r->is_stream) {
         err = peri_attempt_hold_whole(a, peri_buf_str(&a->in));
         if (peri_attempt_is_over(a)) return; /* a policy ended the request */
         a->stream.saw_done = true;
@@ -91,16 +135,22 @@ static void end_whole_answer(struct peri_attempt *a) {
 
 static void on_done(void *arg, struct peri_call *call, const struct peri_call_report *report) {
     struct peri_attempt *a = arg;
+    bool is_answer = report->status != 0 && !is_refusal(a);
     (void)call;
     a->call = NULL;
-    if (report->status != 0 && is_refusal(a))
+    if (is_answer && report->err == PERI_OK && a->kind == PERI_BODY_UNKNOWN &&
+        !find_kind(a, peri_buf_str(&a->in), true))
+        return;
+    if (report->status != 0 && !is_answer)
         peri_attempt_end_refusal(a);
-    else if (a->kind == PERI_BODY_EVENTS)
+    else if (a->kind == PERI_BODY_EVENTS && a->request->is_stream)
         peri_attempt_stream_ended(a, report->err);
+    else if (a->kind == PERI_BODY_EVENTS)
+        peri_attempt_fold_ended(a, report->err);
     else if (report->err != PERI_OK)
         peri_attempt_fail(a, report->err, "%s", report->detail);
     else
-        end_whole_answer(a);
+        peri_attempt_end_whole(a);
 }
 
 const struct peri_call_ops peri_attempt_call_ops = { on_head, on_body, on_done };

@@ -27,6 +27,12 @@ static bool is_lossy(const struct peri_attempt *a) {
     return a->is_broken || (is_serving && a->request->relay.state == PERI_RELAY_LOSSY);
 }
 
+/* The client is slow. A single event may be larger than all that waits for a client: what the provider sent behind it then
+ * stays in `in` (is_waiting). */
+static bool is_full(const struct peri_attempt *a) {
+    return a->state == PERI_ATTEMPT_SERVING && a->request->relay.state == PERI_RELAY_FULL;
+}
+
 static void fail_lossy(struct peri_attempt *a) {
     peri_attempt_fail(a, PERI_ETOOBIG, "was made more of by policies than the client takes");
 }
@@ -39,13 +45,14 @@ static void pass_on(struct peri_attempt *a, struct peri_str frames) {
         return;
     }
     peri_relay_put(a->request, frames);
-    if (a->request->relay.state == PERI_RELAY_FULL) a->input = PERI_INPUT_PAUSED;
+    if (is_full(a) && a->input == PERI_INPUT_FLOWING) a->input = PERI_INPUT_PAUSED;
 }
 
 static void flush_run(struct peri_attempt *a, struct run *run) {
     struct peri_str bytes = { run->from, run->n };
     run->n = 0;
     pass_on(a, bytes);
+    if (bytes.n > 0 && is_full(a)) a->is_waiting = true;
 }
 
 static void send_event(struct peri_attempt *a, struct run *run,
@@ -58,7 +65,7 @@ static void send_event(struct peri_attempt *a, struct run *run,
         return;
     }
     struct peri_buf out;
-    peri_buf_init(&out, PERI_SSE_MAX);
+    peri_buf_init(&out, r->config->answer_bytes);
     struct peri_event seen = { sizeof seen, event->data, event->name, a };
     enum peri_verdict verdict = ops->event(r->policy->self, r, &seen, &out);
     if (verdict == PERI_HOOK_REPLACE && out.err != PERI_OK) verdict = PERI_HOOK_BREAK;
@@ -103,7 +110,7 @@ static void expect_end(struct peri_attempt *a) {
 static void on_no_event(void *arg) {
     struct peri_attempt *a = arg;
     uint64_t idle_ms = a->candidate.provider->timeouts.idle_ms;
-    if (a->input == PERI_INPUT_PAUSED)
+    if (a->input != PERI_INPUT_FLOWING)
         peri_timer_start(&a->patience, idle_ms); /* it is the client who is slow */
     else
         peri_attempt_fail(a, PERI_ESTALL, "sent no event for %llu ms", (unsigned long long)idle_ms);
@@ -215,18 +222,31 @@ static bool put_whole_as_stream(struct peri_attempt *a, struct peri_str completi
     return err == PERI_OK;
 }
 
+/* More than is kept: of what comes before content, or of one event. */
+static void fail_held(struct peri_attempt *a, enum peri_err err) {
+    if (err == PERI_ENOMEM)
+        peri_attempt_fail(a, err, "sent %zu bytes that found no memory", a->held.n + a->in.n);
+    else if (a->state == PERI_ATTEMPT_ASKING)
+        peri_attempt_fail(a, err, "sent %llu bytes before any content, more than %zu",
+                          (unsigned long long)a->body_bytes, a->in.max);
+    else
+        peri_attempt_fail(a, err, "sent an event of more than %zu bytes", a->in.max);
+}
+
 /* The commit point, unless frames before it were lost: then nobody has seen any of them yet. */
 static void commit(struct peri_attempt *a) {
     if (a->held.err == PERI_OK)
         peri_attempt_ready(a); /* may serve, wait, or end the request */
     else
-        peri_attempt_fail(a, a->held.err, "sent %zu bytes before any content", a->held.n);
+        fail_held(a, a->held.err);
 }
 
-/* Is this event the commit point? Where content is expected, an end without any waits for what was spent. */
+/* Is this event the commit point? An end without content waits for what is said of it behind it. */
 static bool decides(const struct peri_attempt *a, enum peri_stream_kind kind) {
     if (a->state != PERI_ATTEMPT_ASKING) return false;
-    bool is_held = a->expects_content && !a->stream.saw_answer;
+    bool is_held = a->expects_content
+                       ? !a->stream.saw_answer
+                       : !a->candidate.provider->passes_empty && !a->stream.saw_content;
     switch (kind) {
     case PERI_STREAM_CONTENT:
     case PERI_STREAM_DONE: return true;
@@ -239,10 +259,7 @@ static bool decides(const struct peri_attempt *a, enum peri_stream_kind kind) {
 /* A stream has come to its end, and nothing in it was the commit point.
  *   gives   false when the attempt has failed for it */
 static bool may_serve_unsaid(struct peri_attempt *a) {
-    if (a->expects_content && peri_stream_is_empty(&a->stream)) {
-        peri_attempt_fail_empty(a);
-        return false;
-    }
+    if (peri_attempt_fail_unsaid(a)) return false;
     if (a->stream.saw_finish) return true;
     peri_attempt_fail(a, PERI_ETRUNCATED, "ended its stream without content");
     return false;
@@ -254,14 +271,14 @@ static size_t take_frames(struct peri_attempt *a, struct peri_str in) {
     size_t used = 0;
     bool has_event = false;
     struct run run = { in.p, 0 };
-    while (used < in.n && !peri_attempt_is_over(a) && !is_lossy(a)) {
+    while (used < in.n && !peri_attempt_is_over(a) && !is_lossy(a) && !a->is_waiting) {
         struct peri_sse_event event;
         ptrdiff_t n = peri_sse_next(&a->sse, &event, peri_str_from(in, used));
         if (n == 0) break;
         if (n < 0) {
             flush_run(a, &run);
             peri_attempt_fail(a, n == -PERI_ENOMEM ? PERI_ENOMEM : PERI_ETOOBIG,
-                              "one event is too large");
+                              "sent an event of more than %zu bytes", a->sse.max);
             return used;
         }
         used += (size_t)n;
@@ -269,7 +286,10 @@ static size_t take_frames(struct peri_attempt *a, struct peri_str in) {
             send_event(a, &run, &event);
             continue;
         }
-        bool was_done = a->stream.saw_done;
+        if (a->stream.saw_done) { /* the answer has ended: clients read no further */
+            flush_run(a, &run);
+            continue;
+        }
         enum peri_stream_kind kind = a->dialect->read_event(&a->stream, event.name, event.data);
         bool is_shown = kind <= PERI_STREAM_DONE;
         if (!is_shown) flush_run(a, &run);
@@ -297,7 +317,7 @@ static size_t take_frames(struct peri_attempt *a, struct peri_str in) {
         }
         send_event(a, &run, &event);
         if (peri_attempt_is_over(a)) return used;
-        if (a->stream.saw_done && !was_done && a->state == PERI_ATTEMPT_SERVING) expect_end(a);
+        if (a->stream.saw_done && a->state == PERI_ATTEMPT_SERVING) expect_end(a);
     }
     if (!peri_attempt_is_over(a)) flush_run(a, &run);
     if (a->state == PERI_ATTEMPT_SERVING && has_event) expect_event(a);
@@ -340,14 +360,14 @@ bool peri_attempt_feed(struct peri_attempt *a, struct peri_str bytes) {
         }
     }
     if (a->held.err != PERI_OK) { /* still asking: `commit` looks at it, too */
-        peri_attempt_fail(a, a->held.err, "sent %zu bytes before any content", a->held.n);
+        fail_held(a, a->held.err);
         return true;
     }
     if (a->state == PERI_ATTEMPT_READY) a->input = PERI_INPUT_PAUSED; /* the policy decides */
     return a->input != PERI_INPUT_PAUSED;
 too_much:
     if (a->state == PERI_ATTEMPT_READY) return spoil_undecided(a, a->in.err);
-    peri_attempt_fail(a, PERI_ETOOBIG, "sent more than could be kept");
+    fail_held(a, a->in.err);
     return true;
 }
 
@@ -366,7 +386,32 @@ static void finish(struct peri_attempt *a) {
     peri_request_complete(r, PERI_OK);
 }
 
+bool peri_attempt_close_event(struct peri_attempt *a) {
+    struct peri_sse sse = a->sse;
+    struct peri_sse_event event;
+    struct peri_stream_state s = a->stream;
+    size_t n = a->in.n;
+    if (n == 0) return false;
+    bool is_line = a->in.p[n - 1] == '\n' || a->in.p[n - 1] == '\r';
+    if (peri_buf_add(&a->in, is_line ? PERI_STR("\n") : PERI_STR("\n\n")) == PERI_OK &&
+        peri_sse_next(&sse, &event, peri_buf_str(&a->in)) > 0 && event.has_data &&
+        a->dialect->read_event(&s, event.name, event.data) != PERI_STREAM_BROKEN)
+        return true;
+    a->in.n = n; /* half an event: the stream ends in front of it */
+    return false;
+}
+
 void peri_attempt_stream_ended(struct peri_attempt *a, enum peri_err err) {
+    if (a->is_waiting && a->in.n > 0) {
+        a->input = PERI_INPUT_ENDED; /* the client first takes what has come: peri_attempt_resume */
+        a->err = err;
+        return;
+    }
+    if (err == PERI_OK && a->state != PERI_ATTEMPT_READY && peri_attempt_close_event(a)) {
+        size_t used = feed(a, peri_buf_str(&a->in));
+        if (peri_attempt_is_over(a)) return;
+        peri_buf_drop(&a->in, used);
+    }
     bool is_whole = peri_stream_is_complete(&a->stream);
     if (a->state == PERI_ATTEMPT_READY) {
         /* The policy has not decided: keep what came and judge it when served. */
@@ -390,13 +435,28 @@ void peri_attempt_stream_ended(struct peri_attempt *a, enum peri_err err) {
         peri_attempt_fail(a, err, "%s", peri_err_text(err));
 }
 
+/* The client takes more: what has come already, then what will. */
+static void go_on(struct peri_attempt *a) {
+    a->is_waiting = is_full(a);
+    if (a->in.n > 0) {
+        size_t used = feed(a, peri_buf_str(&a->in));
+        if (peri_attempt_is_over(a)) return;
+        peri_buf_drop(&a->in, used);
+    }
+    if (a->input == PERI_INPUT_ENDED) {
+        peri_attempt_stream_ended(a, a->err);
+    } else if (!is_full(a)) {
+        a->input = PERI_INPUT_FLOWING;
+        if (a->call != NULL) peri_call_resume(a->call);
+    }
+}
+
 void peri_attempt_serve_stream(struct peri_attempt *a) {
     struct peri_request *r = a->request;
-    bool had_ended = a->input == PERI_INPUT_ENDED;
-    enum peri_err ended_with = a->err;
     a->state = PERI_ATTEMPT_SERVING;
     peri_request_start_stream(r, a);
     pass_on(a, peri_buf_str(&a->held));
+    a->is_waiting = is_full(a);
     peri_buf_done(&a->held);
     peri_timer_init(&a->patience, r->env->loop, on_no_event, a);
     if (a->stream.saw_done)
@@ -404,19 +464,9 @@ void peri_attempt_serve_stream(struct peri_attempt *a) {
     else
         expect_event(a);
     if (a->is_reading) return;
-    if (a->in.n > 0) {
-        size_t used = feed(a, peri_buf_str(&a->in));
-        if (peri_attempt_is_over(a)) return;
-        peri_buf_drop(&a->in, used);
-    }
-    if (had_ended)
-        peri_attempt_stream_ended(a, ended_with);
-    else if (r->relay.state != PERI_RELAY_FULL)
-        peri_attempt_resume(a);
+    go_on(a);
 }
 
 void peri_attempt_resume(struct peri_attempt *a) {
-    if (a->input != PERI_INPUT_PAUSED || a->state != PERI_ATTEMPT_SERVING) return;
-    a->input = PERI_INPUT_FLOWING;
-    if (a->call != NULL) peri_call_resume(a->call);
+    if (a->input != PERI_INPUT_FLOWING && a->state == PERI_ATTEMPT_SERVING) go_on(a);
 }

@@ -58,13 +58,13 @@ function include(path) end
 ---@field uri_bytes? integer|string Longest path with its query. Default: 8KiB.
 ---@field body_bytes? integer|string Largest body of a request. Default: 32MiB.
 ---@field connections? integer Connections of clients open at once on one worker. Default: 16384.
----@field answer_bytes? integer|string Largest answer that is not streamed. Default: 64MiB.
+---@field answer_bytes? integer|string Largest whole answer, and of a streamed one the largest event and what may come before its content. Default: 64MiB.
 ---@field request_memory? integer|string What policies may take for one request, beside its body: answers of theirs, headers and attempts; and how much longer than the client's a body may become. Default: 32MiB.
 
 ---@class perilune.config.timeouts
 ---@field connect? integer|string Until a connection to a provider stands, TLS included. Default: 5s.
----@field first_byte? integer|string Until the head of a provider's answer; 0: no limit. Default: 60s.
----@field first_token? integer|string Until the first content token; 0: no limit. Default: 120s.
+---@field first_byte? integer|string Until the head of a streamed answer; 0: no limit. A whole answer has `total` alone. Default: 60s.
+---@field first_token? integer|string Until the first content token of a streamed answer; 0: no limit. Default: 120s.
 ---@field idle? integer|string Between two bytes of an answer; 0: no limit. Default: 60s.
 ---@field total? integer|string A whole request with every attempt; 0: no limit. Default: 10m.
 ---@field header? integer|string From the first byte of a client's head to its last. Default: 10s.
@@ -126,6 +126,7 @@ function include(path) end
 ---@field adaptive_concurrency? boolean Who answers that it is overloaded (429, 529, 503) has its limit halved, to one at least, and raised by one after every ten good answers, up to what is configured. With a network each host has its own. Default: false.
 ---@field timeouts? perilune.config.provider_timeouts The general ones where not given.
 ---@field retry? perilune.config.provider_retry As `route.retry` where not given.
+---@field empty_answers? "fail"|"pass" What an answer is that says nothing (no text, no reasoning, no call): a failure, after which the next provider is asked, or an answer that is passed on. Default: fail.
 ---@field http2? boolean Offer HTTP/2 to an https URL. Default: false.
 ---@field insecure? boolean Do not check the provider's certificate. Default: false.
 ---@field ca_file? string PEM file of the authorities to believe instead of the system's.

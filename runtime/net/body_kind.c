@@ -1,0 +1,40 @@
+#include "net/body_kind.h"
+
+enum peri_body_kind peri_body_kind_of(struct peri_str front) {
+    static const struct peri_str fields[] = { PERI_STR_INIT("data:"), PERI_STR_INIT("event:"),
+                                              PERI_STR_INIT("id:"), PERI_STR_INIT("retry:") };
+    static const struct peri_str bom = PERI_STR_INIT("\xef\xbb\xbf");
+    if (front.n < bom.n && peri_str_has_prefix(bom, front)) return PERI_BODY_UNKNOWN;
+    if (peri_str_has_prefix(front, bom)) front = peri_str_from(front, bom.n);
+    while (front.n > 0 && front.p[0] != '\0' && strchr(" \t\r\n", front.p[0]) != NULL)
+        front = peri_str_from(front, 1);
+    if (front.n == 0) return PERI_BODY_UNKNOWN;
+    switch (front.p[0]) {
+    case '{':
+    case '[': return PERI_BODY_JSON;
+    case '<': return PERI_BODY_PAGE;
+    case ':': return PERI_BODY_EVENTS;
+    default: break;
+    }
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        if (peri_str_has_prefix(front, fields[i])) return PERI_BODY_EVENTS;
+        if (front.n < fields[i].n && peri_str_has_prefix(fields[i], front))
+            return PERI_BODY_UNKNOWN;
+    }
+    return PERI_BODY_OTHER;
+}
+
+enum peri_body_kind peri_body_kind_of_label(struct peri_str value) {
+    struct peri_str type, rest = value;
+    static const struct peri_str json = PERI_STR_INIT("+json"), app = PERI_STR_INIT("application/");
+    if (!peri_str_cut(&type, &rest, ';')) type = value;
+    type = peri_str_trim(type);
+    if (peri_str_eq_nocase(type, PERI_STR("text/event-stream"))) return PERI_BODY_EVENTS;
+    if (peri_str_eq_nocase(type, PERI_STR("application/json")) ||
+        peri_str_eq_nocase(type, PERI_STR("text/json")))
+        return PERI_BODY_JSON;
+    bool is_suffixed = type.n > app.n + json.n &&
+                       peri_str_eq_nocase((struct peri_str){ type.p, app.n }, app) &&
+                       peri_str_eq_nocase(peri_str_from(type, type.n - json.n), json);
+    return is_suffixed ? PERI_BODY_JSON : PERI_BODY_UNKNOWN;
+}
