@@ -242,6 +242,12 @@ TEST(stream_reads_usage_of_every_shape_seen) {
         { "{\"choices\":[],\"usage\":{\"input_tokens\":10,\"output_tokens\":5,"
           "\"cache_read_input_tokens\":90}}",
           100, 5, 90, 0 },
+        { "{\"choices\":[],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5,"
+          "\"total_tokens\":15,\"cached_tokens\":0}}",
+          10, 5, 0, 0 },
+        { "{\"choices\":[],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5,"
+          "\"total_tokens\":15,\"cached_tokens\":9}}",
+          10, 5, 9, 0 },
         { "{\"choices\":[],\"usage\":{\"prompt_tokens\":10.0,\"completion_tokens\":5e0}}", 10, 5, 0,
           0 },
     };

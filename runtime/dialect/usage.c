@@ -66,11 +66,22 @@ static void read_part(uint64_t *part, struct peri_usage *u, struct peri_str raw,
     *part = 0;
 }
 
+#define LENGTH(text) (sizeof(text) - 1)
+
+/* Is there room for one more name than prompt, completion and total? None is shorter than cached_tokens. */
+static bool has_room_for_others(const struct peri_str found[COUNT], struct peri_str object) {
+    size_t known = LENGTH("{\"prompt_tokens\":,\"completion_tokens\":}") + found[PROMPT].n +
+                   found[COMPLETION].n;
+    if (is_said(found[TOTAL])) known += LENGTH(",\"total_tokens\":") + found[TOTAL].n;
+    return object.n >= known + LENGTH(",\"cached_tokens\":0");
+}
+
 /* Most usage has the first names alone. */
 static bool has_others(const struct peri_str found[COUNT], struct peri_str object) {
-    return !is_said(found[PROMPT]) || !is_said(found[COMPLETION]) ||
-           (!is_said(found[CACHED]) && peri_str_find(object, PERI_STR("cache")) >= 0) ||
-           (!is_said(found[REASONING]) && peri_str_find(object, PERI_STR("reasoning")) >= 0);
+    if (!is_said(found[PROMPT]) || !is_said(found[COMPLETION])) return true;
+    return has_room_for_others(found, object) &&
+           ((!is_said(found[CACHED]) && peri_str_find(object, PERI_STR("cache")) >= 0) ||
+            (!is_said(found[REASONING]) && peri_str_find(object, PERI_STR("reasoning")) >= 0));
 }
 
 /* Other names, brought under the first ones.
