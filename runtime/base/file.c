@@ -20,19 +20,27 @@ enum peri_err peri_file_read(struct peri_buf *out, struct peri_str path, struct 
         return peri_fault_set(fault, errno == ENOENT ? PERI_ENOTFOUND : PERI_EIO, "%s: %s", name,
                               strerror(errno));
     enum peri_err err;
-    ssize_t got;
-    do {
-        got = 0;
-        err = peri_buf_reserve(out, STEP_BYTES);
-        if (err != PERI_OK)
-            peri_fault_set(fault, err, "%s: %s", name, peri_err_text(err));
-        else if ((got = read(fd, out->p + out->n, STEP_BYTES)) > 0)
-            out->n += (size_t)got;
-        else if (got < 0 && errno != EINTR)
-            err = peri_fault_set(fault, PERI_EIO, "%s: %s", name, strerror(errno));
-    } while (err == PERI_OK && got != 0);
+    size_t n = STEP_BYTES;
+    while (n == STEP_BYTES && (err = peri_buf_reserve(out, n)) == PERI_OK &&
+           (err = peri_file_fill(fd, out->p + out->n, &n)) == PERI_OK)
+        out->n += n;
+    if (err != PERI_OK)
+        peri_fault_set(fault, err, "%s: %s", name,
+                       err == PERI_EIO ? strerror(errno) : peri_err_text(err));
     close(fd);
     return err;
+}
+
+enum peri_err peri_file_fill(int fd, char *to, size_t *n) {
+    size_t room = *n;
+    *n = 0;
+    while (*n < room) {
+        ssize_t got = read(fd, to + *n, room - *n);
+        if (got == 0) break;
+        if (got < 0 && errno != EINTR) return PERI_EIO;
+        if (got > 0) *n += (size_t)got;
+    }
+    return PERI_OK;
 }
 
 static enum peri_err failure(void) {
@@ -62,15 +70,20 @@ enum peri_err peri_file_take(char *bytes, size_t *n, struct peri_file_facts *fac
     if (fd < 0) return failure();
     enum peri_err err =
         fstat(fd, &st) != 0 ? PERI_EIO : facts_of(facts != NULL ? facts : &unwanted, &st);
-    while (err == PERI_OK && *n < room) {
-        ssize_t got = read(fd, bytes + *n, room - *n);
-        if (got > 0)
-            *n += (size_t)got;
-        else if (got == 0)
-            break;
-        else if (errno != EINTR)
-            err = PERI_EIO;
+    if (err == PERI_OK) {
+        *n = room;
+        err = peri_file_fill(fd, bytes, n);
     }
+    int reason = errno;
+    close(fd);
+    errno = reason;
+    return err;
+}
+
+enum peri_err peri_file_read_into(char *to, size_t *n, const char *path) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return failure();
+    enum peri_err err = peri_file_fill(fd, to, n);
     int reason = errno;
     close(fd);
     errno = reason;

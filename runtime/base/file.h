@@ -1,4 +1,5 @@
-/* Whole files, read and written. */
+/* Whole files, read and written. Nothing else in the runtime reads one, but for secrets: their mode is looked at while
+ * they are open, so they use peri_file_fill. */
 #ifndef PERI_BASE_FILE_H
 #define PERI_BASE_FILE_H
 
@@ -23,6 +24,14 @@ PERI_MUST_USE enum peri_err peri_file_look(struct peri_file_facts *out, const ch
  *   gives   as peri_file_look */
 PERI_MUST_USE enum peri_err peri_file_take(char *bytes, size_t *n, struct peri_file_facts *facts,
                                            const char *path);
+
+/* What is left of an open file, into memory of the caller's, unbuffered: there is no second copy of what may be a secret.
+ *   n       room; becomes what was read: less when the file has no more
+ *   gives   PERI_OK · PERI_EIO, errno says why */
+PERI_MUST_USE enum peri_err peri_file_fill(int fd, char *to, size_t *n);
+/* The first bytes of a file of any kind, in the same way: a FIFO is waited for.
+ *   gives   PERI_OK · PERI_ENOTFOUND, PERI_EIO; errno says why */
+PERI_MUST_USE enum peri_err peri_file_read_into(char *to, size_t *n, const char *path);
 
 /* Put bytes in a file's place, whole or not at all: written beside it (mode 0600), flushed to disk, renamed.
  *   gives   PERI_OK · PERI_EIO · PERI_EINVAL the path is too long */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/file.h"
 #include "base/mem.h"
 
 #define NAME_MAX_BYTES 256 /* of a variable or credential */
@@ -213,18 +214,12 @@ static enum peri_err keep_file(const struct target *to, struct peri_str bytes, c
 static enum peri_err read_all(const struct target *to, int fd, const char *path,
                               struct peri_fault *fault) {
     char bytes[PERI_SECRET_MAX + 1];
-    size_t n = 0;
-    ssize_t got = 0;
-    while (n < sizeof bytes && (got = read(fd, bytes + n, sizeof bytes - n)) != 0) {
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) break;
-        n += (size_t)got;
-    }
-    enum peri_err err;
+    size_t n = sizeof bytes;
+    enum peri_err err = peri_file_fill(fd, bytes, &n);
     char what[PATH_MAX + 32];
     snprintf(what, sizeof what, "secret file '%s'", path);
-    if (got < 0)
-        err = peri_fault_set(fault, PERI_EIO, "%s can not be read: %s", what, strerror(errno));
+    if (err != PERI_OK)
+        peri_fault_set(fault, err, "%s can not be read: %s", what, strerror(errno));
     else if (n > PERI_SECRET_MAX)
         err =
             peri_fault_set(fault, PERI_EINVAL, "%s is larger than %d bytes", what, PERI_SECRET_MAX);

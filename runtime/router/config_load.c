@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "base/file.h"
 #include "config/config_env.h"
 #include "config/config_json.h"
 #include "router/language.h"
@@ -83,21 +84,16 @@ static enum peri_err apply_flags(struct peri_arena *a, struct peri_node *root,
 static enum peri_err read_json(struct peri_node **root, struct peri_arena *a, struct peri_str path,
                                struct peri_fault_list *faults) {
     struct peri_where where = { .origin = PERI_ORIGIN_FILE, .name = path };
-    FILE *f = fopen(path.p, "rbe");
-    if (f != NULL) setvbuf(f, NULL, _IONBF, 0); /* no second copy of what may hold a secret */
-    char *p = peri_arena_alloc(a, JSON_BYTES_MAX + 1);
-    size_t n = f == NULL || p == NULL ? 0 : fread(p, 1, JSON_BYTES_MAX + 1, f);
-    enum peri_err err = p == NULL ? PERI_ENOMEM : PERI_ECONFIG;
-    if (p == NULL)
-        err = PERI_ENOMEM;
-    else if (f == NULL || ferror(f))
+    size_t n = JSON_BYTES_MAX + 1;
+    char *p = peri_arena_alloc(a, n);
+    if (p == NULL) return PERI_ENOMEM;
+    if (peri_file_read_into(p, &n, path.p) != PERI_OK)
         peri_fault_list_add(faults, &where, "can not be read: %s", strerror(errno));
     else if (n > JSON_BYTES_MAX)
         peri_fault_list_add(faults, &where, "is larger than 1 MiB");
     else
-        err = peri_config_json_read(root, a, (struct peri_str){ p, n }, path, faults);
-    if (f != NULL) fclose(f);
-    return err;
+        return peri_config_json_read(root, a, (struct peri_str){ p, n }, path, faults);
+    return PERI_ECONFIG;
 }
 
 static enum peri_err read_file(struct peri_node **root, struct peri_arena *a,

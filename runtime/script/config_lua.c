@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "script/lua_places.h"
 #include "script/state/budget.h"
@@ -108,18 +109,11 @@ static struct peri_str whole_path(lua_State *L, struct peri_str path) {
 
 /* Into `p`, of FILE_MAX + 1 bytes. gives NULL, or why not. */
 static const char *read_into(char *p, const char *path, struct peri_str *out) {
-    FILE *f = fopen(path, "rbe");
-    if (f == NULL) return strerror(errno);
-    setvbuf(f, NULL, _IONBF, 0); /* no second copy of what may hold a secret */
-    size_t n = fread(p, 1, FILE_MAX + 1, f);
-    const char *why = NULL;
-    if (ferror(f))
-        why = strerror(errno);
-    else if (n > FILE_MAX)
-        why = "it is larger than 1 MiB";
-    fclose(f);
+    size_t n = FILE_MAX + 1;
+    enum peri_err err = peri_file_read_into(p, &n, path);
     *out = (struct peri_str){ p, n };
-    return why;
+    if (err != PERI_OK) return strerror(errno);
+    return n > FILE_MAX ? "it is larger than 1 MiB" : NULL;
 }
 
 /* Into the arena. */
