@@ -6,8 +6,11 @@
 #include "router/worker.h"
 #include "script/policy/policy_parts.h"
 
-const char *const peri_hook_names[PERI_HOOK_COUNT] = { "request", "route", "attempt", "event",
-                                                       "answer",  "done",  "epoch" };
+const char *const peri_hook_names[PERI_HOOK_COUNT] = {
+#define HOOK_NAME(name, text) text,
+    PERI_HOOK_MAP(HOOK_NAME)
+#undef HOOK_NAME
+};
 
 #define PLACES_MAX 64 /* frames that are looked through for one of Lua */
 #define SECOND_MS  1000

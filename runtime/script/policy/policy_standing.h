@@ -25,15 +25,21 @@
 #include "base/name.h"
 #include "perilune.h"
 
+/* The hooks of a policy in Lua: the enumerator, and the name of the function. */
+#define PERI_HOOK_MAP(X)                                                                           \
+    X(REQUEST, "request")                                                                          \
+    X(ROUTE, "route")                                                                              \
+    X(ATTEMPT, "attempt")                                                                          \
+    X(EVENT, "event")                                                                              \
+    X(ANSWER, "answer")                                                                            \
+    X(DONE, "done")                                                                                \
+    X(EPOCH, "epoch")
+
 enum peri_hook {
-    PERI_ON_REQUEST,
-    PERI_ON_ROUTE,
-    PERI_ON_ATTEMPT,
-    PERI_ON_EVENT,
-    PERI_ON_ANSWER,
-    PERI_ON_DONE,
-    PERI_ON_EPOCH,
-    PERI_HOOK_COUNT
+#define PERI_HOOK_ENUM(name, text) PERI_ON_##name,
+    PERI_HOOK_MAP(PERI_HOOK_ENUM)
+#undef PERI_HOOK_ENUM
+        PERI_HOOK_COUNT
 };
 
 enum peri_policy_state { PERI_POLICY_STANDS, PERI_POLICY_FELL_BACK, PERI_POLICY_OUT };
