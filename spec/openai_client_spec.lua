@@ -121,17 +121,21 @@ describe("the official OpenAI client", function()
     ["says that it starts again"] = { frames.role, frames.token "Hello",
       'data: {"devshard_stream_reset":true}\n\n', frames.role, frames.token "Hello", frames.finish(), frames.done },
   }
-  for what, script in pairs(cuts) do
-    it("raises when a stream " .. what, router.test(function(start)
-      local seen, p = ask(start, provider.stream(script), { { stream = true } })
-      assert.is_false(seen[1].ok)
-      assert.equal("Hello", seen[1].text)
-      assert.equal(cjson.null, seen[1].finish)
-      assert.equal("APIError", seen[1].error.name)
-      assert.equal("string", type(seen[1].error.code))
-      assert.equal(1, #p.requests)
-    end))
-  end
+  -- Each is of a provider and a model of its own.
+  it("raises when a stream breaks off, in whichever way", router.test(function(start)
+    local names, plan, providers, broken = {}, {}, {}, {}
+    for what, script in pairs(cuts) do
+      local i = #names + 1
+      names[i], broken[i] = what, provider.start(provider.stream(script))
+      providers[i] = router.provider("p" .. i, broken[i], { models = { "m" .. i } })
+      plan[i] = { stream = true, fields = { model = "m" .. i } }
+    end
+    local r = start { providers = providers }
+    for i, seen in ipairs(clients.run(r.url, plan)) do
+      assert.same({ names[i], false, "Hello", cjson.null, "APIError", "string", 1 }, { names[i], seen.ok, seen.text,
+        seen.finish, seen.error.name, type(seen.error.code), #broken[i].requests })
+    end
+  end, 120))
 
   it("raises in every official client when a stream is cut", router.test(function(start)
     local seen = ask(start, provider.stream { frames.role, frames.token "Hel", provider.cut }, {

@@ -104,15 +104,25 @@ describe("the official OpenAI client with its own retries", function()
   end
   teardown(process.stop_all)
 
-  it("succeeds when the only provider has one bad moment, as without a router", router.test(function(start)
+  -- One client program has every moment in turn: each is of a provider and a model of its own.
+  local function have_each_moment(start, retries, others)
+    local names, plan, providers = {}, {}, others
     for name, moment in pairs(moments) do
-      local p = provider.start()
-      local r = start { providers = { router.provider("a", p) } }
+      local p, model = provider.start(), "m" .. #names + 1
       p:next(moment)
-      local seen = clients.run(r.url, { { retries = 2, stream = name == "a cut" } })
-      assert.is_true(seen[1].ok, name)
-      assert.equal(1, seen[1].requests) -- it never noticed
+      names[#names + 1] = name
+      providers[#providers + 1] = router.provider("of-" .. model, p, { models = { model } })
+      plan[#names] = { retries = retries, stream = name == "a cut", fields = { model = model } }
     end
+    local r = start { providers = providers }
+    for i, seen in ipairs(clients.run(r.url, plan)) do
+      assert.is_true(seen.ok, names[i])
+      assert.equal(1, seen.requests, names[i]) -- it never noticed
+    end
+  end
+
+  it("succeeds when the only provider has one bad moment, as without a router", router.test(function(start)
+    have_each_moment(start, 2, {})
   end, 120))
 
   it("succeeds after the second when the first told it to wait", router.test(function(start)
@@ -126,12 +136,6 @@ describe("the official OpenAI client with its own retries", function()
 
   -- A router each: the client's process inherits what is open here, and what it holds does not close.
   it("never notices with two", router.test(function(start)
-    for name, moment in pairs(moments) do
-      local a, b = provider.start(), provider.start()
-      local r = start { providers = { router.provider("a", a), router.provider("b", b, { tier = 2 }) } }
-      a:next(moment)
-      local seen = clients.run(r.url, { { retries = 0, stream = name == "a cut" } })
-      assert.is_true(seen[1].ok, name .. ": " .. tostring(seen[1].error and seen[1].error.message))
-    end
+    have_each_moment(start, 0, { router.provider("b", provider.start(), { tier = 2 }) })
   end, 120))
 end)
