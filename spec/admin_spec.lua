@@ -187,4 +187,81 @@ describe("a configuration with an admin API", function()
     assert.matches("'admin.listen' is 0.0.0.0:9001", said, 1, true)
     assert.matches("admin.key", said, 1, true)
   end)
+
+  describe("tells of providers", function()
+    local function start_two(start, config)
+      local a, b = provider.start(), provider.start()
+      local all = {
+        providers = { router.provider("a", a, { models = { "m", "n" } }), router.provider("b", b, { tier = 2 }) },
+        admin = { listen = "127.0.0.1:0" },
+      }
+      for name, value in pairs(config or {}) do all[name] = value end
+      local r = start(all)
+      return a, b, r, admin_of(r)
+    end
+
+    local function of(admin, id)
+      for _, one in ipairs(ask(admin, "GET", "/admin/providers").json.data) do
+        if one.id == id then return one end
+      end
+    end
+
+    it("why one is not asked, and for how long yet", router.test(function(start)
+      local a, _, r, admin = start_two(start, { route = { failures = 1 } })
+      r:chat()
+      loop.await("its slot to be free", function() return of(admin, "a").in_flight == 0 end)
+      assert.same({ true, "closed", 1 }, { of(admin, "a").available, of(admin, "a").state, of(admin, "a").success })
+      a:next(provider.status(503), provider.reply(404, '{"error":"model \'n\' not found"}'))
+      r:chat()
+      local one = of(admin, "a")
+      assert.same({ false, "open", "EUPSTREAM", 503, 1, false },
+        { one.available, one.state, one.reason, math.tointeger(one.status), one.failed, one.asked_for })
+      assert(one.left_ms > 10000 and one.left_ms <= 15000)
+      assert.equal(200, ask(admin, "POST", "/admin/providers/a/reset").status)
+      r:chat { model = "n" }
+      one = of(admin, "a")
+      assert.equal("closed", one.state)
+      assert.same({ "n", "/chat/completions", "open", "ENOMODEL", 404 }, { one.models[1].model, one.models[1].endpoint,
+        one.models[1].state, one.models[1].reason, math.tointeger(one.models[1].status) })
+      a:next(provider.status(401))
+      r:chat()
+      assert.same({ 1, "open", "EAUTH" }, { of(admin, "a").keys[1].key, of(admin, "a").keys[1].state,
+        of(admin, "a").keys[1].reason })
+      assert.is_nil(require "cjson".encode(ask(admin, "GET", "/admin/providers").json):find("canary", 1, true))
+    end))
+
+    it("and has them drained, and asked again", router.test(function(start)
+      local a, b, r, admin = start_two(start)
+      assert.equal("drained", ask(admin, "POST", "/admin/providers/a/drain").json.state)
+      for _ = 1, 3 do assert.equal("b", r:chat().headers["x-perilune-provider"]) end
+      assert.equal(200, r:ask("GET", "/readyz").status)
+      ask(admin, "POST", "/admin/providers/b/drain")
+      assert.equal(503, r:chat().status)
+      assert.same({ 503, "down" }, { r:ask("GET", "/readyz").status, r:ask("GET", "/health").json.status })
+      assert.equal(0, #a.requests)
+      assert.equal(3, #b.requests)
+      ask(admin, "POST", "/admin/providers/a/enable")
+      assert.equal("a", r:chat().headers["x-perilune-provider"])
+      assert.same({ 200, "degraded" }, { r:ask("GET", "/readyz").status, r:ask("GET", "/health").json.status })
+      assert.equal(3, #r:log "provider order")
+    end))
+
+    it("and refuses what is no order, or none of them", router.test(function(start)
+      local _, _, _, admin = start_two(start)
+      assert.same({ 404, 404, 404, 405 }, {
+        ask(admin, "POST", "/admin/providers/a/explode").status, ask(admin, "POST", "/admin/providers/c/reset").status,
+        ask(admin, "POST", "/admin/providers/").status, ask(admin, "GET", "/admin/providers/a/drain").status,
+      })
+    end))
+
+    it("that one is asked again, in the log, once it answers", router.test(function(start)
+      local a, _, r = start_two(start, { route = { failures = 1, failure_cooldown = "50ms" } })
+      a:next(provider.status(500))
+      r:chat()
+      loop.await("it to be asked again", function() return r:chat().headers["x-perilune-provider"] == "a" end)
+      local out, back = r:log "not asked for a while"[1], r:log "asked again"[1]
+      assert.same({ "warn", "provider", "a", "EUPSTREAM" }, { out.level, out.scope, out.provider, out.error })
+      assert.same({ "info", "provider", "a" }, { back.level, back.scope, back.provider })
+    end))
+  end)
 end)

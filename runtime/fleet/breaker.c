@@ -17,6 +17,7 @@ bool peri_breaker_admits(const struct peri_breaker *b, uint64_t now_ms, uint64_t
 bool peri_breaker_forbids(const struct peri_breaker *b, uint64_t now_ms) {
     int state = atomic_load(&b->state);
     if (state == PERI_BREAKER_CLOSED) return false;
+    if (state == PERI_BREAKER_HELD) return true;
     if (!atomic_load(&b->is_told) || atomic_load(&b->until_ms) <= now_ms) return false;
     return state == PERI_BREAKER_HALF_OPEN || now_ms < atomic_load(&b->early_ms);
 }
@@ -93,7 +94,11 @@ bool peri_breaker_open(struct peri_breaker *b, const struct peri_breaker_failure
         atomic_store(&b->status, f->status);
         atomic_store(&b->is_told, f->told_ms != 0);
     }
-    if (atomic_exchange(&b->state, PERI_BREAKER_OPEN) != PERI_BREAKER_CLOSED) return false;
+    int state = atomic_load(&b->state);
+    do {
+        if (state == PERI_BREAKER_HELD) return false;
+    } while (!atomic_compare_exchange_weak(&b->state, &state, PERI_BREAKER_OPEN));
+    if (state != PERI_BREAKER_CLOSED) return false;
     atomic_store(&b->since_ms, f->now_ms);
     atomic_fetch_add(&b->opened, 1);
     return true;
@@ -122,12 +127,28 @@ void peri_breaker_cancel(struct peri_breaker *b) {
     atomic_compare_exchange_strong(&b->state, &half, PERI_BREAKER_OPEN);
 }
 
-void peri_breaker_reset(struct peri_breaker *b) {
+static void forget(struct peri_breaker *b) {
     atomic_store(&b->streak, 0);
     atomic_store(&b->trips, 0);
     atomic_store(&b->until_ms, 0);
     atomic_store(&b->pauses, 0);
     atomic_store(&b->early_ms, 0);
     atomic_store(&b->window, 0);
-    atomic_store(&b->state, PERI_BREAKER_CLOSED);
+}
+
+void peri_breaker_reset(struct peri_breaker *b) {
+    int state = atomic_load(&b->state);
+    forget(b);
+    while (state != PERI_BREAKER_HELD &&
+           !atomic_compare_exchange_weak(&b->state, &state, PERI_BREAKER_CLOSED)) {}
+}
+
+void peri_breaker_hold(struct peri_breaker *b, bool is_held) {
+    int held = PERI_BREAKER_HELD;
+    if (is_held) {
+        atomic_store(&b->state, PERI_BREAKER_HELD);
+        return;
+    }
+    forget(b);
+    atomic_compare_exchange_strong(&b->state, &held, PERI_BREAKER_CLOSED);
 }

@@ -3,6 +3,7 @@
  *   CLOSED      it is asked
  *   OPEN        it rests until `until_ms`; the next request after that becomes the trial
  *   HALF_OPEN   the trial is under way, and the others wait for its result
+ *   HELD        an operator wants it left alone, until that order is taken back; nothing else changes it
  *
  * A trial ends in exactly one of three ways: peri_breaker_succeed, peri_breaker_fail or _open, peri_breaker_cancel.
  * A failed trial makes the next rest that failures cause twice as long, up to eight times; many requests that fail at once are one failure.
@@ -18,7 +19,12 @@
 
 #include "base/str.h"
 
-enum peri_breaker_state { PERI_BREAKER_CLOSED, PERI_BREAKER_OPEN, PERI_BREAKER_HALF_OPEN };
+enum peri_breaker_state {
+    PERI_BREAKER_CLOSED,
+    PERI_BREAKER_OPEN,
+    PERI_BREAKER_HALF_OPEN,
+    PERI_BREAKER_HELD
+};
 
 struct peri_breaker {
     atomic_int state;    /* enum peri_breaker_state */
@@ -82,7 +88,9 @@ bool peri_breaker_open(struct peri_breaker *b, const struct peri_breaker_failure
 void peri_breaker_pause(struct peri_breaker *b, uint64_t now_ms);
 /* The trial found nothing out (its client left): the next request may try. */
 void peri_breaker_cancel(struct peri_breaker *b);
-/* Closed, with nothing remembered but the counter (an operator's order). */
+/* Closed, unless it is held, with nothing remembered but the counter (an operator's order). */
 void peri_breaker_reset(struct peri_breaker *b);
+/* Held, or held no longer: then it is closed, and what it knew before is over. */
+void peri_breaker_hold(struct peri_breaker *b, bool is_held);
 
 #endif

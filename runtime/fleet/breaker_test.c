@@ -155,6 +155,24 @@ TEST(breaker_that_opened_is_not_closed_by_what_began_before) {
     CHECK_EQ(closed_for(&b, 1000), 0);
 }
 
+TEST(breaker_that_is_held_lets_nobody_pass_and_nothing_frees_it_but_the_order) {
+    struct peri_breaker b = { 0 };
+    peri_breaker_hold(&b, true);
+    CHECK_EQ(peri_breaker_enter(&b, 1000, false), PERI_BREAKER_REFUSED);
+    CHECK_EQ(peri_breaker_enter(&b, 1000, true), PERI_BREAKER_REFUSED);
+    CHECK(peri_breaker_forbids(&b, 1000));
+    CHECK(closed_for(&b, 1000) > 0);
+    for (int i = 0; i < 5; i++) CHECK(!fail(&b, 1000, false));
+    CHECK(!peri_breaker_succeed(&b, &in_a_row, 1000, true));
+    peri_breaker_reset(&b);
+    CHECK_EQ(atomic_load(&b.state), PERI_BREAKER_HELD);
+    peri_breaker_hold(&b, false);
+    CHECK_EQ(peri_breaker_enter(&b, 1000, false), PERI_BREAKER_PASSED);
+    CHECK(tell(&b, 1000, 500));
+    peri_breaker_hold(&b, false); /* it was not held: an order that changes nothing */
+    CHECK_EQ(atomic_load(&b.state), PERI_BREAKER_OPEN);
+}
+
 #define THREADS 4
 
 struct crowd {

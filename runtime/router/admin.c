@@ -5,7 +5,9 @@
 #include "base/mem.h"
 #include "dialect/error.h"
 #include "router/runtime.h"
+#include "router/admin_providers.h"
 #include "router/client_key.h"
+#include "router/path.h"
 
 #define LISTEN_MAX  8
 #define BODY_MAX    65536 /* no call has a body yet */
@@ -167,6 +169,54 @@ static void list_policies(struct peri_admin *a, struct peri_exchange *x) {
     answer(x, 200, NULL, &b);
 }
 
+/* ---- Providers ---- */
+
+static void list_providers(struct peri_admin *a, struct peri_exchange *x) {
+    struct peri_buf b;
+    struct peri_fleet *f = peri_runtime_fleet(a->env.runtime);
+    peri_buf_init(&b, 0);
+    peri_buf_add(&b, PERI_STR("{\"object\":\"list\",\"data\":"));
+    peri_admin_put_providers(&b, f, peri_loop_now_ms(a->env.loop));
+    peri_buf_add_char(&b, '}');
+    peri_fleet_unref(f);
+    answer(x, 200, NULL, &b);
+}
+
+static void log_order(const struct peri_admin *a, struct peri_str id, struct peri_str order) {
+    if (!peri_log_begin(a->env.log, PERI_LOG_INFO, "provider order")) return;
+    peri_log_str(a->env.log, "provider", id);
+    peri_log_str(a->env.log, "order", order);
+    peri_log_end(a->env.log);
+}
+
+/* `rest` is ID/ORDER, and ids may have slashes of their own. */
+static void order_provider(struct peri_admin *a, struct peri_exchange *x, struct peri_str rest) {
+    char text[512];
+    size_t n, cut;
+    if (!peri_path_decode(text, sizeof text, &n, rest)) n = 0;
+    for (cut = n; cut > 0 && text[cut - 1] != '/'; cut--) {}
+    struct peri_str name = { text + cut, n - cut };
+    struct peri_str id = { text, cut > 0 ? cut - 1 : 0 };
+    enum peri_provider_order order = peri_provider_order_of(name);
+    struct peri_fleet *f = peri_runtime_fleet(a->env.runtime);
+    const struct peri_provider *p = peri_fleet_provider(f, id);
+    if (order == PERI_ORDER_NONE) {
+        refuse(x, 404, NULL, "not_found", "an order is 'reset', 'drain' or 'enable'");
+    } else if (p == NULL) {
+        refuse(x, 404, NULL, "provider_not_found", "no provider has that id");
+    } else if (!peri_str_eq(peri_exchange_method(x), PERI_STR("POST"))) {
+        refuse(x, 405, "POST", "method_not_allowed", "this path takes another method: see 'allow'");
+    } else {
+        struct peri_buf b;
+        peri_buf_init(&b, 0);
+        peri_provider_obey(p, order);
+        log_order(a, id, name);
+        peri_admin_put_provider(&b, p, peri_loop_now_ms(a->env.loop));
+        answer(x, 200, NULL, &b);
+    }
+    peri_fleet_unref(f);
+}
+
 /* ---- Paths ---- */
 
 static const struct {
@@ -177,6 +227,7 @@ static const struct {
     { PERI_STR_INIT("/admin/networks"), "GET", list_networks },
     { PERI_STR_INIT("/admin/networks/refresh"), "POST", refresh_networks },
     { PERI_STR_INIT("/admin/policies"), "GET", list_policies },
+    { PERI_STR_INIT("/admin/providers"), "GET", list_providers },
 };
 
 static void on_request(void *arg, struct peri_exchange *x) {
@@ -192,7 +243,13 @@ static void on_request(void *arg, struct peri_exchange *x) {
         peri_log_flush(a->env.log);
         return;
     }
-    refuse(x, 404, NULL, "not_found", "there is nothing on this path");
+    static const struct peri_str providers = PERI_STR_INIT("/admin/providers/");
+    struct peri_str path = peri_exchange_path(x);
+    if (peri_str_has_prefix(path, providers))
+        order_provider(a, x, peri_str_from(path, providers.n));
+    else
+        refuse(x, 404, NULL, "not_found", "there is nothing on this path");
+    peri_log_flush(a->env.log);
 }
 
 static void on_gone(void *arg, struct peri_exchange *x) {

@@ -3,6 +3,9 @@
  *
  *   GET  /admin/networks           how each network stands: epoch, phase, hosts, how old that knowledge is
  *   GET  /admin/policies           which text of each policy runs, and for one that is out since when, where and why
+ *   GET  /admin/providers          how each provider stands with its keys, models and endpoints: why it rests and for how
+ *                                  long yet, requests under way, counters (router/admin_providers.h)
+ *   POST /admin/providers/ID/ORDER reset: what rests is asked again · drain: no request goes there · enable: they do again
  *   POST /admin/networks/refresh   look at every network now: 202, the outcome shows in the list
  *
  * With `admin.key` every call carries it as bearer token. Without one the listeners are on loopback or unix sockets

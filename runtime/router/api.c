@@ -4,6 +4,7 @@
 
 #include "base/json_text.h"
 #include "dialect/error.h"
+#include "fleet/circuit.h"
 #include "request/admission.h"
 #include "router/client_key.h"
 #include "router/path.h"
@@ -147,17 +148,29 @@ static void say(struct peri_worker *w, struct peri_exchange *x, int status, cons
     answer(w, x, status, NO_HEADER, &b);
 }
 
+/* A provider without a free slot answers; one that rests, or was drained, does not. */
+static size_t count_resting(const struct peri_worker *w) {
+    uint64_t now_ms = peri_loop_now_ms(w->env.loop);
+    size_t resting = 0;
+    for (size_t i = 0; i < w->env.fleet->provider_count; i++)
+        resting += peri_circuit_rest_ms(&w->env.fleet->providers[i], now_ms) > 0;
+    return resting;
+}
+
 static void health(struct peri_worker *w, struct peri_exchange *x) {
     uint64_t now = peri_loop_now_ms(w->env.loop);
-    size_t open = 0;
-    for (size_t i = 0; i < w->env.fleet->provider_count; i++)
+    size_t open = 0, resting = count_resting(w), count = w->env.fleet->provider_count;
+    for (size_t i = 0; i < count; i++)
         open += peri_provider_admits(&w->env.fleet->providers[i], now);
     struct peri_buf b;
     peri_buf_init(&b, 512);
-    peri_buf_addf(
-        &b,
-        "{\"status\":\"ok\",\"models\":%zu,\"api_keys\":%zu,\"providers\":%zu,\"available\":%zu}",
-        w->env.fleet->model_count, w->env.config->key_count, w->env.fleet->provider_count, open);
+    peri_buf_addf(&b,
+                  "{\"status\":\"%s\",\"models\":%zu,\"api_keys\":%zu,\"providers\":%zu,"
+                  "\"available\":%zu,\"resting\":%zu}",
+                  resting == 0      ? "ok"
+                  : resting < count ? "degraded"
+                                    : "down",
+                  w->env.fleet->model_count, w->env.config->key_count, count, open, resting);
     answer(w, x, 200, NO_HEADER, &b);
 }
 
@@ -168,6 +181,8 @@ static void ready(struct peri_worker *w, struct peri_exchange *x) {
         say(w, x, 503, "stopping");
     else if (w->env.fleet->provider_count == 0)
         say(w, x, 503, "no providers");
+    else if (count_resting(w) == w->env.fleet->provider_count)
+        say(w, x, 503, "every provider rests");
     else
         say(w, x, 200, "ok");
 }
