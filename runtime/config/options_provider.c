@@ -5,6 +5,7 @@
 
 #include "base/map.h"
 #include "base/name.h"
+#include "config/model_pattern.h"
 #include "config/options_reader.h"
 #include "config/secret_zone.h"
 #include "crypto/address.h"
@@ -349,6 +350,12 @@ static void check_network(struct peri_reader *r, const struct peri_node *node,
         peri_reader_fault(r, broker,
                           "has a 'broker', but the hosts of a network are called themselves: "
                           "expected it only with a 'url'");
+    const struct peri_node *models = peri_node_get(node, PERI_STR("models"));
+    for (size_t i = 0; models != NULL && i < p->out.model_count; i++)
+        if (peri_is_pattern(p->out.models[i].name))
+            peri_reader_fault(r, models,
+                              "has a name with a '*', but a network says itself what its hosts "
+                              "serve: expected it only with a 'url'");
     const struct peri_node *discover = peri_node_get(node, PERI_STR("discover_models"));
     if (discover != NULL && p->out.discovers_models)
         peri_reader_fault(r, discover,

@@ -5,9 +5,9 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/name.h"
-#include "dialect/ability.h"
+#include "config/model_pattern.h"
 #include "config/options_reader.h"
-#include "net/header.h"
+#include "dialect/ability.h"
 #include "net/header.h"
 
 #define SHORT_KEY_BYTES 16 /* below it a client key can be guessed: warn */
@@ -19,6 +19,10 @@ static void set_list(const struct peri_option *o, void *at, const void *items, s
 
 static bool is_model_name(struct peri_reader *r, const struct peri_node *n, struct peri_str name) {
     const char *fault = peri_name_fault(name);
+    ptrdiff_t star = peri_str_find_char(name, '*');
+    if (fault == NULL && star >= 0 &&
+        peri_str_find_char(peri_str_from(name, (size_t)star + 1), '*') >= 0)
+        fault = "has more than one '*'";
     if (fault != NULL) peri_reader_fault(r, n, "names a model, and the name %s", fault);
     return fault == NULL;
 }
@@ -56,6 +60,18 @@ static bool read_model(struct peri_reader *r, const struct peri_node *n,
     return true;
 }
 
+/* A name with a star is sent as the client wrote it, or as what the star stands for. */
+static bool is_pattern_right(struct peri_reader *r, const struct peri_node *n,
+                             const struct peri_config_model *m) {
+    if (!peri_is_pattern(m->name) || peri_str_eq(m->upstream, m->name) ||
+        peri_str_eq(m->upstream, PERI_STR("*")))
+        return true;
+    peri_reader_fault(r, n,
+                      "names models with a '*' and one of the provider's: expected none, or \"*\" "
+                      "for what the star stands for");
+    return false;
+}
+
 /* `models` are those of one provider, and `by_name` finds them. */
 static bool add_model(struct peri_reader *r, const struct peri_node *n, struct peri_map *by_name,
                       struct peri_config_model *models, const struct peri_config_model *model,
@@ -87,7 +103,7 @@ void peri_read_models(struct peri_reader *r, const struct peri_option *o,
     for (const struct peri_node *n = node->first; n != NULL; n = n->next, index++) {
         size_t path =
             n->key.p == NULL ? peri_reader_push_index(r, index + 1) : peri_reader_push(r, n->key);
-        if (!read_model(r, n, &read[index]))
+        if (!read_model(r, n, &read[index]) || !is_pattern_right(r, n, &read[index].out))
             read[index].out.name.p = NULL;
         else
             total += 1 + read[index].alias_count;

@@ -455,7 +455,8 @@ static const struct peri_option config_rows[] = {
                 "\"type\":\"array\","
                 "\"items\":{\"type\":\"string\"}}]}}",
       .lua = "table<string, string|string[]>",
-      .help = "Public model name to other names clients may use for it." },
+      .help = "Public model name to other names clients may use for it; one with a '*' stands for "
+              "all of that form." },
     { .name = "providers",
       .type = PERI_OPTION_RECORDS,
       .record = &peri_record_provider,

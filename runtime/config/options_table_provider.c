@@ -194,7 +194,9 @@ static const struct peri_option provider_rows[] = {
           "model\"}]}}]}",
       .lua = "string[]|table<string, string|perilune.config.model>",
       .help = "What it serves: a list of names, or public name to the provider's name or to a "
-              "table; none: every model." },
+              "table; none: every model. A name with a '*' (\"claude-*\") stands for all of that "
+              "form, and is sent as the client wrote it, or as what the star stands for where "
+              "the provider's name is \"*\"." },
     { .name = "discover_models",
       .type = PERI_OPTION_BOOL,
       PERI_ROW_FIELD(peri_read_provider, out.discovers_models),

@@ -4,6 +4,8 @@
  * Look-up by public model name gives the candidates in the order of their ranks. A provider that lists no models takes every
  * name; so for a name nobody lists the candidates are just those.
  *
+ * A name with a star stands for every model of that form; the longest one counts, behind names that are listed.
+ *
  * Brokers spell one model in different cases ("moonshotai/Kimi-K2.6", "moonshotai/kimi-k2.6"). Names that differ in
  * nothing else are one public model, listed as it was mentioned first, and each provider is sent its own spelling.
  * Only when one provider lists two such names are they models of their own: there the client's very spelling counts.
@@ -13,6 +15,7 @@
 
 #include "base/map.h"
 #include "config/config.h"
+#include "config/model_pattern.h"
 #include "dialect/dialect.h"
 #include "fleet/model_list.h"
 #include "fleet/vitals.h"
@@ -91,6 +94,12 @@ struct peri_candidates {
     bool has_limits; /* some are known not to take every request: fleet/fit.h leaves those out */
 };
 
+/* A name with a star, and who serves what it stands for. */
+struct peri_fleet_pattern {
+    struct peri_str name;
+    struct peri_candidates candidates; /* model empty: each name stands for itself */
+};
+
 struct peri_fleet {
     atomic_int refs;
     uint64_t generation;
@@ -103,6 +112,10 @@ struct peri_fleet {
     struct peri_candidates any;          /* providers that take every model */
     const struct peri_str *models;       /* public names, in order of first mention */
     size_t model_count;
+    size_t
+        alias_count; /* of the configuration's other names, which stand behind them in `models` */
+    struct peri_fleet_pattern *patterns; /* longest first */
+    size_t pattern_count;
     uint64_t epoch;    /* of the first network; 0: there is none, or it is not known */
     const char *phase; /* of it: "Inference"; "" when not known */
     /* Not 0: the hosts of a network are not known yet, and requests for models that nobody has wait until then,
@@ -143,6 +156,14 @@ void peri_fleet_unref(struct peri_fleet *f);
 /* Who can serve that public model: exactly as written, else without case. */
 struct peri_candidates peri_fleet_find(const struct peri_fleet *f, struct peri_str model);
 const struct peri_provider *peri_fleet_provider(const struct peri_fleet *f, struct peri_str id);
+/* The name that a candidate is sent for a public one: its own, what the star stands for, or the public one. */
+static inline struct peri_str peri_candidate_upstream(const struct peri_candidate *c,
+                                                      struct peri_str name) {
+    if (c->upstream.n > 0) return c->upstream;
+    if (c->model != NULL && peri_str_eq(c->model->upstream, PERI_STR("*")))
+        (void)peri_pattern_matches(c->model->name, name, &name);
+    return name;
+}
 /* What `p` calls that public model; p unfit gives a NULL provider. */
 struct peri_candidate peri_fleet_candidate(const struct peri_fleet *f,
                                            const struct peri_provider *p, struct peri_str model);

@@ -91,7 +91,7 @@ struct peri_str peri_attempt_provider(const struct peri_attempt *a) {
 }
 
 struct peri_str peri_attempt_upstream_model(const struct peri_attempt *a) {
-    return a->candidate.upstream.n > 0 ? a->candidate.upstream : peri_attempt_model(a);
+    return peri_candidate_upstream(&a->candidate, peri_attempt_model(a));
 }
 
 int peri_attempt_status(const struct peri_attempt *a) { return a->status; }

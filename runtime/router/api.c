@@ -102,30 +102,36 @@ static void list_models(struct peri_worker *w, struct peri_exchange *x) {
     peri_json_put_string(&b, PERI_STR("list"));
     peri_json_put_name(&b, "data");
     peri_json_put_open(&b, '[');
-    for (size_t i = 0; i < w->env.fleet->model_count; i++)
-        put_model(&b, w->env.fleet, w->env.fleet->models[i]);
+    size_t count = w->env.fleet->model_count + w->env.fleet->alias_count;
+    for (size_t i = 0; i < count; i++) put_model(&b, w->env.fleet, w->env.fleet->models[i]);
     peri_json_put_close(&b, ']');
     peri_json_put_close(&b, '}');
     answer(w, x, 200, NO_HEADER, &b);
 }
 
-static struct peri_candidates find_escaped(struct peri_worker *w, struct peri_str text) {
-    char id[PERI_NAME_MAX];
-    size_t n;
-    if (!peri_path_decode(id, sizeof id, &n, text)) return (struct peri_candidates){ .count = 0 };
-    return peri_fleet_find(w->env.fleet, (struct peri_str){ id, n });
+/* The name as it is listed: an alias is shown under its own. n 0: there is no such model. */
+static struct peri_str find_escaped(struct peri_worker *w, char id[PERI_NAME_MAX],
+                                    struct peri_str text) {
+    struct peri_str name = { id, 0 };
+    if (!peri_path_decode(id, PERI_NAME_MAX, &name.n, text) || peri_name_fault(name) != NULL)
+        return (struct peri_str){ NULL, 0 };
+    struct peri_candidates c = peri_fleet_find(w->env.fleet, name);
+    bool is_listed = peri_map_get(&w->env.fleet->by_model, name) != NULL;
+    return c.model.n > 0 && is_listed ? name : c.model;
 }
 
 /* Public names hold slashes and colons, which many clients escape. A slash at the end is the client's base URL's. */
-static struct peri_candidates find_model(struct peri_worker *w, struct peri_str text) {
-    struct peri_candidates c = find_escaped(w, text);
-    if (c.model.n > 0 || text.n < 2 || text.p[text.n - 1] != '/') return c;
-    return find_escaped(w, (struct peri_str){ text.p, text.n - 1 });
+static struct peri_str find_model(struct peri_worker *w, char id[PERI_NAME_MAX],
+                                  struct peri_str text) {
+    struct peri_str name = find_escaped(w, id, text);
+    if (name.n > 0 || text.n < 2 || text.p[text.n - 1] != '/') return name;
+    return find_escaped(w, id, (struct peri_str){ text.p, text.n - 1 });
 }
 
 static void show_model(struct peri_worker *w, struct peri_exchange *x, struct peri_str id) {
-    struct peri_candidates c = find_model(w, id);
-    if (c.model.n == 0) {
+    char decoded[PERI_NAME_MAX];
+    struct peri_str name = find_model(w, decoded, id);
+    if (name.n == 0) {
         char text[300];
         int n = snprintf(text, sizeof text, "the model '%.*s' does not exist here",
                          (int)(id.n < 200 ? id.n : 200), id.p);
@@ -135,7 +141,7 @@ static void show_model(struct peri_worker *w, struct peri_exchange *x, struct pe
     }
     struct peri_buf b;
     peri_buf_init(&b, 0);
-    put_model(&b, w->env.fleet, c.model);
+    put_model(&b, w->env.fleet, name);
     answer(w, x, 200, NO_HEADER, &b);
 }
 

@@ -117,7 +117,7 @@ function include(path) end
 ---@field auth? "none"|"bearer"|"header" How the key is sent: "bearer" when there is a key, "header" when `auth_header` names one.
 ---@field auth_header? string Header that carries the key, such as "x-api-key".
 ---@field headers? table<string, string|perilune.secret> Sent with every request: name to text or secret.
----@field models? string[]|table<string, string|perilune.config.model> What it serves: a list of names, or public name to the provider's name or to a table; none: every model.
+---@field models? string[]|table<string, string|perilune.config.model> What it serves: a list of names, or public name to the provider's name or to a table; none: every model. A name with a '*' ("claude-*") stands for all of that form, and is sent as the client wrote it, or as what the star stands for where the provider's name is "*".
 ---@field discover_models? boolean Read the provider's own list (GET url/models), for what it serves when `models` are not given, and for spellings, context and abilities of those that are. Until it was read, it is as if it were not asked for. Default: false.
 ---@field discover_interval? integer|string Between two looks at that list. Default: 10m.
 ---@field tier? integer Tier 1 is tried first, then 2, and so on. Default: 1.
@@ -188,7 +188,7 @@ function include(path) end
 ---@field queue? perilune.config.queue Waiting for a slot, and for the hosts of networks to be known.
 ---@field state_dir? string Folder where what was learnt of networks is kept over a restart; empty: nowhere.
 ---@field default_model? string For requests that name none; empty: such a request is an error.
----@field models? table<string, string|string[]> Public model name to other names clients may use for it.
+---@field models? table<string, string|string[]> Public model name to other names clients may use for it; one with a '*' stands for all of that form.
 ---@field providers? perilune.config.provider[] Who answers.
 ---@field policies? (string|{ file: string, options?: table })[] Lua files that decide, in the order they are asked; paths start at the configuration file.
 ---@field policy? perilune.config.policy What a policy may use.

@@ -116,7 +116,7 @@ static int provider_model(lua_State *L) {
     static const struct peri_config_model unknown = { .lacks = 0 };
     const struct peri_config_model *m = c.model != NULL ? c.model : &unknown;
     lua_createtable(L, 0, 6);
-    push_str(L, c.upstream.n > 0 ? c.upstream : name);
+    push_str(L, peri_candidate_upstream(&c, name));
     lua_setfield(L, -2, "upstream");
     set_count(L, "context_tokens", m->context_tokens);
     set_count(L, "max_output_tokens", m->max_output_tokens);
