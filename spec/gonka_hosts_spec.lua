@@ -75,7 +75,7 @@ describe("a host of a Gonka network", function()
     end
   end))
 
-  it("that is down or silent is passed over", both({ hosts = 3 }, { timeouts = { first_byte = "300ms" } },
+  it("that is down or silent is passed over", both({ hosts = 3 }, { timeouts = { total = "300ms" } },
     function(net, r)
       net:host("h3", { down = true })
       net:host("h2", { default = "hang" })

@@ -35,7 +35,7 @@ describe("a Gonka host", function()
     ["has lost its mind"] = "broken_json_after=0",
   } do
     it("that " .. what .. " is passed over", both({ hosts = 2 },
-      { timeouts = { first_byte = "400ms", first_token = "400ms" }, damping = "equal" }, function(net, r)
+      { timeouts = { first_byte = "400ms", first_token = "400ms", total = "2s" }, damping = "equal" }, function(net, r)
         net:host("h2", { default = behaviour })
         virtual.await("h2 to be asked", function()
           answers_from_h1(net, r, 2)
