@@ -312,7 +312,8 @@ struct peri_policy_ops {
      * PERI_EPOLICY ends the request with 500 `policy_failed`, as the policy failed and nothing may go on without it. */
     enum peri_err (*attempt)(void *self, struct peri_request *r, struct peri_attempt *a);
     /* Each streamed event of the answer that is being served, or is held until its first content. With
-     * PERI_HOOK_REPLACE, `out` holds what is sent instead: any number of whole frames (peri_event_add). At most 8 MiB. */
+     * PERI_HOOK_REPLACE, `out` holds what is sent instead: any number of whole frames (peri_event_add), at
+     * most `limits.answer_bytes`. */
     enum peri_verdict (*event)(void *self, struct peri_request *r, const struct peri_event *e,
                                struct peri_buf *out);
     /* The whole JSON answer of a request that is not streamed. With PERI_HOOK_REPLACE, `out` holds the new text, at

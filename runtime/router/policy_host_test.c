@@ -219,7 +219,7 @@ static enum peri_verdict flood_answer(void *self, struct peri_request *r, struct
 TEST(policy_host_that_writes_too_much_breaks_the_answer_and_no_half_of_it_is_sent) {
     static const struct peri_policy_ops ops = { .event = flood, .answer = flood_answer };
     struct rig r;
-    rig_open(&r, "", "", &ops);
+    rig_open(&r, ",\"limits\":{\"answer_bytes\":\"8MiB\"}", "", &ops);
     ask(&r, STREAM);
     CHECK_EQ(r.status, 502);
     CHECK(!got_says(&r, "xxx"));
