@@ -53,3 +53,28 @@ describe("a provider's error", function()
     assert.equal(body, answer.body)
   end))
 end)
+
+describe("an answer that is somewhere else, or nowhere", function()
+  teardown(process.stop_all)
+
+  it("names the URL that was asked, and the location", router.test(function(start)
+    local p = provider.start()
+    local r = start { route = { failures = 100, quarantine = "1ms" },
+      providers = { router.provider("a", p, { models = { "m" } }) } }
+    local moved = { [301] = "https://h.example/v1/chat/completions", [307] = "/elsewhere", [302] = false }
+    for status, location in pairs(moved) do
+      p:answer(provider.reply(status, "Moved", { ["content-type"] = "text/plain", location = location or nil }))
+      local answer = r:chat()
+      assert.equal(502, answer.status)
+      assert.is_truthy(answer.json.error.message:find("at " .. p.url .. "/chat/completions", 1, true), answer.body)
+      if location then
+        assert.is_truthy(answer.json.error.message:find("with the location " .. location, 1, true), answer.body)
+      end
+    end
+    for _, body in ipairs { "404 page not found\n", '{"detail":"Not Found"}' } do
+      p:answer(provider.reply(404, body, { ["content-type"] = "text/plain" }))
+      local answer = r:chat()
+      assert.is_truthy(answer.json.error.message:find("at " .. p.url .. "/chat/completions", 1, true), answer.body)
+    end
+  end))
+end)

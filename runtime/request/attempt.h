@@ -83,7 +83,8 @@ struct peri_attempt {
     bool is_broken;       /* a policy could not say what is to be sent: it must not seem whole */
     bool is_whole;        /* one event of a stream that is folded was the whole answer */
     bool is_cut;          /* a refusal with a longer body than is read */
-    size_t wallet;        /* that signed it */
+    struct peri_str location;    /* where a 3xx leads, as it was written */
+    size_t wallet;               /* that signed it */
     struct peri_circuit circuit; /* that it goes through */
     bool is_excused;             /* its failure says nothing about the provider's health */
     bool is_judged; /* scope and rest_ms were read from a refusal; else the kind of failure tells */
@@ -98,7 +99,7 @@ struct peri_attempt {
     struct peri_sse sse;
     struct peri_stream_state stream;
     enum peri_err err;
-    char detail[200]; /* for people and the log: nothing that a provider put into words */
+    char detail[400]; /* for people and the log: nothing that a provider put into words */
     struct peri_str
         words; /* which it did, for the client alone: they may repeat the prompt. In the arena; may be empty */
     const char *

@@ -16,9 +16,13 @@ static void on_head(void *arg, struct peri_call *call, int status,
     struct peri_attempt *a = arg;
     (void)call;
     a->status = status;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         if (peri_str_eq_nocase(headers[i].name, PERI_STR("content-type")))
             a->label = peri_body_kind_of_label(headers[i].value);
+        else if (status >= 300 && status <= 399 &&
+                 peri_str_eq_nocase(headers[i].name, PERI_STR("location")))
+            a->location = peri_arena_dup(&a->request->arena, headers[i].value);
+    }
     if (!is_refusal(a)) return;
     a->in.max = ERROR_BODY_MAX; /* the body says more: on_body and on_done go on */
     if (status < 400) return;

@@ -197,6 +197,17 @@ static void describe(struct peri_attempt *a, const struct peri_upstream_error *t
     a->words = peri_arena_dup(&a->request->arena, peri_str_of(told->message));
 }
 
+/* Nothing there, or elsewhere: where it was looked for shows what is wrong with the provider's `url`. */
+static void describe_place(const struct peri_attempt *a, char out[200]) {
+    out[0] = '\0';
+    if (a->status != 404 && a->status != 405 && (a->status < 300 || a->status > 399)) return;
+    const struct peri_provider *p = a->candidate.provider;
+    struct peri_str url = peri_url_text(p->urls[a->dialect->id]), to = a->location;
+    snprintf(out, 200, " at %.*s%s%.*s", (int)(url.n < 90 ? url.n : 90), url.p,
+             to.n > 0 ? ", with the location " : "", (int)(to.n < 60 ? to.n : 60),
+             to.n > 0 ? to.p : "");
+}
+
 void peri_attempt_end_refusal(struct peri_attempt *a) {
     const struct peri_provider *p = a->candidate.provider;
     struct peri_upstream_error told;
@@ -213,9 +224,10 @@ void peri_attempt_end_refusal(struct peri_attempt *a) {
     a->scope = v.scope;
     a->rest_ms = v.rest_ms;
     a->is_judged = true;
-    char said[160];
+    char said[160], place[200];
     describe(a, &told, said);
-    peri_attempt_fail(a, v.err, "answered %d%s", a->status, said);
+    describe_place(a, place);
+    peri_attempt_fail(a, v.err, "answered %d%s%s", a->status, place, said);
 }
 
 void peri_attempt_fail_inside(struct peri_attempt *a, struct peri_str error) {

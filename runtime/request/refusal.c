@@ -206,9 +206,11 @@ void peri_request_give_up(struct peri_request *r, const struct peri_route_report
     }
     struct peri_error_shape shape = peri_error_shape(a->err, PERI_SIDE_UPSTREAM);
     if (a->err == PERI_ENOTFOUND) {
-        struct peri_str none =
-            peri_arena_printf(&r->arena, "no provider of the model '%.*s' has this endpoint",
-                              PERI_STR_ARGS(r->model));
+        struct peri_str none = peri_arena_printf(
+            &r->arena,
+            "no provider of the model '%.*s' has this endpoint: provider "
+            "'%.*s' %s",
+            PERI_STR_ARGS(r->model), PERI_STR_ARGS(a->candidate.provider->id), a->detail);
         peri_request_send_error(r, a->err, 404, "invalid_request_error", "endpoint_not_found", NULL,
                                 none, no_retry, 1);
         return;
