@@ -225,4 +225,37 @@ describe("a Gonka host that refuses for good", function()
       assert.truthy(refused(r, "gonka node refused").remedy:find(case[2], 1, true))
     end))
   end
+
+  it("rests with its whole network at once, for this request, too", router.test(function(start)
+    local provider = require "spec.support.provider"
+    local net, plain = network.start { hosts = 3 }, provider.start()
+    local r = start({
+      providers = { net:provider { tier = 1 }, router.provider("plain", plain, { tier = 2 }) },
+      policies = { "network.lua" },
+    }, { ["network.lua"] = network.policy })
+    net:await(r, "the hosts", function(seen) return seen.count == 3 end)
+    net:steer("chain", { closed = true })
+    for _ = 1, 5 do assert.equal("plain", r:chat().headers["x-perilune-provider"]) end
+    local refusals = 0
+    for i = 1, 3 do refusals = refusals + net:answered("h" .. i, 410) end
+    assert.equal(1, refusals)
+    local line = r:log("not asked for a while")[1]
+    assert.same({ "network", "gonka" }, { line.scope, line.network })
+    assert.matches("broker", line.remedy)
+  end))
+
+  it("is asked once a request where there is nothing else, and its network comes back", router.test(function(start)
+    local net = network.start { hosts = 3 }
+    local r = start({ providers = { net:provider() }, policies = { "network.lua" } },
+      { ["network.lua"] = network.policy })
+    net:await(r, "the hosts", function(seen) return seen.count == 3 end)
+    net:steer("chain", { closed = true })
+    for _ = 1, 4 do assert(r:chat().status >= 500) end
+    local refusals = 0
+    for i = 1, 3 do refusals = refusals + net:answered("h" .. i, 410) end
+    assert.equal(4, refusals)
+    net:steer("chain", { closed = false })
+    for _ = 1, 5 do assert.equal(200, r:chat().status) end
+    assert.equal("network", r:log("asked again")[1].scope)
+  end))
 end)

@@ -47,6 +47,12 @@ describe("wallets", function()
     assert.equal(20, net:answered "h2")
   end))
 
+  it("that rest are named by their address", both({ wallets = 2 }, nil, function(net, r)
+    net:steer("account", { address = net.accounts[1], balance = 0 })
+    for _ = 1, 20 do assert.equal(200, r:chat().status) end
+    assert.equal(net.accounts[1], refusals(r).gonka_no_balance.account)
+  end))
+
   it("that are all empty are said to be so", both({}, nil, function(net, r)
     net:steer("account", { address = net.accounts[1], balance = 0 })
     local answer = r:chat()

@@ -133,4 +133,23 @@ describe("a clock that agrees with the network's", function()
     net:await_epoch(r, 2)
     assert.is_false(has_said(r, "clock"))
   end))
+
+  it("keeps the rest of a wallet that can not pay", router.test(function(start)
+    local net = network.start { wallets = 2 }
+    net:steer("account", { address = net.accounts[1], balance = 0 })
+    local r = start(configuration { net:provider() }, POLICY)
+    net:await(r, "the hosts", some)
+    local function refused()
+      local n = 0
+      for name in pairs(net.ports) do n = n + net:answered(name, 402) end
+      return n
+    end
+    for _ = 1, 20 do assert.equal(200, r:chat().status) end
+    local before = refused()
+    assert(before >= 2)
+    r.process:signal "HUP"
+    await_log(r, "reloaded")
+    for _ = 1, 20 do assert.equal(200, r:chat().status) end
+    assert.equal(before, refused())
+  end))
 end)

@@ -86,6 +86,7 @@ enum peri_refusal {
     PERI_REFUSAL_OF_MODEL,    /* the provider lacks the model: the network wants a refresh */
     PERI_REFUSAL_OF_WALLET,   /* the wallet can not pay and rests: no fault of the provider's */
     PERI_REFUSAL_OF_PROVIDER, /* the provider takes no requests of ours */
+    PERI_REFUSAL_OF_NETWORK,  /* nobody on the network does: all its hosts rest */
 };
 
 struct peri_judgement {

@@ -196,6 +196,15 @@ static void inherit_chain(struct peri_gonka_network *n, struct peri_gonka_networ
     n->has_epoch = old->has_epoch;
 }
 
+/* An account without money has none after a reload either. */
+static void inherit_wallets(struct peri_gonka_network *n, const struct peri_gonka_network *old) {
+    for (size_t i = 0; i < n->wallet_count; i++)
+        for (size_t j = 0; j < old->wallet_count; j++)
+            if (strcmp(n->wallets[i].wallet.address, old->wallets[j].wallet.address) == 0)
+                atomic_store(&n->wallets[i].rests_until_ms,
+                             atomic_load(&old->wallets[j].rests_until_ms));
+}
+
 bool peri_gonka_inherit(struct peri_network *network, struct peri_network *before) {
     struct peri_gonka_network *n = peri_gonka_network_of(network);
     struct peri_gonka_network *old = peri_gonka_network_of(before);
@@ -203,6 +212,7 @@ bool peri_gonka_inherit(struct peri_network *network, struct peri_network *befor
     if (!is_same_network(network->provider, before->provider)) return false;
     if (n->options->verify_proofs && !is_trusted) return false;
     inherit_chain(n, old);
+    inherit_wallets(n, old);
     if (is_trusted) {
         n->trusted = old->trusted;
         old->trusted = NULL;

@@ -14,8 +14,9 @@
 #include "base/err.h"
 #include "base/str.h"
 
-/* What to do with the request, and with who gave the answer. Hosts may lie: what one says about the wallet or the whole
- * network holds for that host at once, and for the rest only after a second one has said the same. */
+/* What to do with the request, and with who gave the answer. Hosts may lie: what one says about the wallet holds
+ * for that host at once, and for the rest only after a second one has said the same; what one says about the whole network
+ * holds for all for a moment, and for longer only after another one has said the same. */
 enum peri_gonka_action {
     PERI_GONKA_ACT_NONE,   /* it is no failure */
     PERI_GONKA_ACT_CLIENT, /* the request itself is wrong: hand the answer to the client */

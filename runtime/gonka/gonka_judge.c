@@ -12,7 +12,7 @@ static const enum peri_refusal refusals[] = {
     [PERI_GONKA_ACT_DROP_ENDPOINT] = PERI_REFUSAL_OF_PROVIDER,
     [PERI_GONKA_ACT_DROP_MODEL] = PERI_REFUSAL_OF_MODEL,
     [PERI_GONKA_ACT_DROP_WALLET] = PERI_REFUSAL_OF_WALLET,
-    [PERI_GONKA_ACT_DROP_NETWORK] = PERI_REFUSAL_OF_PROVIDER,
+    [PERI_GONKA_ACT_DROP_NETWORK] = PERI_REFUSAL_OF_NETWORK,
     [PERI_GONKA_ACT_RESYNC_CLOCK] = PERI_REFUSAL_OF_MOMENT,
 };
 
@@ -42,6 +42,8 @@ struct peri_judgement peri_gonka_judge_broker(const struct peri_provider *p, siz
                                               int status, struct peri_str body, uint64_t now_ms) {
     struct peri_judgement j = judge(peri_gonka_recognise(status, body), "gonka gateway refused");
     (void)p, (void)wallet, (void)now_ms;
+    /* A gateway or broker is all of the network that is behind it. */
+    if (j.refusal == PERI_REFUSAL_OF_NETWORK) j.refusal = PERI_REFUSAL_OF_PROVIDER;
     /* The wallet is the gateway's own. */
     if (j.refusal == PERI_REFUSAL_OF_WALLET) j.refusal = PERI_REFUSAL_OF_STATUS;
     return j;

@@ -80,6 +80,23 @@ static struct verdict judge_words(const struct peri_attempt *a,
     return v;
 }
 
+/* One host may lie: on its word alone the network rests for as long as one that failed does, and the host that is asked next
+ * confirms it or brings the network back. */
+static uint64_t network_rest_ms(const struct peri_attempt *a) {
+    const struct peri_config *config = a->request->config;
+    const struct peri_breaker *b = a->circuit.at[PERI_SCOPE_NETWORK];
+    bool is_confirmed = b != NULL && atomic_load(&b->state) != PERI_BREAKER_CLOSED;
+    return is_confirmed ? config->quarantine_ms : config->failure_cooldown_ms;
+}
+
+/* This request asks nobody else there, not even as the last one. */
+static void leave_network(struct peri_attempt *a) {
+    struct peri_request *r = a->request;
+    const struct peri_vitals *network = a->candidate.provider->network_vitals;
+    for (size_t i = 0; r->tried != NULL && network != NULL && i < r->fleet->provider_count; i++)
+        if (r->fleet->providers[i].network_vitals == network) r->tried[i] = true;
+}
+
 /* What a network's judge says stands over status and words: a 400 may be our clock, a 500 an empty wallet.
  *   gives   true: that is the verdict */
 static bool apply_judgement(struct peri_attempt *a, struct verdict *v,
@@ -113,6 +130,10 @@ static bool apply_judgement(struct peri_attempt *a, struct verdict *v,
         a->is_excused = true;
         *v = (struct verdict){ PERI_EAUTH, PERI_SCOPE_KEY, 0 };
         break;
+    case PERI_REFUSAL_OF_NETWORK:
+        *v = (struct verdict){ PERI_EDENIED, PERI_SCOPE_NETWORK, network_rest_ms(a) };
+        leave_network(a);
+        break;
     case PERI_REFUSAL_OF_PROVIDER:
         *v = (struct verdict){ plain.err == PERI_EAUTH && a->status != 403 ? PERI_EAUTH
                                                                            : PERI_EDENIED,
@@ -128,7 +149,9 @@ static bool apply_judgement(struct peri_attempt *a, struct verdict *v,
 static void log_judgement(struct peri_attempt *a, const struct peri_judgement *j) {
     struct peri_log *log = &a->request->env->logs.of[PERI_COMPONENT_ATTEMPT];
     if (!peri_log_begin(log, PERI_LOG_WARN, j->event)) return;
+    const struct peri_network *n = a->candidate.provider->found_by;
     peri_log_str(log, "provider", a->candidate.provider->id);
+    if (n != NULL) peri_log_str(log, "account", n->ops->account(n, a->wallet));
     peri_log_int(log, "status", a->status);
     peri_log_str(log, "code", peri_str_of(j->code));
     peri_log_str(log, "action", peri_str_of(j->action));
