@@ -208,6 +208,17 @@ local refused = {
     "return { providers = {\n" ..
     "  { id = \"a\", url = \"http://h\", key = secret \"env:CANARY\", auth = \"none\" } } }",
     "2: 'providers[1]' has a 'key' that 'auth' \"none\" does not send, expected one of them" },
+  { "one key and several",
+    "return { providers = {\n" ..
+    "  { id = \"a\", url = \"http://h\", key = secret \"env:CANARY\", keys = { secret \"env:CANARY\" } } } }",
+    "2: 'providers[1]' has both 'key' and 'keys', expected one of them" },
+  { "too many keys",
+    "local k = secret \"env:CANARY\"\nreturn { providers = {\n" ..
+    "  { id = \"a\", url = \"http://h\", keys = { k, k, k, k, k, k, k, k, k } } } }",
+    "3: 'providers[1]' has 9 'keys', expected at most 8" },
+  { "a status that is none",
+    "return { providers = { { id = \"a\", url = \"http://h\", retry = { statuses = {\n  200 } } } } }",
+    "2: 'providers[1].retry.statuses[1]' must be a status from 400 to 599, got 200" },
   { "a header that is ours",
     "return { providers = { { id = \"a\", url = \"http://h\",\n" ..
     "  headers = { Host = \"x\" } } } }",

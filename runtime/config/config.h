@@ -117,12 +117,17 @@ struct peri_config_zerog {
     uint64_t refresh_ms;    /* 60000 */
 };
 
+#define PERI_PROVIDER_KEYS_MAX 8
+
 struct peri_config_provider {
     struct peri_str id;
     struct peri_str url;         /* base, such as https://api.openai.com/v1; no trailing slash */
     enum peri_auth auth;         /* BEARER when a key is given and no header is named */
     struct peri_str auth_header; /* for PERI_AUTH_HEADER: "x-api-key" */
     struct peri_secret key;
+    const struct peri_secret
+        *keys; /* several, of a plain provider: `key` is the first of them. 0: `key` alone */
+    size_t key_count;
     const struct peri_header *headers; /* sent with every request */
     size_t header_count;
     const struct peri_config_model *models; /* none: every model goes */

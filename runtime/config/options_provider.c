@@ -97,7 +97,9 @@ void peri_read_statuses(struct peri_reader *r, const struct peri_option *o,
     peri_buf_init(&json, 4096);
     for (const struct peri_node *n = peri_node_first_item(node); n != NULL; n = n->next) {
         if (n->kind != PERI_NODE_INT || n->integer < 400 || n->integer > 599) {
+            size_t path = peri_reader_push_index(r, count + 1);
             peri_reader_expected(r, n, "a status from 400 to 599");
+            peri_reader_pop(r, path);
             break;
         }
         statuses[count++] = (uint32_t)n->integer;
@@ -272,7 +274,12 @@ static void check_wallets(struct peri_reader *r, const struct peri_node *node,
                           struct peri_read_provider *p) {
     const struct peri_node *key = peri_node_get(node, PERI_STR("key"));
     const struct peri_node *private = peri_node_get(node, PERI_STR("private_key"));
-    if (private == NULL) private = peri_node_get(node, PERI_STR("keys"));
+    const struct peri_node *several = peri_node_get(node, PERI_STR("keys"));
+    if (private != NULL && several != NULL) {
+        peri_reader_fault(r, several, "has both 'private_key' and 'keys', expected one of them");
+        return;
+    }
+    if (private == NULL) private = several;
     if (key != NULL && private != NULL) {
         peri_reader_fault(r, key, "has both 'key' and '%.*s', expected one of them",
                           PERI_STR_ARGS(private->key));
@@ -283,6 +290,10 @@ static void check_wallets(struct peri_reader *r, const struct peri_node *node,
                           "lacks 'private_key': the key of the wallet that pays, a secret of 64 "
                           "hexadecimal digits");
         return;
+    }
+    if (p->private_key_count > 0) {
+        p->keys = p->private_keys;
+        p->key_count = p->private_key_count;
     }
     struct peri_secret *keys = peri_reader_alloc(r, (p->key_count + 1) * sizeof *keys);
     if (keys == NULL) return;
@@ -404,11 +415,28 @@ static void check_network(struct peri_reader *r, const struct peri_node *node,
     p->out.network_options = options;
 }
 
+/* Of a plain provider. */
+static void check_keys(struct peri_reader *r, const struct peri_node *node,
+                       struct peri_read_provider *p) {
+    const struct peri_node *keys = peri_node_get(node, PERI_STR("keys"));
+    if (keys == NULL) return;
+    if (peri_node_get(node, PERI_STR("key")) != NULL)
+        peri_reader_fault(r, keys, "has both 'key' and 'keys', expected one of them");
+    if (p->key_count > PERI_PROVIDER_KEYS_MAX)
+        peri_reader_fault(r, keys, "has %zu 'keys', expected at most %d", p->key_count,
+                          PERI_PROVIDER_KEYS_MAX);
+    if (p->key_count == 0 || p->key_count > PERI_PROVIDER_KEYS_MAX) return;
+    p->out.key = p->keys[0];
+    p->out.keys = p->keys;
+    p->out.key_count = p->key_count;
+}
+
 static void check_auth(struct peri_reader *r, const struct peri_node *node,
                        struct peri_config_provider *p) {
     const struct peri_node *auth = peri_node_get(node, PERI_STR("auth"));
     const struct peri_node *header = peri_node_get(node, PERI_STR("auth_header"));
     const struct peri_node *key = peri_node_get(node, PERI_STR("key"));
+    if (key == NULL) key = peri_node_get(node, PERI_STR("keys"));
     if (auth == NULL)
         p->auth = header != NULL ? PERI_AUTH_HEADER
                   : key != NULL  ? PERI_AUTH_BEARER
@@ -446,6 +474,7 @@ void peri_provider_check(struct peri_reader *r, const struct peri_node *node, vo
     if (peri_node_get(node, PERI_STR("url")) == NULL &&
         peri_node_get(node, PERI_STR("network")) == NULL)
         peri_reader_fault(r, node, "lacks 'url': base URL such as \"https://api.openai.com/v1\"");
+    check_keys(r, node, p);
     check_auth(r, node, &p->out);
 }
 

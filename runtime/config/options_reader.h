@@ -111,8 +111,8 @@ struct peri_read_provider {
     struct peri_config_provider out;
     struct peri_config_gonka gonka;
     struct peri_config_zerog zerog;
-    const struct peri_secret *keys;
-    size_t key_count;
+    const struct peri_secret *keys, *private_keys;
+    size_t key_count, private_key_count;
     struct peri_str prefix;
     uint64_t refresh_ms;
 };

@@ -163,6 +163,13 @@ static const struct peri_option provider_rows[] = {
       .is_reloadable = true,
       .help =
           "The key that is sent; with network \"gonka\" or \"0g\" the private key of the wallet." },
+    { .name = "keys",
+      .type = PERI_OPTION_SECRETS,
+      PERI_ROW_LIST(peri_read_provider, keys, key_count),
+      .is_reloadable = true,
+      .help = "Several keys, at most 8, instead of `key`: requests are spread over them, and one "
+              "that is "
+              "refused or limited rests alone. With a network private keys, one a wallet." },
     { .name = "auth",
       .type = PERI_OPTION_WORD,
       PERI_ROW_FIELD(peri_read_provider, out.auth),
@@ -323,10 +330,9 @@ static const struct peri_option provider_rows[] = {
       .help = "Fixed hosts: \"url;address\" with network \"gonka\", \"address\" or "
               "\"address;priority\" with \"0g\"." },
     { .name = "private_key",
-      .also = "keys",
       .type = PERI_OPTION_SECRETS,
       .network = "gonka 0g",
-      PERI_ROW_LIST(peri_read_provider, keys, key_count),
+      PERI_ROW_LIST(peri_read_provider, private_keys, private_key_count),
       .is_reloadable = true,
       .help = "Private key of the wallet, or a list, one a wallet: 64 hexadecimal digits, with or "
               "without 0x." },

@@ -87,6 +87,14 @@ TEST(options_defaults_are_those_of_the_header) {
     CHECK_EQ(c->rate_limit_cooldown_ms, 60000);
     CHECK_EQ(c->failure_cooldown_ms, 15000);
     CHECK_EQ(c->quarantine_ms, 300000);
+    CHECK_EQ(c->failures, 3);
+    CHECK_EQ(c->failure_percent, 50);
+    CHECK_EQ(c->failure_window_ms, 30000);
+    CHECK_EQ(c->retry.attempts, 2);
+    CHECK_EQ(c->retry.backoff_ms, 200);
+    CHECK_EQ(c->retry.jitter, 50);
+    CHECK_EQ(c->retry.wait_ms, 2000);
+    CHECK(c->retry.statuses == NULL);
     CHECK_EQ(c->queue_max, 1000);
     CHECK_EQ(c->queue_ms, 10000);
     CHECK(c->overflow && c->watch_policies);

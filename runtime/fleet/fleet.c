@@ -22,11 +22,8 @@ void peri_fleet_unref(struct peri_fleet *f) {
     for (size_t i = 0; i < f->provider_count; i++) {
         struct peri_provider *p = &f->providers[i];
         for (size_t d = 0; d < PERI_DIALECT_COUNT; d++) peri_url_unref(p->urls[d]);
-        /* A credential is the last header, made here; it goes with its bytes overwritten. */
-        if (p->has_credential) {
-            struct peri_str secret = p->headers[p->header_count - 1].value;
-            peri_wipe((char *)secret.p, secret.n);
-        }
+        /* Credentials are made here, and go with their bytes overwritten. */
+        for (size_t k = 0; k < p->key_count; k++) peri_wipe((char *)p->keys[k].p, p->keys[k].n);
         peri_network_unref(p->found_by);
         peri_vitals_unref(p->vitals);
         peri_vitals_unref(p->network_vitals);
@@ -39,6 +36,20 @@ void peri_fleet_unref(struct peri_fleet *f) {
     peri_arena_done(&f->arena);
     peri_config_unref(f->config);
     peri_free(f);
+}
+
+static enum peri_err build_keys(struct peri_fleet *f, struct peri_provider *p,
+                                const struct peri_config_provider *c, const char *before) {
+    size_t count = c->key_count > 0 ? c->key_count : 1;
+    struct peri_str *keys = peri_arena_alloc(&f->arena, count * sizeof *keys);
+    if (keys == NULL) return PERI_ENOMEM;
+    p->keys = keys;
+    for (; p->key_count < count; p->key_count++) {
+        const struct peri_secret *key = c->key_count > 0 ? &c->keys[p->key_count] : &c->key;
+        keys[p->key_count] = peri_arena_printf(&f->arena, "%s%.*s", before, (int)key->n, key->p);
+        if (keys[p->key_count].p == NULL) return PERI_ENOMEM;
+    }
+    return PERI_OK;
 }
 
 /* Headers of the configuration, then the credential. */
@@ -57,15 +68,13 @@ static enum peri_err build_headers(struct peri_fleet *f, struct peri_provider *p
         bool is_bearer = c->auth == PERI_AUTH_BEARER;
         struct peri_header *h = &headers[c->header_count];
         h->name = is_bearer ? PERI_STR("authorization") : c->auth_header;
-        h->value = peri_arena_printf(&f->arena, "%s%.*s", is_bearer ? "Bearer " : "", (int)c->key.n,
-                                     c->key.p);
-        if (h->value.p == NULL) return PERI_ENOMEM;
-        p->credential = h->value;
+        enum peri_err err = build_keys(f, p, c, is_bearer ? "Bearer " : "");
+        if (err != PERI_OK) return err;
+        h->value = p->credential = p->keys[0];
     }
     p->headers = headers;
     p->header_count = count;
     p->has_credential = has_key;
-    p->key_count = has_key ? 1 : 0;
     return PERI_OK;
 }
 
@@ -81,6 +90,7 @@ static enum peri_err settle(struct peri_fleet *f, struct peri_provider *p, struc
     if (err != PERI_OK) return err;
     p->vitals = peri_vitals_get(vitals, p->id);
     if (p->vitals == NULL) return PERI_ENOMEM;
+    for (size_t i = 0; i < p->key_count; i++) peri_vitals_set_key(p->vitals, i, p->keys[i]);
     err = peri_map_add(&f->by_id, p->id, p);
     if (err == PERI_EEXIST)
         return peri_fault_set(fault, PERI_ECONFIG,

@@ -48,7 +48,9 @@ struct peri_provider {
         *list;           /* what it said it serves, referenced; NULL: not asked, or not known */
     bool takes_any;      /* lists no models: every name goes */
     bool has_credential; /* the last of the headers */
-    size_t key_count;    /* of those with a breaker of their own; 0: it is asked without a key */
+    const struct peri_str
+        *keys;        /* values of that header, one a key; the header has the first of them */
+    size_t key_count; /* each has a breaker of its own; 0: it is asked without a key */
     uint32_t tier, weight, max_concurrent;
     uint64_t
         share; /* of the requests of its rank: weights of networks and of plain providers on one scale */

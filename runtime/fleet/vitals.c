@@ -133,8 +133,13 @@ void peri_vitals_reset(struct peri_vitals *v) {
     atomic_store(&v->learned_limit, 0);
     peri_breaker_reset(&v->breaker);
     for (size_t i = 0; i < PERI_DIALECT_COUNT; i++) peri_breaker_reset(&v->endpoints[i]);
-    for (size_t i = 0; i < PERI_KEYS_MAX; i++) peri_breaker_reset(&v->keys[i]);
+    for (size_t i = 0; i < PERI_PROVIDER_KEYS_MAX; i++) peri_breaker_reset(&v->keys[i]);
     for (size_t i = 0; i < PERI_MODEL_BREAKERS; i++) peri_breaker_reset(&v->models[i].breaker);
+}
+
+void peri_vitals_set_key(struct peri_vitals *v, size_t i, struct peri_str key) {
+    uint64_t mark = peri_siphash(v->secret, key) | 1;
+    if (atomic_exchange(&v->key_marks[i], mark) != mark) peri_breaker_reset(&v->keys[i]);
 }
 
 /* ---- Models ---- */

@@ -11,10 +11,11 @@
 #include <stdatomic.h>
 
 #include "base/str.h"
+#include "config/config.h"
 #include "dialect/dialect.h"
 #include "fleet/breaker.h"
 
-#define PERI_KEYS_MAX 8 /* of one provider */
+#define PERI_PROVIDER_KEYS_MAX 8 /* of one provider */
 #define PERI_MODEL_BREAKERS                                                                        \
     16 /* models of one provider that rest at a time: the newest are known */
 #define PERI_MODEL_LABEL_MAX 63 /* bytes of a model's name that are kept for people */
@@ -39,9 +40,11 @@ struct peri_vitals {
     atomic_uint_fast64_t overloaded_ms; /* when the limit was last halved; 0: never */
     struct peri_breaker breaker;        /* of the provider as a whole */
     struct peri_breaker endpoints[PERI_DIALECT_COUNT];
-    struct peri_breaker keys[PERI_KEYS_MAX]; /* by place in the configuration */
-    atomic_uint next_key;                    /* whose turn it is */
-    atomic_bool has_models;                  /* one failed, ever */
+    struct peri_breaker keys[PERI_PROVIDER_KEYS_MAX]; /* by place in the configuration */
+    atomic_uint_fast64_t
+        key_marks[PERI_PROVIDER_KEYS_MAX]; /* hash of each key; 0: there was none */
+    atomic_uint next_key;                  /* whose turn it is */
+    atomic_bool has_models;                /* one failed, ever */
     struct peri_model_breaker models[PERI_MODEL_BREAKERS];
     atomic_uint_fast64_t success, rate_limited, failed, canceled;
     atomic_uint_fast64_t
@@ -74,6 +77,9 @@ void peri_vitals_release(struct peri_vitals *v);
 
 /* Forget what rests and the limits that were learned (an operator's order). */
 void peri_vitals_reset(struct peri_vitals *v);
+
+/* The i-th key is this one from now on: one that was changed is asked with at once. */
+void peri_vitals_set_key(struct peri_vitals *v, size_t i, struct peri_str key);
 
 /* The breaker of that model at that endpoint; NULL: it never failed, or others failed since. */
 struct peri_breaker *peri_vitals_model(struct peri_vitals *v, struct peri_str model,

@@ -214,8 +214,13 @@ static enum peri_err send_call(struct peri_attempt *a) {
     struct peri_header *headers = peri_arena_alloc(&r->arena, most * sizeof *headers);
     if (headers == NULL) return PERI_ENOMEM;
     headers[n++] = (struct peri_header){ PERI_STR("content-type"), PERI_STR("application/json") };
-    for (size_t i = 0; i < p->header_count; i++)
-        if (!is_replaced(a, p->headers[i].name)) headers[n++] = p->headers[i];
+    for (size_t i = 0; i < p->header_count; i++) {
+        if (is_replaced(a, p->headers[i].name)) continue;
+        headers[n] = p->headers[i];
+        if (p->has_credential && i + 1 == p->header_count)
+            headers[n].value = peri_attempt_secret(a);
+        n++;
+    }
     for (size_t i = 0; i < a->header_count; i++) headers[n++] = a->headers[i];
     if (p->found_by != NULL) { /* last, over the very bytes that are sent */
         struct peri_network_signed *signature = peri_arena_alloc(&r->arena, sizeof *signature);

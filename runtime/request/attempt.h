@@ -110,6 +110,12 @@ static inline bool peri_attempt_is_over(const struct peri_attempt *a) {
     return a->state >= PERI_ATTEMPT_OVER;
 }
 
+/* The value of the header that carries the key it is sent with: what an answer must not repeat. Empty: none is sent. */
+static inline struct peri_str peri_attempt_secret(const struct peri_attempt *a) {
+    const struct peri_provider *p = a->candidate.provider;
+    return p->key_count > 0 ? p->keys[a->circuit.key] : p->credential;
+}
+
 /* The public name of the model that the provider is asked for. */
 static inline struct peri_str peri_attempt_model(const struct peri_attempt *a) {
     return a->options.model.n > 0 ? a->options.model : a->request->model;

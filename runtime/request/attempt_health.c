@@ -109,6 +109,17 @@ static void pause_model(struct peri_attempt *a, const struct peri_breaker_failur
     peri_breaker_pause(b, f->now_ms);
 }
 
+/* The provider has another key: this request may ask it again, once a key. */
+static void offer_again(const struct peri_attempt *a) {
+    const struct peri_provider *p = a->candidate.provider;
+    bool *tried = a->request->tried;
+    size_t asked = 0;
+    struct peri_list *at, *spare;
+    peri_list_each(at, spare, &a->request->attempts)
+        asked += peri_list_entry(at, struct peri_attempt, link)->candidate.provider == p;
+    if (tried != NULL && asked < p->key_count) tried[p->index] = false;
+}
+
 void peri_attempt_went_wrong(struct peri_attempt *a, enum peri_err err) {
     const struct peri_request *r = a->request;
     if (!a->is_judged) a->scope = peri_health_scope(err);
@@ -133,4 +144,5 @@ void peri_attempt_went_wrong(struct peri_attempt *a, enum peri_err err) {
     if (a->candidate.is_last && a->hint_ms > 0) pause_model(a, &f);
     if (peri_circuit_fail(&a->circuit, r->config, a->scope, &f, a->rest_ms))
         log_rest(a, a->scope, err);
+    if (a->scope == PERI_SCOPE_KEY) offer_again(a);
 }

@@ -232,11 +232,8 @@ static void describe_place(const struct peri_attempt *a, char out[200]) {
 }
 
 void peri_attempt_end_refusal(struct peri_attempt *a) {
-    const struct peri_provider *p = a->candidate.provider;
     struct peri_upstream_error told;
-    struct peri_str secret = { NULL, 0 };
-    if (p->has_credential) secret = p->headers[p->header_count - 1].value;
-    peri_upstream_error_read(&told, peri_buf_str(&a->in), secret);
+    peri_upstream_error_read(&told, peri_buf_str(&a->in), peri_attempt_secret(a));
     struct verdict v = judge_refusal(a, &told);
     /* Only where waiting is what the status asks for: a client's own words may be among these. */
     if (a->hint_ms == 0 && peri_health_is_overload(v.err, a->status)) {
@@ -256,7 +253,7 @@ void peri_attempt_end_refusal(struct peri_attempt *a) {
 void peri_attempt_fail_inside(struct peri_attempt *a, struct peri_str error) {
     struct peri_upstream_error e;
     struct peri_buf body; /* `error` may stand in a->in */
-    peri_upstream_error_read(&e, error, a->candidate.provider->credential);
+    peri_upstream_error_read(&e, error, peri_attempt_secret(a));
     peri_buf_init(&body, a->request->config->answer_bytes);
     int status = peri_upstream_error_status(&e);
     if (status == 0) status = peri_error_sense_status(&e);

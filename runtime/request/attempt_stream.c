@@ -128,7 +128,7 @@ static void tell_error(struct peri_attempt *a, const struct peri_sse_event *even
                        const struct peri_upstream_error *e) {
     struct peri_request *r = a->request;
     if (event->name.n == 0 &&
-        peri_upstream_error_is_presentable(event->data, a->candidate.provider->credential)) {
+        peri_upstream_error_is_presentable(event->data, peri_attempt_secret(a))) {
         peri_relay_tell(r, event->raw);
         return;
     }
@@ -148,7 +148,7 @@ static void take_error(struct peri_attempt *a, const struct peri_sse_event *even
         peri_attempt_fail_inside(a, event->data);
         return;
     }
-    peri_upstream_error_read(&e, event->data, a->candidate.provider->credential);
+    peri_upstream_error_read(&e, event->data, peri_attempt_secret(a));
     tell_error(a, event, &e);
     peri_attempt_fail(a, PERI_EUPSTREAM, "sent an error inside its stream: %.120s", e.message);
 }

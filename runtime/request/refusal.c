@@ -145,7 +145,7 @@ void peri_request_give_up_undiscovered(struct peri_request *r) {
 /* What the refusal is about is the request or its model: its status and its words, as they came if that is an error of
  * our shape. */
 static void pass_refusal(struct peri_request *r, struct peri_attempt *a) {
-    struct peri_str body = peri_buf_str(&a->in), secret = a->candidate.provider->credential;
+    struct peri_str body = peri_buf_str(&a->in), secret = peri_attempt_secret(a);
     bool is_held = r->relay.state == PERI_RELAY_HELD, is_model = a->err == PERI_ENOMODEL;
     int status = is_model && a->status != 403 ? 404 : a->status;
     size_t no_retry_count = status == 409 ? 0 : 1;

@@ -114,6 +114,7 @@ function include(path) end
 ---@field id string its name in policies, logs and headers, one of a kind
 ---@field url? string Base URL up to and with the version, such as "https://api.openai.com/v1"; an endpoint's path at its end is taken off, a query goes with every request.
 ---@field key? string|perilune.secret The key that is sent; with network "gonka" or "0g" the private key of the wallet.
+---@field keys? string|perilune.secret|(string|perilune.secret)[] Several keys, at most 8, instead of `key`: requests are spread over them, and one that is refused or limited rests alone. With a network private keys, one a wallet.
 ---@field auth? "none"|"bearer"|"header" How the key is sent: "bearer" when there is a key, "header" when `auth_header` names one.
 ---@field auth_header? string Header that carries the key, such as "x-api-key".
 ---@field headers? table<string, string|perilune.secret> Sent with every request: name to text or secret.
@@ -136,7 +137,6 @@ function include(path) end
 ---@field source? string|string[] Where hosts are discovered, in order of preference: nodes of the chain, for 0G its RPC.
 ---@field endpoints? string|string[] Fixed hosts: "url;address" with network "gonka", "address" or "address;priority" with "0g".
 ---@field private_key? string|perilune.secret|(string|perilune.secret)[] Private key of the wallet, or a list, one a wallet: 64 hexadecimal digits, with or without 0x.
----@field keys? string|perilune.secret|(string|perilune.secret)[] Private key of the wallet, or a list, one a wallet: 64 hexadecimal digits, with or without 0x.
 ---@field prefix? string Of the ids of the hosts found; "gonka:" or "0g:" when not given.
 ---@field refresh_interval? integer|string Between two looks at the network. Default: 60s.
 ---@field refresh? boolean Follow the epochs of the network. Default: true.
