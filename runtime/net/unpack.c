@@ -101,8 +101,8 @@ static enum peri_err undo_zstd(struct peri_buf *out, struct peri_str body) {
         if (ZSTD_isError(left))
             err = ZSTD_getErrorCode(left) == ZSTD_error_memory_allocation ? PERI_ENOMEM
                                                                           : PERI_EMALFORMED;
-        else if (in.pos == in.size && step.pos < room)
-            break;
+        else if (in.pos == in.size && (left == 0 || step.pos < room))
+            break; /* asked once more, it would wait for a frame that nobody sent */
     }
     ZSTD_freeDStream(z);
     if (err == PERI_OK && out->n > most) return PERI_ETOOBIG;

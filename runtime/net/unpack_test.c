@@ -1,6 +1,7 @@
 #include "net/unpack.h"
 
 #include <zlib.h>
+#include <zstd.h>
 
 #include "base/test.h"
 
@@ -126,6 +127,28 @@ TEST(unpack_keeps_to_the_cap_of_the_buffer) {
             peri_buf_done(&out);
         }
     }
+}
+
+/* Decoders are given room in steps: a text that ends where a step does is whole, too. */
+TEST(unpack_takes_a_text_of_any_size) {
+    enum { MOST = 3 * 65536 + 1 };
+    char *text = malloc(MOST), *bytes = malloc(2 * MOST);
+    if (text == NULL || bytes == NULL) abort();
+    for (size_t i = 0; i < MOST; i++) text[i] = (char)('a' + i % 23 + i / 4096 % 3);
+    for (size_t n = 65535; n <= MOST; n += n % 65536 == 1 ? 65534 : 1) {
+        struct peri_buf out;
+        uLongf size = 2 * MOST;
+        CHECK_EQ(compress((Bytef *)bytes, &size, (const Bytef *)text, n), Z_OK);
+        CHECK_EQ(unpack(&out, 0, "deflate", bytes, size), PERI_OK);
+        CHECK_EQ(out.n, n);
+        peri_buf_done(&out);
+        size = ZSTD_compress(bytes, 2 * MOST, text, n, 1);
+        CHECK_EQ(unpack(&out, 0, "zstd", bytes, size), PERI_OK);
+        CHECK(peri_str_eq(peri_buf_str(&out), (struct peri_str){ text, n }));
+        peri_buf_done(&out);
+    }
+    free(bytes);
+    free(text);
 }
 
 /* Zeros, packed 1,000 to 1 and better. */
