@@ -86,6 +86,32 @@ describe("what a refusal is about", function()
     end
   end))
 
+  it("what one request asks of a model is no failure of the model", router.test(function(start)
+    for _, case in ipairs {
+      { 400, "bad value: 'unknown model m'", { code = "invalid_value" } },
+      { 404, "No endpoints found that support tool use. To learn more, visit https://x.example" },
+      { 404, "No allowed providers are available for the selected model." },
+      { 429, "Request too large for m on tokens per min (TPM): Limit 30000, Requested 41213.",
+        { code = "rate_limit_exceeded", type = "tokens" } },
+    } do
+      local p = provider.start()
+      local r = start { providers = { router.provider("a", p) } }
+      p:next(failing(table.unpack(case)))
+      local answer = r:chat()
+      assert.same({ case[1], "false" }, { answer.status, answer.headers["x-should-retry"] })
+      assert.equal("a", asked(r:chat()))
+      assert.equal(0, #r:log("not asked for a while"))
+    end
+  end))
+
+  it("and another provider is asked where that may take it", router.test(function(start)
+    local a, b = provider.start(), provider.start()
+    local r = start { providers = { router.provider("a", a), router.provider("b", b, { tier = 2 }) } }
+    a:next(failing(404, "No endpoints found matching your data policy"))
+    assert.equal("b", asked(r:chat()))
+    assert.equal("a", asked(r:chat()))
+  end))
+
   it("an account that is refused rests as a key, and the log names the remedy", router.test(function(start)
     for status, refusal in pairs {
       [401] = failing(401, "no", { code = "invalid_api_key" }), [402] = failing(402, "Insufficient Balance"),

@@ -160,7 +160,22 @@ static bool begins_any(struct peri_str message, const struct peri_str *texts, si
 }
 #define BEGINS_ANY(message, list) begins_any(message, list, sizeof(list) / sizeof *(list))
 
-/* "'x' is not supported with this model" is about x, so a bad request must say more than one that finds nothing. */
+/* As "unknown model: big" and "big is not a valid model ID" do. */
+static bool begins_with_model(struct peri_str message, struct peri_str model,
+                              const struct peri_str *texts, size_t count) {
+    while (message.n > 0 && !is_word(*message.p)) message = peri_str_from(message, 1);
+    bool is_named = model.n > 0 && message.n >= model.n &&
+                    peri_str_eq_nocase((struct peri_str){ message.p, model.n }, model);
+    if (is_named) return has_any(message, texts, count);
+    for (size_t i = 0; i < count; i++)
+        if (message.n >= texts[i].n &&
+            peri_str_eq_nocase((struct peri_str){ message.p, texts[i].n }, texts[i]))
+            return true;
+    return false;
+}
+
+/* "'x' is not supported with this model" is about x, so a bad request must say more than one that finds nothing. And what
+ * is bad about it is repeated: it must begin with the model. */
 static bool speaks_of_model(struct peri_str message, int status, struct peri_str model) {
     static const struct peri_str plain[] = {
         PERI_STR_INIT("not a valid model"),  PERI_STR_INIT("unknown model"),
@@ -176,8 +191,9 @@ static bool speaks_of_model(struct peri_str message, int status, struct peri_str
         PERI_STR_INIT("deprecated"),     PERI_STR_INIT("not allowed"),
         PERI_STR_INIT("a chat model"),
     };
+    if (status == 400 || status == 422)
+        return begins_with_model(message, model, plain, sizeof plain / sizeof *plain);
     if (HAS_ANY(message, plain)) return true;
-    if (status == 400 || status == 422) return false;
     bool is_named = has_name(message, model) || has_text(message, PERI_STR("model"));
     return is_named && HAS_ANY(message, missing);
 }
@@ -227,10 +243,16 @@ enum peri_error_sense peri_error_sense(const struct peri_upstream_error *e, int 
                                        struct peri_str model) {
     static const struct peri_str broke[] = { PERI_STR_INIT("Your credit balance is too low"),
                                              PERI_STR_INIT("Insufficient Balance") };
+    /* OpenRouter, of models that it does have; OpenAI, of more tokens than a minute may bring. */
+    static const struct peri_str unfit[] = { PERI_STR_INIT("No endpoints found that"),
+                                             PERI_STR_INIT("No endpoints found matching"),
+                                             PERI_STR_INIT("No allowed providers are available"),
+                                             PERI_STR_INIT("Request too large for") };
     static const struct peri_str refused[] = { PERI_STR_INIT("API key not valid"),
                                                PERI_STR_INIT("Incorrect API key provided") };
     struct peri_str message = peri_str_of(e->message);
     enum peri_error_sense sense = sense_of_words(e);
+    if (BEGINS_ANY(message, unfit)) return PERI_SENSE_UNFIT;
     if (!is_about_the_request(sense)) return sense;
     enum peri_error_sense told = sense_of_sentence(message, status, model);
     if (told != PERI_SENSE_UNKNOWN) return told;
@@ -257,6 +279,7 @@ int peri_error_sense_status(const struct peri_upstream_error *e) {
     case PERI_SENSE_OVERLOAD: return 503;
     case PERI_SENSE_TIMEOUT: return 504;
     case PERI_SENSE_SERVER: return 500;
+    case PERI_SENSE_UNFIT:
     case PERI_SENSE_UNKNOWN: break;
     }
     return 0;

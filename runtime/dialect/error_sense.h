@@ -1,8 +1,8 @@
 /* What a provider's error means by its code and type, which are words for programs; and the little that its sentence may
  * add.
  *
- * Sentences repeat what clients wrote, so they only ever narrow a failure down to the request or its model. Where one says
- * more (an account without credit, told as a bad request) it must begin so.
+ * Sentences repeat what clients wrote, so they only ever narrow a failure down to the request or its model. Where one makes
+ * more of it than its status does (an account without credit, or a missing model, told as a bad request) it must begin so.
  *
  * Source: error codes of OpenAI, Azure, Anthropic, Google (google.rpc.Code), Groq, DeepSeek, DashScope, OpenRouter, vLLM,
  * llama.cpp.
@@ -24,6 +24,7 @@ enum peri_error_sense {
     PERI_SENSE_KEY,        /* the key or its account is refused */
     PERI_SENSE_FUNDS,      /* the account has nothing left */
     PERI_SENSE_PRICE,      /* it has less than this request may cost */
+    PERI_SENSE_UNFIT,      /* nothing that this provider has can take the request; another may */
     PERI_SENSE_RATE,
     PERI_SENSE_OVERLOAD,
     PERI_SENSE_SERVER,

@@ -1,5 +1,7 @@
 #include "dialect/error_sense.h"
 
+#include <stdio.h>
+
 #include "base/test.h"
 
 static enum peri_error_sense sense_of(int status, const char *body) {
@@ -45,7 +47,26 @@ TEST(error_sense_of_a_parameter_that_a_model_does_not_take_is_the_request) {
     CHECK_EQ(sense_of(400, ERROR("'max_tokens' is not supported with this model",
                                  "invalid_request_error", "\"unsupported_parameter\"")),
              PERI_SENSE_REQUEST);
-    CHECK_EQ(sense_of(400, ERROR("gpt-x is not a valid model ID", "", "400")), PERI_SENSE_MODEL);
+    CHECK_EQ(sense_of(400, ERROR("big is not a valid model ID", "", "400")), PERI_SENSE_MODEL);
+    CHECK_EQ(sense_of(400, ERROR("Unknown model: x", "", "400")), PERI_SENSE_MODEL);
+}
+
+TEST(error_sense_of_what_one_request_asks_of_a_model_is_not_the_model) {
+    static const char *const unfit[] = {
+        "No endpoints found that support tool use. To learn more, visit: x",
+        "No endpoints found matching your data policy",
+        "No allowed providers are available for the selected model.",
+    };
+    for (size_t i = 0; i < sizeof unfit / sizeof *unfit; i++) {
+        char body[200];
+        snprintf(body, sizeof body, "{\"error\":{\"message\":\"%s\",\"code\":404}}", unfit[i]);
+        CHECK_EQ(sense_of(404, body), PERI_SENSE_UNFIT);
+    }
+    CHECK_EQ(sense_of(404, ERROR("No endpoints found for big.", "", "404")), PERI_SENSE_MODEL);
+    CHECK_EQ(sense_of(429, ERROR("Request too large for big on tokens per min (TPM): Limit 30000, "
+                                 "Requested 41213.",
+                                 "tokens", "\"rate_limit_exceeded\"")),
+             PERI_SENSE_UNFIT);
 }
 
 /* A provider repeats what the client wrote: that must not speak for a path, an account or a key. */
@@ -56,6 +77,10 @@ TEST(error_sense_of_words_that_a_client_wrote_is_never_wider) {
         sense_of(400, ERROR("bad value: 'API key not valid'", "invalid_request_error", "null")),
         PERI_SENSE_REQUEST);
     CHECK_EQ(sense_of(400, ERROR("bad value: 'Insufficient Balance'", "x", "null")),
+             PERI_SENSE_UNKNOWN);
+    CHECK_EQ(sense_of(400, ERROR("bad value: 'unknown model big'", "x", "null")),
+             PERI_SENSE_UNKNOWN);
+    CHECK_EQ(sense_of(422, ERROR("'x: big is not a valid model' is no tool", "x", "null")),
              PERI_SENSE_UNKNOWN);
 }
 

@@ -49,6 +49,7 @@ static struct verdict judge_words(const struct peri_attempt *a,
     struct peri_blame plain = peri_health_of_status(a->status);
     struct verdict v = { plain.err, plain.scope, 0 };
     bool is_account = sense == PERI_SENSE_KEY || sense == PERI_SENSE_FUNDS;
+    if (sense == PERI_SENSE_UNFIT) return (struct verdict){ PERI_EUNFIT, PERI_SCOPE_REQUEST, 0 };
     switch (plain.scope) {
     case PERI_SCOPE_REQUEST:
         if (sense == PERI_SENSE_MODEL)
