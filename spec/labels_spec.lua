@@ -97,6 +97,17 @@ describe("an event stream", function()
     assert.equal(0.5, answer.json.data[1].embedding[1])
   end))
 
+  it("of another API is no answer", router.test(function(start)
+    local p = provider.start()
+    local r = one(start, p)
+    for _, body in ipairs { stream_text, "data: [DONE]\n\n", f.token "half", f.role .. f.done } do
+      p:answer(raw("text/event-stream", body))
+      local answer = r:ask("POST", "/v1/embeddings", '{"model":"m","input":"Hi"}')
+      assert.equal(502, answer.status, body)
+      assert.is_string(answer.json.error.message)
+    end
+  end))
+
   it("that breaks off is never told as a whole answer", router.test(function(start)
     local good = provider.start(provider.chat "fine")
     local p = provider.start()

@@ -79,6 +79,14 @@ static inline enum peri_err peri_dialect_stream_of_whole(const struct peri_diale
     return d->stream_of_whole != NULL ? d->stream_of_whole(frames, answer) : PERI_EPROTO;
 }
 
+/* Write the events of a stream as a whole answer.
+ *   gives   as whole_of_stream · PERI_EPROTO too where the dialect has no streams */
+static inline enum peri_err peri_dialect_whole_of_stream(const struct peri_dialect *d,
+                                                         struct peri_buf *answer,
+                                                         struct peri_str events) {
+    return d->whole_of_stream != NULL ? d->whole_of_stream(answer, events) : PERI_EPROTO;
+}
+
 /* chat.c, completions.c, embeddings.c */
 extern const struct peri_dialect peri_dialect_chat, peri_dialect_completions,
     peri_dialect_embeddings;

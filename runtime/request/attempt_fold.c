@@ -87,7 +87,7 @@ void peri_attempt_fold_ended(struct peri_attempt *a, enum peri_err err) {
     if (a->is_whole)
         told = peri_buf_add(&a->in, peri_buf_str(&a->held));
     else if ((told = peri_buf_add_char(&a->held, ']')) == PERI_OK)
-        told = a->dialect->whole_of_stream(&a->in, peri_buf_str(&a->held));
+        told = peri_dialect_whole_of_stream(a->dialect, &a->in, peri_buf_str(&a->held));
     peri_buf_done(&a->held);
     a->kind = PERI_BODY_JSON;
     if (told == PERI_OK)
