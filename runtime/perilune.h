@@ -231,6 +231,7 @@ struct peri_attempt_record {
     size_t size;
     struct peri_str provider, model; /* its id; the public name of the model it was asked for */
     struct peri_str account;         /* of the wallet that signed; empty: it was not signed */
+    unsigned key;                    /* which of the provider's keys, from 1; 0: it has none */
     int status;                      /* of its answer; 0: none came */
     /* PERI_OK: its answer was complete. PERI_ECANCELED, PERI_EDEADLINE, PERI_ESTOPPING: the request ended first. */
     enum peri_err err;

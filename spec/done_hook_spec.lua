@@ -74,7 +74,7 @@ describe("the hook `done`", function()
       local list = {}
       for i, one in ipairs(outcome.attempts) do
         list[i] = { provider = one.provider, model = one.model, status = one.status, err = one.err,
-          served = one.served,
+          served = one.served, key = one.key,
           tokens = one.output_tokens, has_bytes = one.bytes > 0, has_first_token = one.first_token_ms ~= nil,
           is_ordered = one.started_ms >= 0 and one.total_ms >= 0 }
       end
@@ -99,14 +99,14 @@ describe("the hook `done`", function()
     return seen, r:log("request")[1]
   end
 
-  local failed = { provider = "a", model = "m", status = 500, err = "EUPSTREAM", served = false, has_bytes = true,
-    has_first_token = false, is_ordered = true }
+  local failed = { provider = "a", model = "m", status = 500, err = "EUPSTREAM", served = false, key = 1,
+    has_bytes = true, has_first_token = false, is_ordered = true }
 
   it("hears of every provider that was asked", router.test(function(start)
     local r = start_two(start, provider.chat "Hello")
     assert.equal(200, r:chat().status)
     local seen, line = ended(r)
-    assert.same({ failed, { provider = "b", model = "m", status = 200, err = "OK", served = true, tokens = 2,
+    assert.same({ failed, { provider = "b", model = "m", status = 200, err = "OK", served = true, key = 1, tokens = 2,
       has_bytes = true, has_first_token = true, is_ordered = true } }, seen.list)
     assert.equal("b", seen.provider)
     assert.equal(2, #line.tried)
@@ -121,8 +121,8 @@ describe("the hook `done`", function()
     loop.await("the second provider to be asked", function() return #b.requests == 1 end)
     c:close()
     local seen, line = ended(r)
-    assert.same({ failed, { provider = "b", model = "m", err = "ECANCELED", served = false, has_bytes = false,
-      has_first_token = false, is_ordered = true } }, seen.list)
+    assert.same({ failed, { provider = "b", model = "m", err = "ECANCELED", served = false, key = 1,
+      has_bytes = false, has_first_token = false, is_ordered = true } }, seen.list)
     assert.same({ "b", "ECANCELED", 499 }, { seen.provider, seen.err, seen.status })
     assert.equal("b", line.provider)
     assert.equal("ECANCELED", line.tried[2].error)

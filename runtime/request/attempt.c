@@ -157,6 +157,7 @@ void peri_attempt_report(const struct peri_attempt *a, struct peri_attempt_recor
         .provider = a->candidate.provider->id,
         .model = peri_attempt_model(a),
         .account = n != NULL ? n->ops->account(n, a->wallet) : PERI_STR(""),
+        .key = a->candidate.provider->key_count > 0 ? (unsigned)a->circuit.key + 1 : 0,
         .status = a->status,
         .err = a->err,
         .is_served = a == r->serving,

@@ -188,6 +188,7 @@ function Event:replace(json) end
 ---@field provider string
 ---@field model string public name of the model it was asked for
 ---@field account? string of the wallet that signed
+---@field key? integer which of the provider's keys, from 1; nil: it has none
 ---@field status? integer of its answer; nil: none came
 ---@field err string "OK" when its answer was complete; "ECANCELED", "EDEADLINE", "ESTOPPING": the request ended first
 ---@field served boolean the client got its answer, or the beginning of it

@@ -314,6 +314,7 @@ static void push_attempt(lua_State *L, const struct peri_attempt_record *t) {
     set_str(L, "provider", t->provider);
     set_str(L, "model", t->model);
     if (t->account.n > 0) set_str(L, "account", t->account);
+    if (t->key > 0) set_count(L, "key", t->key);
     if (t->status != 0) set_count(L, "status", (uint64_t)t->status);
     lua_pushstring(L, peri_err_name(t->err));
     lua_setfield(L, -2, "err");
