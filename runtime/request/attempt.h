@@ -80,9 +80,10 @@ struct peri_attempt {
     bool expects_content; /* an empty answer is a failure */
     bool is_reading;      /* take_frames is further up the stack, and goes on when it returns */
     bool is_waiting;      /* what is left in `in` waits for the client */
-    bool is_broken;       /* a policy could not say what is to be sent: it must not seem whole */
-    bool is_whole;        /* one event of a stream that is folded was the whole answer */
-    bool is_cut;          /* a refusal with a longer body than is read */
+    /* Bytes were lost, or a policy could not say what is to be sent: the answer must not seem whole. */
+    bool is_broken;
+    bool is_whole;               /* one event of a stream that is folded was the whole answer */
+    bool is_cut;                 /* a refusal with a longer body than is read */
     struct peri_str location;    /* where a 3xx leads, as it was written */
     size_t wallet;               /* that signed it */
     struct peri_circuit circuit; /* that it goes through */

@@ -21,38 +21,38 @@ struct run {
     size_t n;
 };
 
-/* Bytes were lost, or a policy could not say what is to be sent: nothing more of it goes on, and it has failed. */
-static bool is_lossy(const struct peri_attempt *a) {
-    bool is_serving = a->state == PERI_ATTEMPT_SERVING;
-    return a->is_broken || (is_serving && a->request->relay.state == PERI_RELAY_LOSSY);
-}
-
 /* The client is slow. A single event may be larger than all that waits for a client: what the provider sent behind it then
  * stays in `in` (is_waiting). */
 static bool is_full(const struct peri_attempt *a) {
     return a->state == PERI_ATTEMPT_SERVING && a->request->relay.state == PERI_RELAY_FULL;
 }
 
-static void fail_lossy(struct peri_attempt *a) {
+static void fail_broken(struct peri_attempt *a) {
     peri_attempt_fail(a, PERI_ETOOBIG, "was made more of by policies than the client takes");
 }
 
 /* Whole frames go to the client, or wait for the commit point. */
 static void pass_on(struct peri_attempt *a, struct peri_str frames) {
-    if (is_lossy(a)) return;
+    if (a->is_broken) return;
     if (a->state != PERI_ATTEMPT_SERVING) {
         peri_buf_add(&a->held, frames);
         return;
     }
-    peri_relay_put(a->request, frames);
-    if (is_full(a) && a->input == PERI_INPUT_FLOWING) a->input = PERI_INPUT_PAUSED;
+    switch (peri_relay_put(a->request, frames)) {
+    case PERI_RELAY_FULL:
+        if (a->input == PERI_INPUT_FLOWING) a->input = PERI_INPUT_PAUSED;
+        break;
+    case PERI_RELAY_LOSSY: a->is_broken = true; break;
+    default: break;
+    }
 }
 
 static void flush_run(struct peri_attempt *a, struct run *run) {
+    if (run->n == 0) return;
     struct peri_str bytes = { run->from, run->n };
     run->n = 0;
     pass_on(a, bytes);
-    if (bytes.n > 0 && is_full(a)) a->is_waiting = true;
+    if (is_full(a)) a->is_waiting = true;
 }
 
 static void send_event(struct peri_attempt *a, struct run *run,
@@ -271,7 +271,7 @@ static size_t take_frames(struct peri_attempt *a, struct peri_str in) {
     size_t used = 0;
     bool has_event = false;
     struct run run = { in.p, 0 };
-    while (used < in.n && !peri_attempt_is_over(a) && !is_lossy(a) && !a->is_waiting) {
+    while (used < in.n && !peri_attempt_is_over(a) && !a->is_broken && !a->is_waiting) {
         struct peri_sse_event event;
         ptrdiff_t n = peri_sse_next(&a->sse, &event, peri_str_from(in, used));
         if (n == 0) break;
@@ -296,7 +296,7 @@ static size_t take_frames(struct peri_attempt *a, struct peri_str in) {
         if (break_off(a, kind, &event)) return used;
         if (kind == PERI_STREAM_WHOLE) {
             if (!put_whole_as_stream(a, event.data)) return used;
-            if (is_lossy(a)) return used;
+            if (a->is_broken) return used;
             if (decides(a, kind)) commit(a);
             if (a->state == PERI_ATTEMPT_READY) return used;
             run.from = in.p + used;
@@ -309,7 +309,7 @@ static size_t take_frames(struct peri_attempt *a, struct peri_str in) {
             send_event(a, &run, &event);
             if (peri_attempt_is_over(a)) return used;
             flush_run(a, &run);
-            if (is_lossy(a)) return used;
+            if (a->is_broken) return used;
             commit(a);
             if (a->state == PERI_ATTEMPT_READY) return used;
             run.from = in.p + used;
@@ -330,7 +330,7 @@ static size_t feed(struct peri_attempt *a, struct peri_str bytes) {
     size_t used = take_frames(a, bytes);
     a->is_reading = false;
     bool may_fail = a->state == PERI_ATTEMPT_SERVING || a->state == PERI_ATTEMPT_ASKING;
-    if (may_fail && is_lossy(a)) fail_lossy(a);
+    if (may_fail && a->is_broken) fail_broken(a);
     return used;
 }
 
@@ -374,8 +374,8 @@ too_much:
 static void finish(struct peri_attempt *a) {
     struct peri_request *r = a->request;
     if (!a->stream.saw_done) pass_on(a, r->dialect->end_frame);
-    if (is_lossy(a)) {
-        fail_lossy(a);
+    if (a->is_broken) {
+        fail_broken(a);
         return;
     }
     struct peri_call *call = a->call;

@@ -41,7 +41,7 @@ void peri_request_over(struct peri_request *r) {
     env->request_count--;
 }
 
-void peri_request_env_sweep(struct peri_request_env *env) {
+void peri_request_env_sweep_all(struct peri_request_env *env) {
     struct peri_list *at, *spare;
     peri_list_each(at, spare, &env->ended) {
         struct peri_request *r = peri_list_entry(at, struct peri_request, link);

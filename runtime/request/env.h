@@ -56,7 +56,11 @@ void peri_request_env_init(struct peri_request_env *env);
 /* Requests that are alive are abandoned. The snapshots, signers and spare requests go; loop, client and logs stay. */
 void peri_request_env_done(struct peri_request_env *env);
 /* At the end of a turn of the loop: give back the memory of the requests and attempts that ended. */
-void peri_request_env_sweep(struct peri_request_env *env);
+void peri_request_env_sweep_all(struct peri_request_env *env);
+static inline void peri_request_env_sweep(struct peri_request_env *env) {
+    bool is_swept = peri_list_is_empty(&env->ended) && peri_list_is_empty(&env->over);
+    if (!is_swept) peri_request_env_sweep_all(env);
+}
 
 /* For request.c: a blank request, from the spare ones when there are any. NULL: memory ran out. */
 struct peri_request *peri_request_new(struct peri_request_env *env);

@@ -35,21 +35,19 @@ void peri_relay_start(struct peri_request *r, int status, const struct peri_head
     y->sink.ops->start(y->sink.self, status, headers, count, length);
 }
 
-void peri_relay_put(struct peri_request *r, struct peri_str bytes) {
+enum peri_relay_state peri_relay_put(struct peri_request *r, struct peri_str bytes) {
     struct peri_relay *y = &r->relay;
-    if (bytes.n == 0 || (y->state != PERI_RELAY_OPEN && y->state != PERI_RELAY_FULL)) return;
+    if (bytes.n == 0 || (y->state != PERI_RELAY_OPEN && y->state != PERI_RELAY_FULL))
+        return y->state;
     if (y->state == PERI_RELAY_FULL) {
-        if (bytes.n > OVERLOOKED_MAX - y->overlooked) {
-            y->state = PERI_RELAY_LOSSY;
-            return;
-        }
+        if (bytes.n > OVERLOOKED_MAX - y->overlooked) return y->state = PERI_RELAY_LOSSY;
         y->overlooked += bytes.n;
     }
     r->outcome.body_bytes += bytes.n;
     switch (y->sink.ops->write(y->sink.self, bytes)) {
-    case PERI_EFULL: y->state = PERI_RELAY_FULL; break;
-    case PERI_ETOOBIG: y->state = PERI_RELAY_LOSSY; break;
-    default: break; /* PERI_OK, or the client is gone and the request will hear of it */
+    case PERI_EFULL: return y->state = PERI_RELAY_FULL;
+    case PERI_ETOOBIG: return y->state = PERI_RELAY_LOSSY;
+    default: return y->state; /* PERI_OK, or the client is gone and the request will hear of it */
     }
 }
 

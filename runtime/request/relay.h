@@ -55,9 +55,9 @@ void peri_relay_keep_alive(struct peri_request *r);
  *   length   of the body; PERI_LENGTH_UNKNOWN: a stream */
 void peri_relay_start(struct peri_request *r, int status, const struct peri_header *headers,
                       size_t count, uint64_t length);
-/* Whole frames, or a whole body, copied or sent before this returns. What follows is in the state: FULL, LOSSY. Bytes are
- * dropped where nothing may follow any more. */
-void peri_relay_put(struct peri_request *r, struct peri_str bytes);
+/* Whole frames, or a whole body, copied or sent before this returns. Bytes are dropped where nothing may follow any more.
+ *   gives   the state: FULL and LOSSY are to be looked at */
+enum peri_relay_state peri_relay_put(struct peri_request *r, struct peri_str bytes);
 /* An error event, as the last thing: TOLD or TORN, also from LOSSY. One that was told already stays the last. */
 void peri_relay_tell(struct peri_request *r, struct peri_str frame);
 /* The client's queue drained.
