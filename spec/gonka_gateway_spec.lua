@@ -74,6 +74,10 @@ describe("a gateway or broker of the network", function()
         local answer = r:chat()
         assert(answer.status >= 400, answer.body)
         assert.is_nil(answer.json.error.message:find(remedy, 1, true), answer.body)
+        if name == "closed" or name == "proofs" then
+          assert.equal(503, answer.status)
+          assert(tonumber(answer.headers["retry-after"]) >= 1)
+        end
         local line = refused(r, "gonka gateway refused")
         assert.same({ "attempt", code, status, "gate" },
           { line.component, line.code, math.tointeger(line.status), line.provider })
@@ -250,7 +254,11 @@ describe("a Gonka host that refuses for good", function()
       { ["network.lua"] = network.policy })
     net:await(r, "the hosts", function(seen) return seen.count == 3 end)
     net:steer("chain", { closed = true })
-    for _ = 1, 4 do assert(r:chat().status >= 500) end
+    for _ = 1, 4 do
+      local answer = r:chat()
+      assert.equal(503, answer.status)
+      assert(tonumber(answer.headers["retry-after"]) >= 1)
+    end
     local refusals = 0
     for i = 1, 3 do refusals = refusals + net:answered("h" .. i, 410) end
     assert.equal(4, refusals)

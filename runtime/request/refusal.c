@@ -191,6 +191,14 @@ static uint64_t wait_of(struct peri_request *r) {
     return now.wait_ms;
 }
 
+/* A network that is closed, or computes proofs, is not the end of it: it opens again, or its operator sees the log. */
+static bool is_network_away(const struct peri_attempt *a) {
+    const struct peri_provider *p = a->candidate.provider;
+    bool is_of_network = p->found_by != NULL || p->broker.n > 0;
+    return is_of_network && a->is_judged &&
+           (a->err == PERI_EDENIED || (a->err == PERI_EUPSTREAM && a->status == 503));
+}
+
 void peri_request_give_up(struct peri_request *r, const struct peri_route_report *report) {
     if (r->phase == PERI_ENDED) return;
     struct peri_attempt *a = r->last;
@@ -222,6 +230,12 @@ void peri_request_give_up(struct peri_request *r, const struct peri_route_report
         uint64_t wait_ms = wait_of(r);
         fail_with_wait(r, a->err, 429, wait_ms > 0 ? wait_ms : a->hint_ms, "rate_limit_error",
                        "rate_limit_exceeded", text);
+        return;
+    }
+    if (is_network_away(a)) {
+        uint64_t wait_ms = a->hint_ms > 0 ? a->hint_ms : wait_of(r);
+        fail_with_wait(r, a->err, 503, wait_ms > 0 ? wait_ms : r->config->failure_cooldown_ms,
+                       shape.type, shape.code, text);
         return;
     }
     if (a->hint_ms > 0 && a->err == PERI_EUPSTREAM) {
