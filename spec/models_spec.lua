@@ -154,3 +154,54 @@ describe("a provider's list of models", function()
     release.now = true
   end))
 end)
+
+describe("a provider that serves every model", function()
+  teardown(process.stop_all)
+
+  it("has its list read by default, and what it lacks is asked for all the same", router.test(function(start)
+    local a = broker { models = { { id = "listed" } } }
+    local r = start { discovers = true, providers = { router.provider("a", a) } }
+    await_list(r, { "listed" })
+    assert.equal(200, r:chat({ model = "listed" }).status)
+    assert.equal(200, r:chat({ model = "newer" }).status)
+    assert.same({ "listed", "newer" }, asked(a))
+  end))
+
+  it("is asked last for what others list", router.test(function(start)
+    local a, b = broker { models = { { id = "x" } } }, broker { models = { { id = "y" } } }
+    local r = start { discovers = true, providers = { router.provider("a", a), router.provider("b", b, { tier = 2 }) } }
+    await_list(r, { "x", "y" })
+    for _ = 1, 4 do
+      assert.equal("b", r:chat({ model = "y" }).headers["x-perilune-provider"])
+      assert.equal("a", r:chat({ model = "z" }).headers["x-perilune-provider"])
+    end
+    b:answer(provider.status(500))
+    assert.equal("a", r:chat({ model = "y" }).headers["x-perilune-provider"])
+  end))
+
+  it("need not have a list", router.test(function(start)
+    local a = broker { models = provider.status(404) }
+    local r = start { discovers = true, providers = { router.provider("a", a) } }
+    await_log(r, "models of a could not be read: answered 404")
+    assert.equal(200, r:chat({ model = "any" }).status)
+    assert.equal("info", r:log("models of a could not be read: answered 404")[1].level)
+  end))
+
+  it("is not asked for its list where the configuration says so", router.test(function(start)
+    local served = { models = { { id = "x" } } }
+    local r = start { discovers = true, providers = {
+      router.provider("a", broker(served), { discover_models = false }),
+      router.provider("b", broker(served), { models = { "m" } }) } }
+    assert.same({ "m" }, listed(r))
+    assert.equal(200, r:chat({ model = "any" }).status)
+    assert.is_nil(served.looks)
+  end))
+
+  it("has its list read for names with a star", router.test(function(start)
+    local a = broker { models = { { id = "claude-3" }, { id = "gpt-4" } } }
+    local r = start { discovers = true, providers = { router.provider("a", a, { models = { "claude-*" } }) } }
+    await_list(r, { "claude-3" })
+    assert.equal(200, r:chat({ model = "claude-4" }).status)
+    assert.equal(404, r:chat({ model = "gpt-4" }).status)
+  end))
+end)

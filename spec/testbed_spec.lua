@@ -1,7 +1,7 @@
 -- The bed that tests of policies stand on: peri.testbed.
 local peri = require "perilune"
 
-local CONFIG = '{"providers":[{"id":"a","url":"http://192.0.2.1:1/v1"}],"seed":1}'
+local CONFIG = '{"providers":[{"id":"a","discover_models":false,"url":"http://192.0.2.1:1/v1"}],"seed":1}'
 local JSON = { { name = "content-type", value = "application/json" } }
 local ANSWER = '{"id":"x","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant",'
   .. '"content":"hi"},"finish_reason":"stop"}]}'

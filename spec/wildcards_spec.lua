@@ -23,10 +23,10 @@ describe("a name with a star", function()
   it("stands for every model of that form, the longest one first", router.test(function(start)
     local p = provider.start()
     local r = start { providers = {
-      router.provider("claude", p, { models = { "claude-*" } }),
-      router.provider("opus", p, { models = { "claude-opus-*" }, tier = 2 }),
+      router.provider("claude", p, { discover_models = false, models = { "claude-*" } }),
+      router.provider("opus", p, { discover_models = false, models = { "claude-opus-*" }, tier = 2 }),
       router.provider("exact", p, { models = { "claude-opus-4" } }),
-      router.provider("preview", p, { models = { "*-preview" } }),
+      router.provider("preview", p, { discover_models = false, models = { "*-preview" } }),
     } }
     assert.equal("claude", asked_by(r, "claude-3"))
     assert.equal("claude", asked_by(r, "Claude-3"))
@@ -46,8 +46,8 @@ describe("a name with a star", function()
     local down, p = provider.start(provider.status(500)), provider.start()
     local r = start { providers = {
       router.provider("a", down, { models = { "claude-opus-4" } }),
-      router.provider("b", down, { models = { "claude-opus-*" }, tier = 2 }),
-      router.provider("c", p, { models = { "*" }, tier = 3 }),
+      router.provider("b", down, { discover_models = false, models = { "claude-opus-*" }, tier = 2 }),
+      router.provider("c", p, { discover_models = false, models = { "*" }, tier = 3 }),
     }, route = { max_attempts = 9 } }
     assert.equal("c", asked_by(r, "claude-opus-4"))
     assert.equal("c", asked_by(r, "claude-opus-5"))
@@ -56,7 +56,8 @@ describe("a name with a star", function()
 
   it("may be sent as what the star stands for", router.test(function(start)
     local p = provider.start()
-    local r = start { providers = { router.provider("a", p, { models = { ["openai/*"] = "*" } }) } }
+    local r = start { providers = {
+      router.provider("a", p, { models = { ["openai/*"] = "*" }, discover_models = false }) } }
     assert.equal("a", asked_by(r, "openai/gpt-4o"))
     assert.equal("gpt-4o", p.requests[1].json.model)
     assert.equal("openai/gpt-4o", r:chat({ model = "openai/gpt-4o" }).headers["x-perilune-model"])

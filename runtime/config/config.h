@@ -133,6 +133,7 @@ struct peri_config_provider {
     const struct peri_config_model *models; /* none: every model goes */
     size_t model_count;
     bool discovers_models;                /* its list of models is read, from time to time anew */
+    bool is_list_open;                    /* what that list lacks is asked for all the same */
     uint64_t discover_ms;                 /* 600000 */
     uint32_t tier;                        /* 1 is tried first */
     uint32_t weight;                      /* share among equals, positive, 100 */

@@ -431,6 +431,14 @@ static void check_keys(struct peri_reader *r, const struct peri_node *node,
     p->out.key_count = p->key_count;
 }
 
+/* Who says neither what a provider serves nor that its list is not to be read wants to see what there is. */
+static void complete_discovery(const struct peri_node *node, struct peri_config_provider *p) {
+    if (peri_node_get(node, PERI_STR("discover_models")) != NULL) return;
+    p->discovers_models = p->is_list_open = p->model_count == 0;
+    for (size_t i = 0; i < p->model_count; i++)
+        if (peri_is_pattern(p->models[i].name)) p->discovers_models = p->is_list_open = true;
+}
+
 static void check_auth(struct peri_reader *r, const struct peri_node *node,
                        struct peri_config_provider *p) {
     const struct peri_node *auth = peri_node_get(node, PERI_STR("auth"));
@@ -476,6 +484,7 @@ void peri_provider_check(struct peri_reader *r, const struct peri_node *node, vo
         peri_reader_fault(r, node, "lacks 'url': base URL such as \"https://api.openai.com/v1\"");
     check_keys(r, node, p);
     check_auth(r, node, &p->out);
+    complete_discovery(node, &p->out);
 }
 
 /* ---- the whole configuration ---- */

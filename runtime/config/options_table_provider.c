@@ -207,11 +207,12 @@ static const struct peri_option provider_rows[] = {
     { .name = "discover_models",
       .type = PERI_OPTION_BOOL,
       PERI_ROW_FIELD(peri_read_provider, out.discovers_models),
-      .fallback = "false",
       .is_reloadable = true,
       .help = "Read the provider's own list (GET url/models), for what it serves when `models` are "
               "not given, and for spellings, context and abilities of those that are. Until it "
-              "was read, it is as if it were not asked for." },
+              "was read, it is as if it were not asked for. When not given, it is read where "
+              "`models` are not given or have a '*', and what it lacks is asked for all the "
+              "same, after those who list it." },
     { .name = "discover_interval",
       .type = PERI_OPTION_DURATION,
       PERI_ROW_FIELD(peri_read_provider, out.discover_ms),

@@ -32,9 +32,12 @@ static void plan(struct peri_catalog *c, uint64_t ms) {
                      c->provider->id.p);
 }
 
+/* Nobody asked for the list of a provider that is looked at by default, and many have none. */
 static void fail(struct peri_catalog *c, const char *why) {
-    peri_log_say(c->env.log, PERI_LOG_WARN, "models of %s could not be read: %s", c->provider->id.p,
-                 why);
+    enum peri_log_level level = !c->provider->is_list_open ? PERI_LOG_WARN
+                                : c->failures == 0         ? PERI_LOG_INFO
+                                                           : PERI_LOG_DEBUG;
+    peri_log_say(c->env.log, level, "models of %s could not be read: %s", c->provider->id.p, why);
     peri_log_flush(c->env.log);
     uint64_t pause = BACKOFF_MS << (c->failures < 20 ? c->failures : 20);
     c->failures++;

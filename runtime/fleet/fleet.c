@@ -114,7 +114,7 @@ static enum peri_err build_models(struct peri_fleet *f, struct peri_provider *p,
                                   struct peri_model_list *list) {
     p->models = c->models;
     p->model_count = c->model_count;
-    p->takes_any = c->model_count == 0 && list == NULL;
+    p->takes_any = c->model_count == 0 && (list == NULL || c->is_list_open);
     if (list == NULL) return PERI_OK;
     if (c->model_count == 0) {
         p->models = list->models;

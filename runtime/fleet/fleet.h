@@ -46,7 +46,7 @@ struct peri_provider {
     size_t model_count;
     struct peri_model_list
         *list;           /* what it said it serves, referenced; NULL: not asked, or not known */
-    bool takes_any;      /* lists no models: every name goes */
+    bool takes_any;      /* every name goes, whatever it lists */
     bool has_credential; /* the last of the headers */
     const struct peri_str
         *keys;        /* values of that header, one a key; the header has the first of them */

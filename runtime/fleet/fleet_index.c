@@ -137,7 +137,8 @@ static enum peri_err gather(struct groups *all, struct peri_fleet *f) {
     return err;
 }
 
-#define REDUCED_RANK 1000000u /* behind every tier */
+#define REDUCED_RANK  1000000u /* behind every tier */
+#define UNLISTED_RANK 2000000u /* behind those, too */
 
 /* `model` NULL: the provider takes every name. */
 static struct peri_candidate candidate(const struct peri_provider *p,
@@ -208,8 +209,13 @@ static enum peri_err collect(struct peri_fleet *f, struct peri_candidates **out,
         insert(list, count++, candidate(p, own->model));
     }
     count = insert_patterns(list, count, all, name);
-    for (size_t i = 0; i < f->any.count; i++)
-        if (!holds(list, count, f->any.at[i].provider)) insert(list, count++, f->any.at[i]);
+    for (size_t i = 0; i < f->any.count; i++) {
+        struct peri_candidate any = f->any.at[i];
+        if (holds(list, count, any.provider)) continue;
+        /* Lists lag behind: who does not list what others do may have it, and is asked last. */
+        if (any.provider->list != NULL) any.rank += UNLISTED_RANK;
+        insert(list, count++, any);
+    }
     *c = (struct peri_candidates){ list, count, name, false };
     note_limits(c);
     *out = c;

@@ -65,7 +65,7 @@ static void send_event(struct peri_attempt *a, struct run *run,
         return;
     }
     struct peri_buf out;
-    peri_buf_init(&out, r->config->answer_bytes);
+    peri_buf_init(&out, event->raw.n > PERI_SSE_MAX ? r->config->answer_bytes : PERI_SSE_MAX);
     struct peri_event seen = { sizeof seen, event->data, event->name, a };
     enum peri_verdict verdict = ops->event(r->policy->self, r, &seen, &out);
     if (verdict == PERI_HOOK_REPLACE && out.err != PERI_OK) verdict = PERI_HOOK_BREAK;

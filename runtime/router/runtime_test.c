@@ -56,8 +56,9 @@ static void drop(void *arg, void *program) {
 }
 
 static struct peri_runtime *start(struct source *s, bool has_threads) {
-    static const char json[] = "{\"listen\":\"127.0.0.1:0\",\"log\":{\"level\":\"off\"},"
-                               "\"providers\":[{\"id\":\"a\",\"url\":\"http://127.0.0.1:1\"}]}";
+    static const char json[] =
+        "{\"listen\":\"127.0.0.1:0\",\"log\":{\"level\":\"off\"},"
+        "\"providers\":[{\"id\":\"a\",\"url\":\"http://127.0.0.1:1\",\"discover_models\":false}]}";
     struct peri_fault fault = { .text = "" };
     struct peri_config *config = NULL;
     struct peri_runtime *rt = NULL;

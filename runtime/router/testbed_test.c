@@ -8,7 +8,7 @@
     "{\"id\":\"x\",\"object\":\"chat.completion\",\"choices\":[{\"index\":0,\"message\":"          \
     "{\"role\":\"assistant\",\"content\":\"hi\"},\"finish_reason\":\"stop\"}]}"
 #define CONFIG                                                                                     \
-    "{\"providers\":[{\"id\":\"a\",\"url\":\"http://192.0.2.1:1/"                                  \
+    "{\"providers\":[{\"id\":\"a\",\"discover_models\":false,\"url\":\"http://192.0.2.1:1/"        \
     "v1\"}],\"log\":{\"level\":\"info\"}}"
 
 #define LIST "{\"object\":\"list\",\"data\":[{\"id\":\"m\",\"object\":\"model\"}]}"

@@ -39,8 +39,19 @@ local function source(value)
   return "{ " .. table.concat(parts, ", ") .. " }"
 end
 
+-- What a provider is asked is what a spec asked for: lists of models are read by default with `discovers` alone.
+local function without_lists(config)
+  for _, entry in ipairs(not config.discovers and config.providers or {}) do
+    local is_open = type(entry) == "table" and not entry.models and not entry.network
+    if is_open and entry.discover_models == nil then entry.discover_models = false end
+  end
+  config.discovers = nil
+  return config
+end
+
 --- Start a router and wait until it listens.
---   config   what the configuration file returns; listen, workers and log level have defaults here
+--   config   what the configuration file returns; listen, workers and log level have defaults here, and lists of models
+--            are read by default with `discovers` alone
 --   files    path → text: policies and the like, beside the configuration file
 --   environment   name → value, beside this process's own
 function router.start(config, files, environment)
@@ -81,7 +92,9 @@ function Router:write(path, text)
 end
 
 --- Write the configuration file; a running router takes it over when it is told to.
-function Router:configure(config) self:write("perilune.lua", "return " .. source(config) .. "\n") end
+function Router:configure(config)
+  self:write("perilune.lua", "return " .. source(without_lists(config)) .. "\n")
+end
 
 --- Log lines so far, decoded; those whose message is `message` when given.
 function Router:log(message)

@@ -119,7 +119,7 @@ function include(path) end
 ---@field auth_header? string Header that carries the key, such as "x-api-key".
 ---@field headers? table<string, string|perilune.secret> Sent with every request: name to text or secret.
 ---@field models? string[]|table<string, string|perilune.config.model> What it serves: a list of names, or public name to the provider's name or to a table; none: every model. A name with a '*' ("claude-*") stands for all of that form, and is sent as the client wrote it, or as what the star stands for where the provider's name is "*".
----@field discover_models? boolean Read the provider's own list (GET url/models), for what it serves when `models` are not given, and for spellings, context and abilities of those that are. Until it was read, it is as if it were not asked for. Default: false.
+---@field discover_models? boolean Read the provider's own list (GET url/models), for what it serves when `models` are not given, and for spellings, context and abilities of those that are. Until it was read, it is as if it were not asked for. When not given, it is read where `models` are not given or have a '*', and what it lacks is asked for all the same, after those who list it.
 ---@field discover_interval? integer|string Between two looks at that list. Default: 10m.
 ---@field tier? integer Tier 1 is tried first, then 2, and so on. Default: 1.
 ---@field weight? integer Share of the requests among providers of one tier. Default: 100.

@@ -51,6 +51,7 @@ local function read_config(self, options, setting)
       config.providers[i], self.networks[#self.networks + 1] = gonka.open(given, self)
     else
       local entry, site = provider.open(self, given, i)
+      if entry.models == nil and entry.discover_models == nil then entry.discover_models = false end
       config.providers[i] = entry
       self.sites[i], self.providers[site.id] = site, site
     end
