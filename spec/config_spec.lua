@@ -188,6 +188,10 @@ local refused = {
     "return { providers = {\n" ..
     "  { id = \"a\", url = \"http://h/v1?a=b&api_key=sk-canary-9f86d081884c7d65\" } } }",
     "2: 'providers[1].url' must be a URL without credentials in its query (they belong into 'key' or 'headers')" },
+  { "a larger head than is ever read",
+    "return { limits = {\n  header_bytes = \"81KiB\" }, providers = { { id = \"a\", url = \"http://h/v1\" } } }",
+    "2: 'limits.header_bytes' must be a size from 1024 to 81920 bytes such as 65536, \"64KiB\" or \"32MiB\", "
+      .. "got \"81KiB\"" },
   { "a weight of zero", "return { providers = {\n  { id = \"a\", url = \"http://h\", weight = 0 } } }",
     "2: 'providers[1].weight' must be a whole number from 1 to 1000000, got 0" },
   { "a tier of zero", "return { providers = {\n  { id = \"a\", url = \"http://h\", tier = 0 } } }",

@@ -1,6 +1,7 @@
 /* The table. A new option is a field in config/config.h and a row here; the checker, the dump, the schema, the stub,
  * the reference page and the PERILUNE_… variable follow from it. */
 #include "config/options_reader.h"
+#include "net/server/http.h"
 
 #define LEVELS "trace debug info warn error off"
 
@@ -43,8 +44,8 @@ static const struct peri_option limit_rows[] = {
       PERI_ROW_FIELD(peri_config, limits.header_bytes),
       .fallback = "32KiB",
       .least = 1024,
-      .most = 1 << 20,
-      .help = "Largest head of a request." },
+      .most = PERI_HTTP_HEAD_MAX,
+      .help = "Largest head of a request, at most 80 KiB." },
     { .name = "header_lines",
       .type = PERI_OPTION_INT,
       PERI_ROW_FIELD(peri_config, limits.header_lines),

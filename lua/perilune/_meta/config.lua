@@ -53,7 +53,7 @@ function include(path) end
 ---@field levels? perilune.config.log_levels Levels of single components, whose names stand in their lines.
 
 ---@class perilune.config.limits
----@field header_bytes? integer|string Largest head of a request. Default: 32KiB.
+---@field header_bytes? integer|string Largest head of a request, at most 80 KiB. Default: 32KiB.
 ---@field header_lines? integer Most header lines of a request. Default: 100.
 ---@field uri_bytes? integer|string Longest path with its query. Default: 8KiB.
 ---@field body_bytes? integer|string Largest body of a request. Default: 32MiB.
