@@ -243,6 +243,20 @@ describe("the end of a stream", function()
     end
   end))
 
+  it("is no end in front of the usage that the client asked for", router.test(function(start)
+    local function cut(c) loop.delay(0.02) c:close() end
+    local p = provider.start(provider.stream { f.role, f.token "fine" .. f.finish(), cut })
+    local r = start { route = { failures = 100 }, providers = { router.provider("a", p, { models = { "m" } }) } }
+    assert.is_true(r:stream().stream.done)
+    local stream = r:stream({ stream_options = { include_usage = true } }).stream
+    assert.is_table(stream.error)
+    assert.is_false(stream.done)
+    p:answer(provider.stream { f.role, f.token "fine" .. f.finish() .. f.usage, cut })
+    assert.is_true(r:stream({ stream_options = { include_usage = true } }).stream.done)
+    p:answer(provider.stream { f.role, f.token "fine" .. f.finish() })
+    assert.is_true(r:stream({ stream_options = { include_usage = true } }).stream.done)
+  end))
+
   it("is the end: frames behind [DONE] are dropped", router.test(function(start)
     local whole = f.role .. f.token "fine" .. f.finish() .. f.done
     local p = provider.start(provider.stream {

@@ -401,6 +401,14 @@ bool peri_attempt_close_event(struct peri_attempt *a) {
     return false;
 }
 
+/* The client asked for usage, and it was cut off behind the finish: it would wait for it in vain. */
+static bool lacks_usage(const struct peri_attempt *a) {
+    struct peri_json *body = a->own_body != NULL ? a->own_body : a->request->body;
+    if (a->stream.saw_done || a->stream.usage.is_known || body == NULL) return false;
+    uint32_t options = peri_json_get(body, peri_json_root(body), PERI_STR("stream_options"));
+    return peri_json_is_true(body, peri_json_get(body, options, PERI_STR("include_usage")));
+}
+
 void peri_attempt_stream_ended(struct peri_attempt *a, enum peri_err err) {
     if (a->is_waiting && a->in.n > 0) {
         a->input = PERI_INPUT_ENDED; /* the client first takes what has come: peri_attempt_resume */
@@ -412,7 +420,7 @@ void peri_attempt_stream_ended(struct peri_attempt *a, enum peri_err err) {
         if (peri_attempt_is_over(a)) return;
         peri_buf_drop(&a->in, used);
     }
-    bool is_whole = peri_stream_is_complete(&a->stream);
+    bool is_whole = peri_stream_is_complete(&a->stream) && (err == PERI_OK || !lacks_usage(a));
     if (a->state == PERI_ATTEMPT_READY) {
         /* The policy has not decided: keep what came and judge it when served. */
         a->err = is_whole ? PERI_OK : err != PERI_OK ? err : PERI_ETRUNCATED;
