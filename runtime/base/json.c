@@ -131,8 +131,6 @@ struct peri_json_watch *peri_json_watcher(const struct peri_json *j, const void 
     return NULL;
 }
 
-bool peri_json_has_odd(const struct peri_json *j) { return (j->flags & PERI_JSON_ODD) != 0; }
-
 size_t peri_json_memory(const struct peri_json *j) {
     return sizeof *j + j->cap * sizeof *j->cells + j->arena.used + peri_json_index_memory(j) +
            (j->kept == NULL ? 0 : j->text.n + PERI_JSON_PADDING);

@@ -9,7 +9,7 @@
  * (`routed`), because two parsers that choose differently would route one request and forward another.
  *
  * Escapes that no UTF-8 text can hold are accepted and passed on as they stand: a lone surrogate ("\ud800")
- * decodes to U+FFFD, "\u0000" to a NUL byte; peri_json_has_odd says that a document holds one.
+ * decodes to U+FFFD, "\u0000" to a NUL byte.
  */
 #ifndef PERI_BASE_JSON_H
 #define PERI_BASE_JSON_H
@@ -58,9 +58,6 @@ struct peri_json_watch {
     void (*on_end)(struct peri_json_watch *watch); /* the watch is already out of the list */
 };
 void peri_json_watch(struct peri_json *j, struct peri_json_watch *watch);
-
-/* Some string holds a lone surrogate or a NUL escape. */
-bool peri_json_has_odd(const struct peri_json *j);
 
 /* Bytes the document holds, without a borrowed text. */
 size_t peri_json_memory(const struct peri_json *j);

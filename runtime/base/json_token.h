@@ -28,7 +28,6 @@ struct peri_json_scanner {
 
 /* What a string holds; the values are flag bits of a tape cell. */
 #define PERI_JSON_ESCAPED 0x08u /* at least one escape */
-#define PERI_JSON_ODD     0x10u /* an escape that no UTF-8 text holds: lone surrogate, NUL */
 
 #define PERI_JSON_NOINLINE __attribute__((noinline, cold))
 #define PERI_JSON_INLINE   static inline __attribute__((always_inline))
@@ -116,14 +115,11 @@ static inline const char *peri_json_skip_escape(struct peri_json_scanner *s, con
     if (code < 0) return peri_json_refuse(s, p, "'\\u' needs four hexadecimal digits");
     *flags |= PERI_JSON_ESCAPED;
     p += 6;
-    if (code == 0) *flags |= PERI_JSON_ODD;
     if ((code & 0xF800) != 0xD800) return p;
     int low = code < 0xDC00 && s->end - p >= 6 && p[0] == '\\' && p[1] == 'u'
                   ? peri_json_hex4(p + 2)
                   : -1;
-    if (low >= 0xDC00 && low < 0xE000) return p + 6;
-    *flags |= PERI_JSON_ODD;
-    return p;
+    return low >= 0xDC00 && low < 0xE000 ? p + 6 : p;
 }
 
 /* Length of the UTF-8 sequence at p, a byte beyond ASCII: the two and three bytes of most scripts in line, the

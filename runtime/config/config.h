@@ -117,7 +117,7 @@ struct peri_config_zerog {
     uint64_t refresh_ms;    /* 60000 */
 };
 
-#define PERI_PROVIDER_KEYS_MAX 8
+#define PERI_PROVIDER_KEYS_MAX 8 /* of one provider */
 
 struct peri_config_provider {
     struct peri_str id;

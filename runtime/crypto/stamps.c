@@ -2,9 +2,9 @@
 
 #define ERA_MASK UINT64_C(1023)
 
-void peri_stamps_init(struct peri_stamps *stamps, uint64_t last_or_random) {
-    /* Only the era of it counts: the time comes from the clock. */
-    atomic_init(&stamps->last, (last_or_random + 1) & ERA_MASK);
+void peri_stamps_init(struct peri_stamps *stamps, uint64_t random) {
+    /* An era alone: the time comes from the clock. */
+    atomic_init(&stamps->last, random & ERA_MASK);
 }
 
 static uint64_t stamp_after(uint64_t last, uint64_t wall_ns) {
@@ -20,8 +20,4 @@ uint64_t peri_stamp(struct peri_stamps *stamps, uint64_t now_ns) {
     while (!atomic_compare_exchange_weak_explicit(&stamps->last, &last, next, memory_order_relaxed,
                                                   memory_order_relaxed));
     return next;
-}
-
-uint64_t peri_stamps_last(const struct peri_stamps *stamps) {
-    return atomic_load_explicit(&stamps->last, memory_order_relaxed);
 }

@@ -19,7 +19,6 @@ TEST(stamps_rise_while_the_clock_stands) {
         last = stamp;
     }
     CHECK(last - now < 20000000);
-    CHECK_EQ(peri_stamps_last(&stamps), last);
 }
 
 TEST(stamps_rise_over_small_steps_back) {
@@ -51,14 +50,14 @@ TEST(stamps_follow_a_large_step_back_in_a_new_era) {
     }
 }
 
-TEST(stamps_of_a_restart_at_the_same_moment_differ) {
+TEST(stamps_of_another_era_at_the_same_moment_differ) {
     struct peri_stamps before, after;
     uint64_t now = 1765000000000000000;
     struct peri_clock clock = { fake_wall, fake_wall, &now };
     peri_stamps_init(&before, 5);
     uint64_t first[100];
     for (int i = 0; i < 100; i++) first[i] = peri_stamp(&before, peri_clock_wall_ns(&clock));
-    peri_stamps_init(&after, peri_stamps_last(&before));
+    peri_stamps_init(&after, 6);
     for (int i = 0; i < 100; i++) {
         uint64_t stamp = peri_stamp(&after, peri_clock_wall_ns(&clock));
         for (int k = 0; k < 100; k++) CHECK(first[k] != stamp);

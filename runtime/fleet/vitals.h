@@ -15,7 +15,6 @@
 #include "dialect/dialect.h"
 #include "fleet/breaker.h"
 
-#define PERI_PROVIDER_KEYS_MAX 8 /* of one provider */
 #define PERI_MODEL_BREAKERS                                                                        \
     16 /* models of one provider that rest at a time: the newest are known */
 #define PERI_MODEL_LABEL_MAX 63 /* bytes of a model's name that are kept for people */

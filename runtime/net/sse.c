@@ -144,12 +144,6 @@ ptrdiff_t peri_sse_next(struct peri_sse *s, struct peri_sse_event *event, struct
     return (ptrdiff_t)end;
 }
 
-bool peri_sse_is_cut(const struct peri_sse *s, struct peri_str rest) {
-    /* Half a CRLF belongs to the frame before. It is still pending when no byte was looked at since. */
-    bool is_half_crlf = rest.n == 1 && rest.p[0] == '\n' && (s->after_cr || s->start == 1);
-    return rest.n > 0 && !is_half_crlf;
-}
-
 static size_t line_length(struct peri_str s) {
     size_t n = 0;
     while (n < s.n && s.p[n] != '\n' && s.p[n] != '\r') n++;

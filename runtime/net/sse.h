@@ -5,7 +5,7 @@
  * except data that stands on several lines, which has to be joined.
  *
  * Bytes are handed on as they came: what is not UTF-8 is not replaced here, because frames are forwarded byte for
- * byte; whoever shows them as text replaces.
+ * byte. Code that shows them as text replaces it.
  *
  * Source: WHATWG HTML, 9.2.5 "Parsing an event stream" and 9.2.6 "Interpreting an event stream".
  */
@@ -54,10 +54,6 @@ void peri_sse_init(struct peri_sse *s, size_t max, struct peri_buf *scratch);
  *
  * After an error the reader is not to be used again. */
 ptrdiff_t peri_sse_next(struct peri_sse *s, struct peri_sse_event *event, struct peri_str in);
-
-/* Whether a stream that ends here ends inside a frame. `rest` is what the last call left. The standard drops such a
- * frame; a router must not mistake that for a clean end. */
-bool peri_sse_is_cut(const struct peri_sse *s, struct peri_str rest);
 
 /* Append a frame: the inverse of peri_sse_next. Data of several lines stands on as many, whichever line ends it has.
  *   name    empty: no event field

@@ -37,7 +37,7 @@ static uint64_t read_all(struct peri_str in, size_t step, size_t max) {
         free(copy);
     }
     sum += took < 0;
-    sum += 2 * (uint64_t)(took == 0 && peri_sse_is_cut(&s, peri_str_from(in, front)));
+    if (took == 0) sum = mix(sum, peri_str_from(in, front));
     peri_buf_done(&scratch);
     return sum;
 }

@@ -11,7 +11,7 @@ struct reading {
     struct peri_buf raw;
     struct peri_buf id;
     uint64_t retry_ms;
-    bool has_retry, is_cut;
+    bool has_retry;
     ptrdiff_t err;
     long frames;
 };
@@ -73,7 +73,6 @@ static void read_stream(struct reading *r, struct peri_str in, size_t step, size
         front = have - rest.n;
         r->err = n;
     }
-    r->is_cut = peri_sse_is_cut(&s, peri_str_from(in, front));
     peri_buf_done(&scratch);
 }
 
@@ -250,7 +249,6 @@ TEST(sse_gives_the_same_at_every_split_point) {
     read_stream(&whole, in, 0, 0);
     CHECK_EQ(whole.frames, 7);
     CHECK_EQ(whole.err, 0);
-    CHECK(!whole.is_cut);
     for (size_t step = 1; step < in.n; step++) {
         struct reading pieces;
         reading_init(&pieces);
@@ -290,28 +288,6 @@ TEST(sse_points_into_the_input_unless_it_must_join) {
     CHECK(!event.has_data);
     CHECK_EQ(peri_sse_next(&s, &event, peri_str_from(in, (size_t)n)), 0);
     peri_buf_done(&scratch);
-}
-
-static bool is_cut_after(const char *text, size_t step) {
-    struct reading r;
-    reading_init(&r);
-    read_stream(&r, peri_str_of(text), step, 0);
-    bool is_cut = r.is_cut;
-    reading_done(&r);
-    return is_cut;
-}
-
-TEST(sse_tells_a_stream_cut_inside_a_frame) {
-    for (size_t step = 0; step < 4; step++) {
-        CHECK(!is_cut_after("", step));
-        CHECK(!is_cut_after("data: a\n\n", step));
-        CHECK(!is_cut_after("data: a\r\r", step));
-        CHECK(!is_cut_after("data: a\r\n\r\n", step));
-        CHECK(is_cut_after("data: a\n\ndata: b", step));
-        CHECK(is_cut_after("data: a\n\ndata: b\n", step));
-        CHECK(is_cut_after("data: a\n\nd", step));
-        CHECK(is_cut_after("\xEF\xBB", step));
-    }
 }
 
 TEST(sse_refuses_a_frame_beyond_its_limit_in_every_chunking) {

@@ -79,7 +79,6 @@ static void read_event(struct peri_gonka_epoch *e, struct peri_json *j, uint32_t
     if (!e->has_confirmation || peri_json_kind(j, event) != PERI_JSON_OBJECT) return;
     e->confirmation = read_confirmation(j, event);
     e->confirmation_trigger = number(j, event, "trigger_height");
-    e->confirmation_generation = number(j, event, "generation_start_height");
 }
 
 static void read_length(struct peri_gonka_epoch *e, struct peri_json *j, uint32_t root) {
@@ -131,18 +130,6 @@ enum peri_gonka_service peri_gonka_service(const struct peri_gonka_epoch *e) {
 int64_t peri_gonka_window(const struct peri_gonka_epoch *e) {
     if (peri_gonka_service(e) == PERI_GONKA_SERVES_ALL) return 0;
     return e->phase == PERI_GONKA_PHASE_INFERENCE ? e->confirmation_trigger : e->stages.poc_start;
-}
-
-int64_t peri_gonka_blocks_left(const struct peri_gonka_epoch *e) {
-    int64_t end = 0;
-    if (e->phase != PERI_GONKA_PHASE_INFERENCE) {
-        end = e->stages.validation_end;
-    } else if (peri_gonka_service(e) != PERI_GONKA_SERVES_ALL && e->confirmation_generation > 0) {
-        /* A confirmation's stages last as long as the epoch's own, less the last block of each. */
-        int64_t whole = e->stages.validation_end - e->stages.poc_start;
-        end = whole > 0 ? e->confirmation_generation + whole : 0;
-    }
-    return end > e->height ? end - e->height : 0;
 }
 
 /* One model of a snapshot, and the accounts that keep serving it. */

@@ -44,7 +44,7 @@ struct peri_gonka_epoch {
     int64_t length; /* blocks; 0: not told */
     bool has_confirmation;
     enum peri_gonka_confirmation confirmation;
-    int64_t confirmation_trigger, confirmation_generation;
+    int64_t confirmation_trigger; /* block */
 };
 
 /* gives PERI_OK · PERI_EMALFORMED no such document (fault) · PERI_ETOOBIG · PERI_ENOMEM */
@@ -64,9 +64,6 @@ enum peri_gonka_service {
     PERI_GONKA_SERVES_SOME       /* proofs are validated: those, and machines that can do both */
 };
 enum peri_gonka_service peri_gonka_service(const struct peri_gonka_epoch *e);
-
-/* The blocks until the present window of proofs is over; 0 outside of one, or when it is not told. */
-int64_t peri_gonka_blocks_left(const struct peri_gonka_epoch *e);
 
 /* The block that the present window of proofs is known by: where the epoch's own proofs begin, or where the confirmation
  * was triggered. 0: everybody serves. */

@@ -7,16 +7,6 @@
 #include "crypto/address.h"
 #include "gonka/chain/gonka_url.h"
 
-const char *peri_gonka_verdict_text(enum peri_gonka_verdict verdict) {
-    switch (verdict) {
-#define PERI_GONKA_VERDICT_TEXT(name, text)                                                        \
-    case PERI_GONKA_##name: return text;
-        PERI_GONKA_VERDICT_MAP(PERI_GONKA_VERDICT_TEXT)
-#undef PERI_GONKA_VERDICT_TEXT
-    }
-    return "unknown";
-}
-
 enum peri_err peri_gonka_set_new(struct peri_gonka_set **out) {
     struct peri_gonka_set *set = peri_calloc(1, sizeof *set);
     if (set == NULL) return PERI_ENOMEM;

@@ -15,28 +15,20 @@
 #define PERI_GONKA_MODELS_MAX       256 /* of one participant */
 #define PERI_GONKA_SET_BYTES        (64u << 20)
 
-/* X(NAME, "why it gets no request") */
-#define PERI_GONKA_VERDICT_MAP(X)                                                                  \
-    X(USABLE, "usable")                                                                            \
-    X(NO_ADDRESS, "it has no account address")                                                     \
-    X(BAD_ADDRESS, "its account address has a wrong checksum or belongs to another network")       \
-    X(NO_URL, "it has no URL")                                                                     \
-    X(BAD_URL, "its URL is not one of an http server on the internet")                             \
-    X(PRIVATE_URL, "its URL leads into a private network")                                         \
-    X(EXCLUDED, "the network excluded it from this epoch")                                         \
-    X(NOT_ALLOWED, "the chain's list of transfer agents does not have it")                         \
-    X(NOT_CHOSEN, "the configured allow list does not have it")                                    \
-    X(DENIED, "the configured deny list has it")                                                   \
-    X(DUPLICATE, "an earlier entry has the same account")
-
+/* Whether it gets requests, and why it gets none. */
 enum peri_gonka_verdict {
-#define PERI_GONKA_VERDICT_ENUM(name, text) PERI_GONKA_##name,
-    PERI_GONKA_VERDICT_MAP(PERI_GONKA_VERDICT_ENUM)
-#undef PERI_GONKA_VERDICT_ENUM
+    PERI_GONKA_USABLE,
+    PERI_GONKA_NO_ADDRESS,
+    PERI_GONKA_BAD_ADDRESS, /* of its account: a wrong checksum, or of another network */
+    PERI_GONKA_NO_URL,
+    PERI_GONKA_BAD_URL,     /* not one of an http server on the internet */
+    PERI_GONKA_PRIVATE_URL, /* it leads into a private network */
+    PERI_GONKA_EXCLUDED,    /* by the network, from this epoch */
+    PERI_GONKA_NOT_ALLOWED, /* the chain's list of transfer agents does not have it */
+    PERI_GONKA_NOT_CHOSEN,  /* the configured allow list does not have it */
+    PERI_GONKA_DENIED,      /* the configured deny list has it */
+    PERI_GONKA_DUPLICATE,   /* an earlier entry has the same account */
 };
-
-/* The sentence; static. */
-const char *peri_gonka_verdict_text(enum peri_gonka_verdict verdict);
 
 struct peri_gonka_model {
     struct peri_str id;

@@ -61,7 +61,6 @@ TEST(set_judges_every_participant) {
     for (size_t i = 0; i < set->count; i++) {
         CHECK_EQ(set->participants[i].verdict, want[i]);
         CHECK_EQ(set->participants[i].weight, want[i] == PERI_GONKA_USABLE ? 10 : 0);
-        CHECK(strlen(peri_gonka_verdict_text(set->participants[i].verdict)) > 5);
     }
     CHECK_EQ(set->usable_count, 2);
     CHECK_STR(set->participants[0].url, "http://1.2.3.4:8000");
