@@ -115,6 +115,39 @@ describe("the hook `done`", function()
     assert.same({ "b", 200, nil }, { line.tried[2].provider, line.tried[2].status, line.tried[2].error })
   end))
 
+  it("hears which model each was asked for, when the policy changes it in between", router.test(function(start)
+    local a, b = provider.start(provider.status(500, "broken")), provider.start()
+    local r = start({ policies = { "./other.lua", "./list.lua" }, providers = {
+      router.provider("a", a, { models = { "big" } }), router.provider("b", b, { models = { "small" } }) } },
+      { ["list.lua"] = list, ["other.lua"] = [[
+        return { route = function(req)
+          req:try "a"
+          req.model = "small"
+          return (req:try "b")
+        end }
+      ]] })
+    assert.equal("small", r:chat({ model = "big" }).headers["x-perilune-model"])
+    local seen = ended(r)
+    assert.same({ "big", "small" }, { seen.list[1].model, seen.list[2].model })
+  end))
+
+  it("serves an answer under the model it was asked for", router.test(function(start)
+    local r = start({ policies = { "./first.lua", "./list.lua" }, providers = {
+      router.provider("a", provider.start(), { models = { "big" } }),
+      router.provider("b", provider.start(), { models = { "small" } }) } },
+      { ["list.lua"] = list, ["first.lua"] = [[
+        return { route = function(req)
+          local first = req:try "a"
+          req.model = "small"
+          return first
+        end }
+      ]] })
+    local answer = r:chat { model = "big" }
+    assert.same({ "a", "big" }, { answer.headers["x-perilune-provider"], answer.headers["x-perilune-model"] })
+    local seen, line = ended(r)
+    assert.same({ "big", "big" }, { seen.list[1].model, line.model })
+  end))
+
   it("hears which provider was being asked when the client left", router.test(function(start)
     local r, b = start_two(start, provider.stall)
     local c = r:open_chat()

@@ -266,6 +266,7 @@ enum peri_err peri_attempt_start(struct peri_attempt **out, struct peri_request 
     a->tried = tried;
     a->arg = arg;
     if (options != NULL) a->options = *options;
+    a->model = a->options.model.n > 0 ? a->options.model : r->model;
     /* The first token of a whole answer comes with the last one: it has the total alone, unless a policy says more. */
     if (a->options.first_token_ms == 0 && r->is_stream)
         a->options.first_token_ms = p->timeouts.first_token_ms;

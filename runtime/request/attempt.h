@@ -58,6 +58,7 @@ struct peri_attempt {
     const struct peri_dialect *dialect; /* of the provider */
     enum peri_attempt_state state;
     struct peri_try_options options;
+    struct peri_str model; /* public name of the one the provider is asked for */
     peri_tried tried;
     void *arg;
 
@@ -117,10 +118,8 @@ static inline struct peri_str peri_attempt_secret(const struct peri_attempt *a) 
     return p->key_count > 0 ? p->keys[a->circuit.key] : p->credential;
 }
 
-/* The public name of the model that the provider is asked for. */
-static inline struct peri_str peri_attempt_model(const struct peri_attempt *a) {
-    return a->options.model.n > 0 ? a->options.model : a->request->model;
-}
+/* The public name of the model that the provider is asked for. The request may go on to another one. */
+static inline struct peri_str peri_attempt_model(const struct peri_attempt *a) { return a->model; }
 
 /* Take a slot, run the `attempt` hooks, send.
  *   gives   as peri_request_try */
