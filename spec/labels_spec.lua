@@ -211,6 +211,17 @@ describe("an event of any size", function()
     local sent = tonumber(answer.json.error.message:match "sent (%d+) bytes")
     assert.is_true(sent > 65536 and sent <= #f.role * 1000 + 1000, answer.json.error.message)
   end))
+
+  it("the blanks that a provider sends until it has an answer do not count", router.test(function(start)
+    local p = provider.start()
+    local r = start { limits = { answer_bytes = 262144 },
+      providers = { router.provider("a", p, { models = { "m" } }) } }
+    p:answer(provider.reply(200, ("\n"):rep(1000000) .. '{"choices":[{"index":0,"message":{"role":"assistant",'
+      .. '"content":"late"},"finish_reason":"stop"}]}'))
+    local answer = r:chat()
+    assert.equal(200, answer.status)
+    assert.equal("late", answer.json.choices[1].message.content)
+  end))
 end)
 
 describe("the end of a stream", function()

@@ -1,13 +1,24 @@
 #include "net/body_kind.h"
 
+static const struct peri_str bom = PERI_STR_INIT("\xef\xbb\xbf");
+
+static struct peri_str behind_blanks(struct peri_str s) {
+    while (s.n > 0 && s.p[0] != '\0' && strchr(" \t\r\n", s.p[0]) != NULL) s = peri_str_from(s, 1);
+    return s;
+}
+
+size_t peri_body_blanks(struct peri_str front) {
+    struct peri_str rest = peri_str_has_prefix(front, bom) ? peri_str_from(front, bom.n) : front;
+    struct peri_str told = behind_blanks(rest);
+    return told.n < rest.n ? front.n - told.n - 1 : 0;
+}
+
 enum peri_body_kind peri_body_kind_of(struct peri_str front) {
     static const struct peri_str fields[] = { PERI_STR_INIT("data:"), PERI_STR_INIT("event:"),
                                               PERI_STR_INIT("id:"), PERI_STR_INIT("retry:") };
-    static const struct peri_str bom = PERI_STR_INIT("\xef\xbb\xbf");
     if (front.n < bom.n && peri_str_has_prefix(bom, front)) return PERI_BODY_UNKNOWN;
     if (peri_str_has_prefix(front, bom)) front = peri_str_from(front, bom.n);
-    while (front.n > 0 && front.p[0] != '\0' && strchr(" \t\r\n", front.p[0]) != NULL)
-        front = peri_str_from(front, 1);
+    front = behind_blanks(front);
     if (front.n == 0) return PERI_BODY_UNKNOWN;
     switch (front.p[0]) {
     case '{':

@@ -18,6 +18,10 @@ enum peri_body_kind {
  * become one. */
 enum peri_body_kind peri_body_kind_of(struct peri_str front);
 
+/* How many bytes of an UNKNOWN front need not be kept: the mark and the blanks but the last, which say nothing of what
+ * follows. Some providers send blanks until they have an answer, and each would be read again with the next. */
+size_t peri_body_blanks(struct peri_str front);
+
 /* By the value of Content-Type, compared without case and parameters: text/event-stream, application/json, and
  * application/…+json (RFC 6839, 3.1). UNKNOWN for labels that say nothing about it. */
 enum peri_body_kind peri_body_kind_of_label(struct peri_str value);

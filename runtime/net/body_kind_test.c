@@ -38,6 +38,32 @@ TEST(body_kind_is_known_by_the_first_bytes) {
     CHECK_EQ(peri_body_kind_of((struct peri_str){ "\0{", 2 }), PERI_BODY_OTHER);
 }
 
+TEST(body_kind_is_the_same_when_blanks_are_not_kept) {
+    static const char *const bodies[] = { "  \n\n{",
+                                          "\xef\xbb\xbf \n {",
+                                          " \n\xef\xbb\xbf{",
+                                          "\xef\xbb\xbf{",
+                                          "\n\ndata: x",
+                                          "\xef\xbb\xbf\n\xef\xbb\xbf{",
+                                          "\t\t<",
+                                          " x" };
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
+        char kept[32];
+        size_t n = 0;
+        enum peri_body_kind kind = PERI_BODY_UNKNOWN;
+        for (const char *p = bodies[i]; *p != '\0' && kind == PERI_BODY_UNKNOWN; p++) {
+            kept[n++] = *p;
+            kind = peri_body_kind_of((struct peri_str){ kept, n });
+            size_t blanks = peri_body_blanks((struct peri_str){ kept, n });
+            if (kind == PERI_BODY_UNKNOWN) memmove(kept, kept + blanks, n -= blanks);
+        }
+        CHECK_EQ(kind, peri_body_kind_of(peri_str_of(bodies[i])));
+    }
+    CHECK_EQ(peri_body_blanks(PERI_STR("\xef\xbb\xbf \n\n")), 5);
+    CHECK_EQ(peri_body_blanks(PERI_STR("\xef\xbb\xbf")), 0);
+    CHECK_EQ(peri_body_blanks(PERI_STR("")), 0);
+}
+
 TEST(body_kind_of_labels) {
     static const struct {
         enum peri_body_kind kind;

@@ -90,8 +90,12 @@ static bool take_front(struct peri_attempt *a, struct peri_str bytes) {
     }
     if (!find_kind(a, bytes, false)) return true;
     if (a->kind == PERI_BODY_UNKNOWN) {
+        size_t blanks = peri_body_blanks(bytes);
         wait_for_more(a);
-        if (front.n == 0) (void)peri_buf_add(&a->in, bytes);
+        if (front.n == 0)
+            (void)peri_buf_add(&a->in, peri_str_from(bytes, blanks));
+        else
+            peri_buf_drop(&a->in, blanks);
         return true;
     }
     if (front.n == 0) return take_bytes(a, bytes);
