@@ -7,7 +7,7 @@
  * Threads: a `struct peri_router` may be stopped from any thread; everything else is called from the thread
  * that created the object it is called on, unless its comment says otherwise.
  *
- * Versions: structs that may grow begin with `size`. Who hands one over sets it to the struct's sizeof; what the library
+ * Versions: structs that may grow begin with `size`. The program that hands one over sets it to the struct's sizeof; what the library
  * hands out has it set. New members go to the end, and 0 in them means what there was before them, so a program goes on
  * working with a newer library. With an older one it does as long as it leaves what that does not know at 0; else the
  * call fails with PERI_EINVAL. The other structs (peri_str, peri_header, peri_fault, peri_json_iter) stay as they are.
@@ -96,8 +96,8 @@ PERI_API const char *peri_err_name(enum peri_err err);
 /* Gives the sentence for people. Static text. */
 PERI_API const char *peri_err_text(enum peri_err err);
 
-/* Text for people about one failure: `file:line: what, what was expected`. The caller supplies it, whoever
- * detects the failure fills it; it never holds a secret. */
+/* Text for people about one failure: `file:line: what, what was expected`. The caller supplies it, the
+ * function that detects the failure fills it; it never holds a secret. */
 struct peri_fault {
     enum peri_err err;
     char text[512];
@@ -556,7 +556,7 @@ struct peri_answer_ops {
     void (*end)(void *arg, enum peri_err err);
 };
 
-/* A request under way, for who sent it. */
+/* A request under way, for the program that sent it. */
 struct peri_sending;
 
 /* Any thread, between peri_router_start or peri_router_open and peri_router_free; with peri_router_open the thread that

@@ -37,7 +37,7 @@ describe("the words of a provider", function()
       r:await_requests(1)[1].detail)
   end))
 
-  it("stand in debug lines, for whoever looks for them", router.test(function(start)
+  it("stand in debug lines", router.test(function(start)
     local p = provider.start(refusals["a 500 in plain text"])
     local r = start { providers = { router.provider("a", p) }, log = { level = "debug" } }
     r:chat()

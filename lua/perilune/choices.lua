@@ -1,6 +1,6 @@
 --- choices: the choices of an answer, or of one event of it.
--- Providers write null where they have nothing to say; whoever looks into answers walks them here, so that a policy
--- does not stumble over what it would have passed by.
+-- Providers write null where they have nothing to say; policies walk choices with these functions, so that a null
+-- raises no error.
 local kinds = require "perilune.kinds"
 
 local is_object = kinds.is_object

@@ -57,7 +57,7 @@ void peri_shared_get(struct peri_shared *shared, struct peri_shared_value *out,
 PERI_MUST_USE enum peri_err peri_shared_set(struct peri_shared *shared, unsigned share,
                                             struct peri_str key,
                                             const struct peri_shared_value *value, uint64_t ttl_ms);
-/* Add to a number, which begins at 0: in one step, whoever else adds. Only the call that creates it sets its
+/* Add to a number, which begins at 0: in one step, however many threads add. Only the call that creates it sets its
  * time, so that a counter ends a fixed time after its first use. Integers stop at their limits.
  *   value   in: an integer or a number to add; out: the sum
  *   gives   as peri_shared_set; PERI_EINVAL what is there is no number */

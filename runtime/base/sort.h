@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 /* Told of work while it is done, each time some thousand units (comparisons, values, 32 bytes of text) came together. It
- * may leave by longjmp: whoever takes a pace says what has to be freed then. */
+ * may leave by longjmp: the function that takes a pace says what has to be freed then. */
 struct peri_pace {
     void (*on_work)(struct peri_pace *pace, size_t units);
     size_t units; /* not told yet */

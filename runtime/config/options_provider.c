@@ -431,7 +431,7 @@ static void check_keys(struct peri_reader *r, const struct peri_node *node,
     p->out.key_count = p->key_count;
 }
 
-/* Who says neither what a provider serves nor that its list is not to be read wants to see what there is. */
+/* An operator who writes neither `models` nor `discover_models` is shown what the provider lists. */
 static void complete_discovery(const struct peri_node *node, struct peri_config_provider *p) {
     if (peri_node_get(node, PERI_STR("discover_models")) != NULL) return;
     p->discovers_models = p->is_list_open = p->model_count == 0;

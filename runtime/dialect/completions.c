@@ -16,7 +16,7 @@ static void read_need(struct peri_need *need, struct peri_json *body,
     peri_need_of_prompt(need, body, limits);
 }
 
-/* A chunk has the members of a whole answer: one event says it all. Its lines are joined again by who reads it. */
+/* A chunk has the members of a whole answer: one event says it all. Its reader joins the lines again. */
 static enum peri_err stream_of_whole(struct peri_buf *frames, struct peri_str answer) {
     struct peri_str line;
     while (peri_str_cut(&line, &answer, '\n')) {

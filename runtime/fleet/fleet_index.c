@@ -212,7 +212,7 @@ static enum peri_err collect(struct peri_fleet *f, struct peri_candidates **out,
     for (size_t i = 0; i < f->any.count; i++) {
         struct peri_candidate any = f->any.at[i];
         if (holds(list, count, any.provider)) continue;
-        /* Lists lag behind: who does not list what others do may have it, and is asked last. */
+        /* Lists lag behind: a provider that does not list what others do may have it, and is asked last. */
         if (any.provider->list != NULL) any.rank += UNLISTED_RANK;
         insert(list, count++, any);
     }
@@ -307,7 +307,7 @@ static enum peri_err put_patterns(struct peri_fleet *f, const struct groups *all
     return PERI_OK;
 }
 
-/* Other names for listed models, listed behind those. An alias of a model that nobody lists goes to whoever takes every
+/* Other names for listed models, listed behind those. An alias of a model that nobody lists goes to providers that take every
  * model; one with a star is known, and not listed. */
 static enum peri_err put_alias(struct peri_fleet *f, const struct peri_config_alias *alias,
                                struct peri_str *names) {

@@ -181,7 +181,7 @@ static bool is_same_trust(const struct peri_config_gonka *a, const struct peri_c
            peri_str_eq(a->trust_validators, b->trust_validators);
 }
 
-/* The allow-list and the time: true whoever the hosts are. */
+/* The allow-list and the time, which hold for any set of hosts. */
 static void inherit_chain(struct peri_gonka_network *n, struct peri_gonka_network *old) {
     struct peri_arena empty = n->arena;
     n->arena = old->arena;

@@ -1,4 +1,4 @@
-/* What the answer of a Gonka node means for whoever runs the router: a sentence that names the remedy, and what
+/* What the answer of a Gonka node means for the operator: a sentence that names the remedy, and what
  * routing should do.
  *
  * Nodes say much with few status codes: a 400 may be a clock that is off, a 500 an account nobody funded, a 403 a

@@ -94,7 +94,7 @@ TEST(unpack_refuses_what_is_cut_or_goes_on) {
         for (size_t n = 0; n < packed[i].n; n++) {
             struct peri_buf out;
             enum peri_err err = unpack(&out, 0, packed[i].coding, packed[i].bytes, n);
-            /* Nothing at all is no frame of zstd, and so no text: whoever reads it says what is missing. */
+            /* Nothing at all is no frame of zstd, and so no text: the reader of the text says what is missing. */
             bool is_nothing = n == 0 && packed[i].bytes == zstd_text;
             CHECK(err == PERI_EMALFORMED || is_nothing);
             peri_buf_done(&out);

@@ -104,7 +104,7 @@ static struct peri_str ascii_of(struct peri_request *r, struct peri_str s) {
     return (struct peri_str){ out, n };
 }
 
-/* How it was answered, for whoever looks at headers. A streamed answer that began with keep-alive comments went
+/* How it was answered, for readers of headers. A streamed answer that began with keep-alive comments went
  * out before most of this was known. */
 static void add_own(struct peri_request *r, struct head *h, const struct peri_attempt *a) {
     note_overhead(r);
@@ -191,7 +191,7 @@ void peri_request_serve(struct peri_request *r, struct peri_attempt *a) {
     r->serving = a;
     r->model = r->outcome.model = peri_attempt_model(a);
     struct peri_list *at, *spare;
-    peri_list_each(at, spare, &r->attempts) { /* whoever raced and lost */
+    peri_list_each(at, spare, &r->attempts) { /* they raced and lost */
         struct peri_attempt *other = peri_list_entry(at, struct peri_attempt, link);
         if (other != a) peri_attempt_cancel(other, PERI_ECANCELED);
     }

@@ -290,7 +290,7 @@ enum peri_err peri_attempt_start(struct peri_attempt **out, struct peri_request 
     enum peri_err err = peri_attempt_shape(a);
     if (peri_attempt_is_over(a)) return PERI_EINVAL; /* a hook has ended the request */
     if (err == PERI_OK) err = send_call(a);
-    /* Whoever asks again because a slot is missing must not take our own connections for one. */
+    /* EFULL and ENOPROVIDER tell the caller to try another provider, so a full connection pool is EBUSY. */
     if (err == PERI_EFULL || err == PERI_ENOPROVIDER) err = PERI_EBUSY;
     if (err != PERI_OK) {
         peri_attempt_left_open(a);

@@ -1,4 +1,4 @@
-/* The seam between the router and whoever decides: a table of functions and a pointer, counted by reference so that
+/* The interface of policies, which decide about requests: a table of functions and a pointer, counted by reference so that
  * requests under way finish on the policies they started with. `request` never learns whether Lua or C is behind it.
  */
 #ifndef PERI_REQUEST_POLICY_H

@@ -40,7 +40,7 @@ void peri_queue_remove(struct peri_request *r) {
     peri_timer_stop(&r->queue_timer);
 }
 
-/* Whoever still finds no slot keeps its place and its deadline. */
+/* A request that still finds no slot keeps its place and its deadline. */
 void peri_queue_wake(struct peri_request_env *env) {
     struct peri_list *at, *spare;
     peri_list_each(at, spare, &env->queue) {

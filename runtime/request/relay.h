@@ -14,7 +14,7 @@
  *
  *   HELD     nothing has gone out: the answer may still be anything
  *   OPEN     the head has gone out, and bytes follow it as they come. Until an attempt serves, these are keep-alive comments
- *   FULL     the client is slow: who feeds the relay should pause. A little more is taken, since hooks make much of few bytes
+ *   FULL     the client is slow: the attempt that feeds the relay should pause. A little more is taken, since hooks make much of few bytes
  *   LOSSY    bytes found no room and are lost, as are all that follow: the answer must not seem whole
  *   TOLD     an error event was its end: nothing follows
  *   TORN     the error found no room either: the client must see the connection break

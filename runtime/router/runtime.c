@@ -20,8 +20,8 @@ static void wake(void *arg) {
 /* After what they wait for has come, for everybody: see peri_queue_add. */
 static void wake_waiting(struct peri_runtime *rt) {
     if (atomic_load(&rt->waiting) == 0) return;
-    /* Whoever it was that waits longest can not be told across workers without a lock: all are woken, each keeps
-     * its own order. A message that could not be sent is made up for by the queue's own deadline. */
+    /* Which request waits longest can not be told across workers without a lock: all workers are woken, and each
+     * keeps its own order. A message that could not be sent is made up for by the queue's own deadline. */
     for (unsigned i = 0; i < rt->worker_count; i++) {
         enum peri_err err = peri_loop_post(rt->workers[i]->env.loop, wake, rt->workers[i]);
         (void)err;

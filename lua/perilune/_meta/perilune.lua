@@ -56,7 +56,7 @@ local task = {}
 ---@return any ...
 function task:wait() end
 
---- End a task that waits; whoever waits for it sees an error. Nothing happens to one that is over.
+--- End a task that waits; a task that waits for it gets an error. Nothing happens to one that is over.
 function task:cancel() end
 
 --- Time, in two kinds.

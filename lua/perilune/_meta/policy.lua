@@ -182,7 +182,6 @@ function Event:replace(json) end
 ---@field body table editable document
 ---@field status integer
 
---- How a request ended.
 --- One provider that was asked for a request.
 ---@class perilune.AttemptRecord
 ---@field provider string
@@ -201,6 +200,7 @@ function Event:replace(json) end
 ---@field cached_tokens? integer
 ---@field reasoning_tokens? integer
 
+--- How a request ended.
 ---@class perilune.Outcome
 ---@field status integer 499: the client left
 ---@field err string "OK" when the answer was complete

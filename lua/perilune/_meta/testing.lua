@@ -407,9 +407,9 @@ local bed = {}
 ---@param path string
 ---@param body string
 ---@param headers? perilune.testbed.header[]
----@param method? string POST
+---@param method? string "POST" when not given
 ---@return integer id
-function bed:ask(path, body, headers) end
+function bed:ask(path, body, headers, method) end
 ---@param id integer of a client's call
 function bed:hang_up(id) end
 --- The head of a provider's answer; false when the router has left or it has started.

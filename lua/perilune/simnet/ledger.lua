@@ -10,7 +10,7 @@ function ledger.new(now_ms)
   return setmetatable({ now_ms = now_ms, first = 1, last = 0, open = 0, entries = {} }, ledger)
 end
 
---- A request has come. The entry is filled in by whoever answers.
+--- A request has come. The handler that answers fills the entry in.
 ---@param x perilune.http_exchange
 ---@param digest fun(text: string): string? the body's hash, for bodies that are cut here
 function ledger:begin(x, digest)

@@ -42,7 +42,7 @@ struct peri_comet_header {
 struct peri_comet_validator {
     unsigned char public_key[32];
     unsigned char
-        address[20]; /* the head of SHA-256 of the key; filled by whoever builds the set */
+        address[20]; /* the head of SHA-256 of the key; filled by the builder of the set */
     int64_t power;
 };
 

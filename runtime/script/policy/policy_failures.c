@@ -23,7 +23,7 @@ struct peri_policy_mark peri_policy_mark(const struct peri_lua_request *r) {
                                       r->decision, r->status, r->reply };
 }
 
-/* Answers that nobody is going to serve: whoever gave one may be asked again. */
+/* Answers that nobody is going to serve: their providers may be asked again. */
 static void let_go(struct peri_request *q, const struct peri_list *last) {
     for (struct peri_list *at = last->next; at != &q->attempts; at = at->next) {
         struct peri_attempt *a = peri_list_entry(at, struct peri_attempt, link);

@@ -125,7 +125,7 @@ static inline enum peri_budget_end peri_budget_end(const struct peri_budget *b) 
 /* Take `steps` off the budget: about one for what one Lua instruction does. A loop in C calls it at least once a
  * millisecond. */
 PERI_RAISES void peri_budget_charge(struct peri_budget *b, lua_State *L, uint64_t steps);
-/* The same where nothing may be raised: whoever is told false cleans up, and charges 0 to raise. */
+/* The same where nothing may be raised: after false the caller cleans up, and charges 0 to raise. */
 bool peri_budget_take(struct peri_budget *b, uint64_t steps);
 /* After any protected call made for a script, with its status: raises again when the budget is used up. */
 PERI_RAISES void peri_budget_check(struct peri_budget *b, lua_State *L, int status);

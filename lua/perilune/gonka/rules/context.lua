@@ -33,7 +33,7 @@ function context:set(name, value)
   end
 end
 
---- Remember what was changed, for the client: "dropped tags". Whoever changes a request says so here.
+--- Remember what was changed, for the client: "dropped tags". Every rule that changes a request says so here.
 ---@param text string
 function context:note(text)
   local notes = self.notes
