@@ -343,7 +343,9 @@ static enum peri_err read_object(struct peri_stream_state *s, struct frame *fram
         s->saw_error = true;
         return PERI_EUPSTREAM;
     }
-    peri_usage_read(&s->usage, top[TOP_USAGE]);
+    /* Most events of a stream say nothing of it, or null. */
+    if (top[TOP_USAGE].n > 0 && top[TOP_USAGE].p[0] == '{')
+        peri_usage_read(&s->usage, top[TOP_USAGE]);
     if (top[TOP_CHOICE_1].p != NULL)
         err = read_choice_list(s, frame, top[TOP_CHOICES]);
     else
