@@ -3,8 +3,11 @@
 
 #include "base/json_text.h"
 
-/* Choices, tool calls, members of one object: beyond this an answer is none, and looking for each would take long. */
-#define PLACES_MAX 1024
+/* Choices, tool calls, members of one object: beyond this an answer is none. Each is looked for among the others for each
+ * event, all in one turn of the loop: a million members, as many as a document may have, take 0.3 s with 128 and took 2.3 s
+ * with 1024. OpenAI allows 128 choices and 128 tools.
+ */
+#define PLACES_MAX 128
 
 enum kind { ABSENT, RAW, TEXT, OBJECT, LIST, PLACES };
 

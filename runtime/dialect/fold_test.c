@@ -94,12 +94,32 @@ TEST(fold_refuses_what_is_no_answer) {
     check(true, "[{\"choices\":{}}]", NULL);
     check(true, "[{\"choices\":[{\"delta\":{}}]},{\"choices\":7}]", NULL);
     check(true, "[{", NULL);
-    static char many[65536];
-    size_t n = (size_t)snprintf(many, sizeof many, "[{\"choices\":[");
-    for (int i = 0; i < 1030; i++)
-        n += (size_t)snprintf(many + n, sizeof many - n, "%s{\"index\":%d}", i > 0 ? "," : "", i);
-    snprintf(many + n, sizeof many - n, "]}]");
-    check(true, many, NULL);
+}
+
+/* Looking for one place among many others, for each event, would keep the loop. */
+TEST(fold_refuses_more_places_than_an_answer_has) {
+    static const struct {
+        const char *head, *one, *tail;
+    } rows[] = { { "[{\"choices\":[", "{\"index\":%d}", "]}]" },
+                 { "[{\"choices\":[{\"delta\":{", "\"k%d\":1", "}}]}]" },
+                 { "[{\"choices\":[{\"delta\":{\"tool_calls\":[", "{\"index\":%d}", "]}}]}]" },
+                 { "[{\"choices\":[{\"delta\":{}}],", "\"k%d\":1", "}]" } };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        for (int count = 120; count <= 130; count += 10) {
+            char events[4096];
+            struct peri_buf out;
+            size_t n = (size_t)snprintf(events, sizeof events, "%s", rows[i].head);
+            for (int k = 0; k < count; k++) {
+                if (k > 0) events[n++] = ',';
+                n += (size_t)snprintf(events + n, sizeof events - n, rows[i].one, k);
+            }
+            n += (size_t)snprintf(events + n, sizeof events - n, "%s", rows[i].tail);
+            peri_buf_init(&out, 0);
+            enum peri_err err = peri_chat_whole_of_stream(&out, (struct peri_str){ events, n });
+            CHECK_EQ(err, count > 128 ? PERI_EPROTO : PERI_OK);
+            peri_buf_done(&out);
+        }
+    }
 }
 
 TEST(fold_out_of_memory_is_an_error_and_nothing_leaks) {
