@@ -246,3 +246,21 @@ void peri_json_put_raw(struct peri_buf *b, struct peri_str json) {
     separate(b);
     peri_buf_add(b, json);
 }
+
+void peri_json_put_string_member(struct peri_buf *b, const char *name, struct peri_str text) {
+    peri_json_put_name(b, name);
+    peri_json_put_string(b, text);
+}
+
+void peri_json_put_text_member(struct peri_buf *b, const char *name, struct peri_str text) {
+    peri_json_put_name(b, name);
+    if (text.n > 0)
+        peri_json_put_string(b, text);
+    else
+        peri_json_put_null(b);
+}
+
+void peri_json_put_count_member(struct peri_buf *b, const char *name, uint64_t n) {
+    peri_json_put_name(b, name);
+    peri_json_put_int(b, n > INT64_MAX ? INT64_MAX : (int64_t)n);
+}

@@ -62,5 +62,9 @@ void peri_json_put_bool(struct peri_buf *b, bool value);
 void peri_json_put_null(struct peri_buf *b);
 /* Valid JSON with no white space at its end. */
 void peri_json_put_raw(struct peri_buf *b, struct peri_str json);
+/* Whole members. An empty text is null with put_text_member, and "" with put_string_member. */
+void peri_json_put_string_member(struct peri_buf *b, const char *name, struct peri_str text);
+void peri_json_put_text_member(struct peri_buf *b, const char *name, struct peri_str text);
+void peri_json_put_count_member(struct peri_buf *b, const char *name, uint64_t n);
 
 #endif

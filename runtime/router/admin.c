@@ -88,19 +88,6 @@ static bool admit(const struct peri_admin *a, struct peri_exchange *x) {
 
 /* ---- Networks ---- */
 
-static void put_count(struct peri_buf *b, const char *name, uint64_t n) {
-    peri_json_put_name(b, name);
-    peri_json_put_int(b, (int64_t)n);
-}
-
-static void put_text(struct peri_buf *b, const char *name, struct peri_str text) {
-    peri_json_put_name(b, name);
-    if (text.n > 0)
-        peri_json_put_string(b, text);
-    else
-        peri_buf_add(b, PERI_STR("null"));
-}
-
 static void put_age(struct peri_buf *b, const struct peri_network_status *s, uint64_t now_ms) {
     peri_json_put_name(b, "age_ms");
     if (s->last_ok_ms > 0)
@@ -118,20 +105,20 @@ static void put_network(struct peri_buf *b, const struct peri_network *n, uint64
     struct peri_network_status status;
     peri_network_status(n, &status);
     peri_json_put_open(b, '{');
-    put_text(b, "id", peri_str_of(status.id));
-    put_count(b, "epoch", status.epoch);
-    put_text(b, "phase", peri_str_of(status.phase));
-    put_count(b, "height", (uint64_t)status.height);
-    put_count(b, "usable", status.usable);
-    put_count(b, "listed", status.listed);
+    peri_json_put_text_member(b, "id", peri_str_of(status.id));
+    peri_json_put_count_member(b, "epoch", status.epoch);
+    peri_json_put_text_member(b, "phase", peri_str_of(status.phase));
+    peri_json_put_count_member(b, "height", (uint64_t)status.height);
+    peri_json_put_count_member(b, "usable", status.usable);
+    peri_json_put_count_member(b, "listed", status.listed);
     peri_json_put_name(b, "proven");
     peri_json_put_bool(b, status.is_proven);
     put_age(b, &status, now_ms);
-    put_count(b, "refreshes", status.refreshes);
-    put_count(b, "failures", status.failures);
+    peri_json_put_count_member(b, "refreshes", status.refreshes);
+    peri_json_put_count_member(b, "failures", status.failures);
     peri_json_put_name(b, "clock_offset_ms");
     peri_json_put_int(b, status.clock_offset_ms);
-    put_text(b, "last_error", peri_str_of(status.last_error));
+    peri_json_put_text_member(b, "last_error", peri_str_of(status.last_error));
     peri_json_put_close(b, '}');
 }
 
@@ -140,7 +127,7 @@ static void list_networks(struct peri_admin *a, struct peri_exchange *x) {
     uint64_t now_ms = peri_loop_now_ms(a->env.loop);
     peri_buf_init(&b, 0);
     peri_json_put_open(&b, '{');
-    put_text(&b, "object", PERI_STR("list"));
+    peri_json_put_text_member(&b, "object", PERI_STR("list"));
     peri_json_put_name(&b, "data");
     peri_json_put_open(&b, '[');
     for (size_t i = 0; i < a->env.network_count; i++) put_network(&b, a->env.networks[i], now_ms);

@@ -4,16 +4,6 @@
 #include "fleet/circuit.h"
 #include "fleet/slots.h"
 
-static void put_count(struct peri_buf *b, const char *name, uint64_t n) {
-    peri_json_put_name(b, name);
-    peri_json_put_int(b, (int64_t)n);
-}
-
-static void put_text(struct peri_buf *b, const char *name, struct peri_str text) {
-    peri_json_put_name(b, name);
-    peri_json_put_string(b, text);
-}
-
 /* ---- Breakers ---- */
 
 static const char *const states[] = {
@@ -27,14 +17,17 @@ static const char *const states[] = {
 static void put_breaker(struct peri_buf *b, const struct peri_breaker *k, uint64_t now_ms) {
     int state = atomic_load(&k->state);
     uint64_t until_ms = atomic_load(&k->until_ms), since_ms = atomic_load(&k->since_ms);
-    put_text(b, "state", peri_str_of(states[state]));
-    put_count(b, "failures_in_a_row", atomic_load(&k->streak));
-    put_count(b, "opened", atomic_load(&k->opened));
+    peri_json_put_string_member(b, "state", peri_str_of(states[state]));
+    peri_json_put_count_member(b, "failures_in_a_row", atomic_load(&k->streak));
+    peri_json_put_count_member(b, "opened", atomic_load(&k->opened));
     if (state != PERI_BREAKER_OPEN && state != PERI_BREAKER_HALF_OPEN) return;
-    put_text(b, "reason", peri_str_of(peri_err_name((enum peri_err)atomic_load(&k->reason))));
-    if (atomic_load(&k->status) != 0) put_count(b, "status", (uint64_t)atomic_load(&k->status));
-    put_count(b, "left_ms", until_ms > now_ms ? until_ms - now_ms : 0);
-    put_count(b, "rests_for_ms", since_ms > 0 && now_ms > since_ms ? now_ms - since_ms : 0);
+    peri_json_put_string_member(b, "reason",
+                                peri_str_of(peri_err_name((enum peri_err)atomic_load(&k->reason))));
+    if (atomic_load(&k->status) != 0)
+        peri_json_put_count_member(b, "status", (uint64_t)atomic_load(&k->status));
+    peri_json_put_count_member(b, "left_ms", until_ms > now_ms ? until_ms - now_ms : 0);
+    peri_json_put_count_member(b, "rests_for_ms",
+                               since_ms > 0 && now_ms > since_ms ? now_ms - since_ms : 0);
     peri_json_put_name(b, "asked_for"); /* by the provider: its Retry-After */
     peri_json_put_bool(b, atomic_load(&k->is_told));
 }
@@ -49,7 +42,7 @@ static void put_keys(struct peri_buf *b, const struct peri_provider *p, uint64_t
     peri_json_put_open(b, '[');
     for (size_t i = 0; i < p->key_count; i++) {
         peri_json_put_open(b, '{');
-        put_count(b, "key", i + 1);
+        peri_json_put_count_member(b, "key", i + 1);
         put_breaker(b, &p->vitals->keys[i], now_ms);
         peri_json_put_close(b, '}');
     }
@@ -62,7 +55,7 @@ static void put_endpoints(struct peri_buf *b, const struct peri_vitals *v, uint6
     for (int i = 0; i < PERI_DIALECT_COUNT; i++) {
         if (!is_worth_showing(&v->endpoints[i])) continue;
         peri_json_put_open(b, '{');
-        put_text(b, "endpoint", peri_dialect((enum peri_dialect_id)i)->url_path);
+        peri_json_put_string_member(b, "endpoint", peri_dialect((enum peri_dialect_id)i)->url_path);
         put_breaker(b, &v->endpoints[i], now_ms);
         peri_json_put_close(b, '}');
     }
@@ -77,9 +70,9 @@ static void put_models(struct peri_buf *b, const struct peri_vitals *v, uint64_t
         char name[PERI_MODEL_LABEL_MAX + 1];
         if (!peri_vitals_model_name(name, m) || !is_worth_showing(&m->breaker)) continue;
         peri_json_put_open(b, '{');
-        put_text(b, "model", peri_str_of(name));
-        put_text(b, "endpoint",
-                 peri_dialect((enum peri_dialect_id)atomic_load(&m->endpoint))->url_path);
+        peri_json_put_string_member(b, "model", peri_str_of(name));
+        peri_json_put_string_member(
+            b, "endpoint", peri_dialect((enum peri_dialect_id)atomic_load(&m->endpoint))->url_path);
         put_breaker(b, &m->breaker, now_ms);
         peri_json_put_close(b, '}');
     }
@@ -90,21 +83,21 @@ static void put_models(struct peri_buf *b, const struct peri_vitals *v, uint64_t
 
 static void put_counters(struct peri_buf *b, const struct peri_provider *p) {
     const struct peri_vitals *v = p->vitals;
-    put_count(b, "in_flight", atomic_load(&v->in_flight));
-    put_count(b, "limit", peri_slots_limit(p));
-    put_count(b, "success", atomic_load(&v->success));
-    put_count(b, "rate_limited", atomic_load(&v->rate_limited));
-    put_count(b, "failed", atomic_load(&v->failed));
-    put_count(b, "canceled", atomic_load(&v->canceled));
-    put_count(b, "first_token_ms", atomic_load(&v->first_token_us) / 1000);
-    put_count(b, "latency_ms", atomic_load(&v->total_us) / 1000);
+    peri_json_put_count_member(b, "in_flight", atomic_load(&v->in_flight));
+    peri_json_put_count_member(b, "limit", peri_slots_limit(p));
+    peri_json_put_count_member(b, "success", atomic_load(&v->success));
+    peri_json_put_count_member(b, "rate_limited", atomic_load(&v->rate_limited));
+    peri_json_put_count_member(b, "failed", atomic_load(&v->failed));
+    peri_json_put_count_member(b, "canceled", atomic_load(&v->canceled));
+    peri_json_put_count_member(b, "first_token_ms", atomic_load(&v->first_token_us) / 1000);
+    peri_json_put_count_member(b, "latency_ms", atomic_load(&v->total_us) / 1000);
 }
 
 void peri_admin_put_provider(struct peri_buf *b, const struct peri_provider *p, uint64_t now_ms) {
     peri_json_put_open(b, '{');
-    put_text(b, "id", p->id);
-    put_count(b, "tier", p->tier);
-    put_count(b, "weight", p->weight);
+    peri_json_put_string_member(b, "id", p->id);
+    peri_json_put_count_member(b, "tier", p->tier);
+    peri_json_put_count_member(b, "weight", p->weight);
     peri_json_put_name(b, "available");
     peri_json_put_bool(b, peri_circuit_rest_ms(p, now_ms) == 0);
     put_breaker(b, &p->vitals->breaker, now_ms);
@@ -115,7 +108,7 @@ void peri_admin_put_provider(struct peri_buf *b, const struct peri_provider *p, 
     if (p->network_vitals != NULL) {
         peri_json_put_name(b, "network");
         peri_json_put_open(b, '{');
-        put_text(b, "kind", p->network);
+        peri_json_put_string_member(b, "kind", p->network);
         put_breaker(b, &p->network_vitals->breaker, now_ms);
         peri_json_put_close(b, '}');
     }

@@ -15,6 +15,7 @@
 #include "script/bind/bind_server.h"
 #include "script/state/task.h"
 #include "script/state/options.h"
+#include "script/state/lua_str.h"
 #include "script/state/self.h"
 
 #define WAIT_MAX_MS 86400000
@@ -41,30 +42,11 @@ static void set_text(lua_State *L, const char *name, struct peri_str value) {
     lua_setfield(L, -2, name);
 }
 
-static void push_lower(lua_State *L, struct peri_str s) {
-    luaL_Buffer b;
-    char *p = luaL_buffinitsize(L, &b, s.n);
-    for (size_t i = 0; i < s.n; i++)
-        p[i] = s.p[i] >= 'A' && s.p[i] <= 'Z' ? (char)(s.p[i] | 32) : s.p[i];
-    luaL_pushresultsize(&b, s.n);
-}
-
 /* A header that stands several times is one list (RFC 9110, 5.3). */
 static void push_headers(lua_State *L, const struct peri_exchange *x) {
     lua_newtable(L);
-    for (size_t i = 0; i < peri_exchange_header_count(x); i++) {
-        struct peri_header header = peri_exchange_header_at(x, i);
-        push_lower(L, header.name); /* stack: … headers name */
-        lua_pushvalue(L, -1);
-        bool is_again = lua_rawget(L, -3) == LUA_TSTRING;
-        if (is_again)
-            lua_pushstring(L, ", ");
-        else
-            lua_pop(L, 1);
-        lua_pushlstring(L, header.value.p, header.value.n);
-        if (is_again) lua_concat(L, 3);
-        lua_rawset(L, -3);
-    }
+    for (size_t i = 0; i < peri_exchange_header_count(x); i++)
+        peri_add_header(L, peri_exchange_header_at(x, i));
 }
 
 static void on_waited(void *arg);
@@ -219,13 +201,6 @@ static int answer_result(lua_State *L, enum peri_err err) {
     return err == PERI_OK || err == PERI_EFULL ? push_true(L) : peri_push_failure(L, err);
 }
 
-/* A string, or a number as text. Must stay on the stack while it is used. */
-static struct peri_str check_text(lua_State *L, int at) {
-    struct peri_str s;
-    s.p = luaL_checklstring(L, at, &s.n);
-    return s;
-}
-
 static void check_header(lua_State *L, struct peri_header *header, int name, int value) {
     if (lua_type(L, name) != LUA_TSTRING ||
         (lua_type(L, value) != LUA_TSTRING && lua_type(L, value) != LUA_TNUMBER))
@@ -275,7 +250,7 @@ static int exchange_reply(lua_State *L) {
     struct request *r = check_request(L);
     int status = check_status(L);
     lua_settop(L, 4);
-    struct peri_str body = lua_isnil(L, 4) ? PERI_STR("") : check_text(L, 4);
+    struct peri_str body = lua_isnil(L, 4) ? PERI_STR("") : peri_check_str(L, 4);
     size_t count;
     const struct peri_header *headers = check_headers(L, &count);
     struct peri_exchange *x = check_open(L, r);
@@ -335,7 +310,7 @@ static struct peri_task *check_task(lua_State *L, const struct request *r) {
 
 static int exchange_write(lua_State *L) {
     struct request *r = check_request(L);
-    struct peri_str bytes = check_text(L, 2);
+    struct peri_str bytes = peri_check_str(L, 2);
     struct peri_task *t = check_task(L, r);
     struct peri_exchange *x = check_open(L, r);
     if (x == NULL) return push_gone_failure(L);
@@ -346,7 +321,7 @@ static int exchange_write(lua_State *L) {
 
 static int exchange_raw(lua_State *L) {
     struct request *r = check_request(L);
-    struct peri_str bytes = check_text(L, 2);
+    struct peri_str bytes = peri_check_str(L, 2);
     struct peri_task *t = check_task(L, r);
     struct peri_exchange *x = check_open(L, r);
     if (x == NULL) return push_gone_failure(L);
@@ -411,11 +386,11 @@ static int exchange_on_gone(lua_State *L) {
 /* stack: exchange name fields headers */
 static int exchange_header(lua_State *L) {
     check_request(L);
-    struct peri_str name = check_text(L, 2);
+    struct peri_str name = peri_check_str(L, 2);
     lua_settop(L, 2);
     lua_getiuservalue(L, 1, 1);
     lua_getfield(L, 3, "headers");
-    push_lower(L, name);
+    peri_push_lower(L, name);
     lua_rawget(L, 4);
     return 1;
 }

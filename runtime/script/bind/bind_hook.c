@@ -7,6 +7,7 @@
 #include "script/bind/bind_json.h"
 #include "script/bind/bind_provider.h"
 #include "script/bind/bind_request.h"
+#include "script/state/lua_str.h"
 #include "script/state/self.h"
 
 #define ATTEMPT "perilune.attempt"
@@ -18,17 +19,6 @@ static void *check(lua_State *L, const char *type, const char *what) {
     void **box = peri_check_self(L, type, what + sizeof "the " - 1);
     if (*box == NULL) luaL_error(L, "%s is over", what);
     return *box;
-}
-
-static struct peri_str check_str(lua_State *L, int arg) {
-    struct peri_str s;
-    s.p = luaL_checklstring(L, arg, &s.n);
-    return s;
-}
-
-static int push_str(lua_State *L, struct peri_str s) {
-    lua_pushlstring(L, s.n == 0 ? "" : s.p, s.n);
-    return 1;
 }
 
 /* Methods first, then fields: the method table is upvalue 2, `get` answers the rest. */
@@ -80,9 +70,9 @@ static int attempt_refuse(lua_State *L) {
     struct peri_attempt *a = check_attempt(L);
     lua_Integer status = luaL_checkinteger(L, 2);
     luaL_argcheck(L, status >= 400 && status <= 599, 2, "a status from 400 to 599 expected");
-    struct peri_str message = check_str(L, 3), code = { NULL, 0 }, param = { NULL, 0 };
-    if (!lua_isnoneornil(L, 4)) code = check_str(L, 4);
-    if (!lua_isnoneornil(L, 5)) param = check_str(L, 5);
+    struct peri_str message = peri_check_str(L, 3), code = { NULL, 0 }, param = { NULL, 0 };
+    if (!lua_isnoneornil(L, 4)) code = peri_check_str(L, 4);
+    if (!lua_isnoneornil(L, 5)) param = peri_check_str(L, 5);
     enum peri_err err = peri_attempt_refuse(a, (int)status, message, param, code);
     if (err != PERI_OK) return luaL_error(L, "refuse: %s", peri_err_text(err));
     peri_bind_request_charge(L, a->request->task);
@@ -103,9 +93,10 @@ static int headers_index(lua_State *L) {
     lua_pushvalue(L, lua_upvalueindex(2));
     lua_replace(L, 1);
     struct peri_attempt *a = check_attempt(L);
-    struct peri_str name = check_str(L, 2);
+    struct peri_str name = peri_check_str(L, 2);
     for (size_t i = 0; i < a->header_count; i++)
-        if (peri_str_eq_nocase(a->headers[i].name, name)) return push_str(L, a->headers[i].value);
+        if (peri_str_eq_nocase(a->headers[i].name, name))
+            return peri_push_str(L, a->headers[i].value);
     return 0;
 }
 
@@ -146,7 +137,7 @@ static int attempt_get(lua_State *L, const char *key) {
         peri_bind_provider_push(L, r->fleet, a->candidate.provider);
         return 1;
     }
-    if (strcmp(key, "model") == 0) return push_str(L, peri_attempt_upstream_model(a));
+    if (strcmp(key, "model") == 0) return peri_push_str(L, peri_attempt_upstream_model(a));
     if (strcmp(key, "number") == 0) {
         lua_pushinteger(L, (lua_Integer)r->attempt_count + 1);
         return 1;
@@ -190,13 +181,14 @@ static void check_event_text(lua_State *L, int arg, struct peri_str text, struct
 static void add_frame(lua_State *L, struct peri_hook_event *e, int arg) {
     struct peri_buf *out = e->out;
     if (lua_type(L, arg) == LUA_TSTRING) {
-        check_event_text(L, arg, check_str(L, arg), e->event->attempt->request->dialect->end_data);
+        check_event_text(L, arg, peri_check_str(L, arg),
+                         e->event->attempt->request->dialect->end_data);
     } else {
         luaL_checkany(L, arg);
         peri_bind_json_encode(L, arg);
         lua_replace(L, arg);
     }
-    struct peri_str text = check_str(L, arg);
+    struct peri_str text = peri_check_str(L, arg);
     peri_buf_add(out, PERI_STR("data: "));
     peri_buf_add(out, text);
     if (peri_buf_add(out, PERI_STR("\n\n")) != PERI_OK)
@@ -217,8 +209,8 @@ static int event_replace(lua_State *L) {
 
 static int event_get(lua_State *L, const char *key) {
     struct peri_hook_event *e = check_event(L);
-    if (strcmp(key, "data") == 0) return push_str(L, e->event->data);
-    if (strcmp(key, "name") == 0) return push_str(L, e->event->name);
+    if (strcmp(key, "data") == 0) return peri_push_str(L, e->event->data);
+    if (strcmp(key, "name") == 0) return peri_push_str(L, e->event->name);
     if (strcmp(key, "json") == 0) {
         if (e->json == NULL) {
             if (peri_json_parse(&e->json, e->event->data, NULL, NULL) != PERI_OK) return 0;
@@ -305,7 +297,7 @@ static void set_count(lua_State *L, const char *name, uint64_t n) {
 }
 
 static void set_str(lua_State *L, const char *name, struct peri_str s) {
-    push_str(L, s);
+    peri_push_str(L, s);
     lua_setfield(L, -2, name);
 }
 

@@ -13,6 +13,7 @@
 #include "net/header.h"
 #include "net/reach.h"
 #include "net/server/http.h"
+#include "script/bind/bind_header.h"
 #include "script/state/frozen.h"
 #include "script/state/options.h"
 #include "script/state/task.h"
@@ -151,30 +152,12 @@ static const struct peri_call_ops ops = { on_head, on_body, on_done };
 
 /* The answer. */
 
-static void push_lower(lua_State *L, struct peri_str s) {
-    luaL_Buffer b;
-    char *p = luaL_buffinitsize(L, &b, s.n);
-    for (size_t i = 0; i < s.n; i++)
-        p[i] = s.p[i] >= 'A' && s.p[i] <= 'Z' ? (char)(s.p[i] | 32) : s.p[i];
-    luaL_pushresultsize(&b, s.n);
-}
-
 /* A header that stands several times is one list (RFC 9110, 5.3). */
 static void push_headers(lua_State *L, const struct fetch *f) {
     struct peri_str rest = peri_buf_str(&f->headers), name, value;
     lua_newtable(L);
-    while (peri_str_cut(&name, &rest, '\n') && peri_str_cut(&value, &rest, '\n')) {
-        push_lower(L, name); /* stack: … headers name */
-        lua_pushvalue(L, -1);
-        bool is_again = lua_rawget(L, -3) == LUA_TSTRING;
-        if (is_again)
-            lua_pushstring(L, ", ");
-        else
-            lua_pop(L, 1);
-        lua_pushlstring(L, value.p, value.n);
-        if (is_again) lua_concat(L, 3);
-        lua_rawset(L, -3);
-    }
+    while (peri_str_cut(&name, &rest, '\n') && peri_str_cut(&value, &rest, '\n'))
+        peri_add_header(L, (struct peri_header){ name, value });
 }
 
 static int push_answer(lua_State *L, struct fetch *f) {

@@ -7,12 +7,7 @@
 #include "script/bind/json_value.h"
 #include "script/state/frozen.h"
 #include "script/state/options.h"
-
-static struct peri_str to_str(lua_State *L, int index) {
-    struct peri_str s;
-    s.p = lua_tolstring(L, index, &s.n);
-    return s;
-}
+#include "script/state/lua_str.h"
 
 static int json_members(lua_State *L) {
     struct peri_json *j;
@@ -66,15 +61,9 @@ static enum peri_err push_document(lua_State *L, struct peri_str text, bool keep
     return PERI_OK;
 }
 
-static struct peri_str check_str(lua_State *L, int arg) {
-    struct peri_str s;
-    s.p = luaL_checklstring(L, arg, &s.n);
-    return s;
-}
-
 static int json_document(lua_State *L) {
     struct peri_fault fault;
-    struct peri_str text = check_str(L, 1);
+    struct peri_str text = peri_check_str(L, 1);
     enum peri_err err = push_document(L, text, true, &fault);
     if (err != PERI_OK) return push_failure(L, err, &fault);
     struct peri_json_box *box = lua_touserdata(L, -1);
@@ -108,7 +97,7 @@ static bool check_drops_null(lua_State *L, int arg, const char *function) {
 
 static int json_decode(lua_State *L) {
     struct peri_fault fault;
-    struct peri_str text = check_str(L, 1);
+    struct peri_str text = peri_check_str(L, 1);
     enum peri_err err = decode(L, text, check_drops_null(L, 2, "json.decode"), &fault);
     return err == PERI_OK ? 1 : push_failure(L, err, &fault);
 }
@@ -168,7 +157,7 @@ static int json_has_text(lua_State *L) {
     struct peri_json *j;
     uint32_t node, at = PERI_JSON_NONE;
     luaL_checktype(L, 2, LUA_TSTRING);
-    if (peri_bind_json_test(L, 1, &j, &node)) at = peri_json_get(j, node, to_str(L, 2));
+    if (peri_bind_json_test(L, 1, &j, &node)) at = peri_json_get(j, node, peri_to_str(L, 2));
     bool is_string = at != PERI_JSON_NONE && peri_json_kind(j, at) == PERI_JSON_STRING;
     lua_pushboolean(L, is_string && has_text(peri_json_raw(j, at)));
     return 1;
@@ -198,7 +187,7 @@ static lua_Integer depth_of(struct peri_str text) {
 
 static int json_depth(lua_State *L) {
     peri_json_push_text(L); /* charges the budget for its bytes */
-    lua_pushinteger(L, depth_of(to_str(L, -1)));
+    lua_pushinteger(L, depth_of(peri_to_str(L, -1)));
     return 1;
 }
 

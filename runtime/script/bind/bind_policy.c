@@ -9,6 +9,7 @@
 #include "script/policy/policy_lua.h"
 #include "script/state/frozen.h"
 #include "script/state/options.h"
+#include "script/state/lua_str.h"
 
 #define SIGN_STEPS     1000 /* 21 µs, about what so many Lua instructions take */
 #define BYTES_PER_STEP 16   /* of the body, for its hash */
@@ -176,12 +177,6 @@ static struct peri_network *network_named(struct peri_worker *w, struct peri_str
     return NULL;
 }
 
-static struct peri_str check_text(lua_State *L, int i) {
-    struct peri_str s;
-    s.p = luaL_checklstring(L, i, &s.n);
-    return s;
-}
-
 static int push_unknown(lua_State *L) {
     return peri_push_fault(L, PERI_ENOTFOUND, "no network of that id has hosts");
 }
@@ -189,7 +184,7 @@ static int push_unknown(lua_State *L) {
 /* peri.address(id [, which]) */
 static int address(lua_State *L) {
     struct peri_worker *w = worker(L);
-    struct peri_str id = check_text(L, 1);
+    struct peri_str id = peri_check_str(L, 1);
     lua_Integer which = luaL_optinteger(L, 2, 1);
     luaL_argcheck(L, which >= 1, 2, "wallets are counted from 1");
     const struct peri_network *n = network_named(w, id);
@@ -203,7 +198,8 @@ static int address(lua_State *L) {
 /* peri.sign(id, body, node) */
 static int sign(lua_State *L) {
     struct peri_worker *w = worker(L);
-    struct peri_str id = check_text(L, 1), body = check_text(L, 2), node = check_text(L, 3);
+    struct peri_str id = peri_check_str(L, 1), body = peri_check_str(L, 2),
+                    node = peri_check_str(L, 3);
     peri_budget_charge(&peri_state_of(L)->budget, L, SIGN_STEPS + body.n / BYTES_PER_STEP);
     struct peri_network *n = network_named(w, id);
     if (n == NULL) return push_unknown(L);

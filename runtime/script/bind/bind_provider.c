@@ -4,6 +4,7 @@
 #include "fleet/fit.h"
 #include "fleet/slots.h"
 #include "request/request.h"
+#include "script/state/lua_str.h"
 #include "script/state/self.h"
 
 #define TYPE "perilune.provider"
@@ -22,11 +23,6 @@ static uint64_t now_ms(lua_State *L) {
     return peri_loop_now_ms(peri_state_loop(L, peri_state_of(L)));
 }
 
-static int push_str(lua_State *L, struct peri_str s) {
-    lua_pushlstring(L, s.n == 0 ? "" : s.p, s.n);
-    return 1;
-}
-
 static int push_count(lua_State *L, uint64_t n) {
     lua_pushinteger(L, (lua_Integer)n);
     return 1;
@@ -42,11 +38,11 @@ static int push_ms(lua_State *L, uint64_t us) {
 
 #define FIELD(name) static int get_##name(lua_State *L, const struct peri_provider *p)
 
-FIELD(id) { return push_str(L, p->id); }
-FIELD(url) { return push_str(L, p->url); }
-FIELD(network) { return push_str(L, p->network); }
-FIELD(address) { return push_str(L, p->address); }
-FIELD(tags) { return push_str(L, p->tags); }
+FIELD(id) { return peri_push_str(L, p->id); }
+FIELD(url) { return peri_push_str(L, p->url); }
+FIELD(network) { return peri_push_str(L, p->network); }
+FIELD(address) { return peri_push_str(L, p->address); }
+FIELD(tags) { return peri_push_str(L, p->tags); }
 FIELD(tier) { return push_count(L, p->tier); }
 FIELD(weight) { return push_count(L, p->weight); }
 FIELD(max_concurrent) { return push_count(L, p->max_concurrent); }
@@ -79,7 +75,7 @@ FIELD(cooling_ms) { return push_count(L, peri_circuit_rest_ms(p, now_ms(L))); }
 FIELD(models) {
     lua_createtable(L, (int)p->model_count, 0);
     for (size_t i = 0; i < p->model_count; i++) {
-        push_str(L, p->models[i].name);
+        peri_push_str(L, p->models[i].name);
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
     return 1;
@@ -116,7 +112,7 @@ static int provider_model(lua_State *L) {
     static const struct peri_config_model unknown = { .lacks = 0 };
     const struct peri_config_model *m = c.model != NULL ? c.model : &unknown;
     lua_createtable(L, 0, 6);
-    push_str(L, peri_candidate_upstream(&c, name));
+    peri_push_str(L, peri_candidate_upstream(&c, name));
     lua_setfield(L, -2, "upstream");
     set_count(L, "context_tokens", m->context_tokens);
     set_count(L, "max_output_tokens", m->max_output_tokens);
@@ -124,7 +120,7 @@ static int provider_model(lua_State *L) {
     lua_setfield(L, -2, "lacks");
     lua_createtable(L, (int)m->capability_count, 0);
     for (size_t i = 0; i < m->capability_count; i++) {
-        push_str(L, m->capabilities[i]);
+        peri_push_str(L, m->capabilities[i]);
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
     lua_setfield(L, -2, "capabilities");

@@ -9,6 +9,7 @@
 #include "script/bind/bind_json.h"
 #include "script/bind/bind_provider.h"
 #include "script/policy/policy_lua.h"
+#include "script/state/lua_str.h"
 #include "script/state/self.h"
 #include "script/state/options.h"
 
@@ -58,13 +59,7 @@ static struct peri_lua_request *check_request(lua_State *L) {
     return r;
 }
 
-static struct peri_str check_str(lua_State *L, int arg) {
-    struct peri_str s;
-    s.p = luaL_checklstring(L, arg, &s.n);
-    return s;
-}
-
-static int push_str(lua_State *L, struct peri_str s) {
+static int push_str_or_nil(lua_State *L, struct peri_str s) {
     if (s.p == NULL)
         lua_pushnil(L);
     else
@@ -76,15 +71,15 @@ static int push_str(lua_State *L, struct peri_str s) {
 
 #define FIELD(name) static int get_##name(lua_State *L, struct peri_lua_request *r)
 
-FIELD(id) { return push_str(L, peri_request_id(r->request)); }
-FIELD(model) { return push_str(L, r->request->model); }
+FIELD(id) { return push_str_or_nil(L, peri_request_id(r->request)); }
+FIELD(model) { return push_str_or_nil(L, r->request->model); }
 
 FIELD(stream) {
     lua_pushboolean(L, r->request->is_stream);
     return 1;
 }
 
-FIELD(endpoint) { return push_str(L, peri_request_endpoint(r->request)); }
+FIELD(endpoint) { return push_str_or_nil(L, peri_request_endpoint(r->request)); }
 
 FIELD(attempts) {
     lua_pushinteger(L, r->request->attempt_count);
@@ -97,7 +92,7 @@ FIELD(elapsed_ms) {
     return 1;
 }
 
-FIELD(key) { return r->request->key == NULL ? 0 : push_str(L, r->request->key->id); }
+FIELD(key) { return r->request->key == NULL ? 0 : push_str_or_nil(L, r->request->key->id); }
 
 FIELD(body) {
     if (r->request->body == NULL) return 0; /* it was no JSON, and its end is being told */
@@ -119,7 +114,7 @@ FIELD(body) {
 static int headers_index(lua_State *L) {
     struct peri_lua_request **box = lua_touserdata(L, lua_upvalueindex(2));
     if (*box == NULL) return luaL_error(L, "request is finished");
-    return push_str(L, peri_request_header((*box)->request, check_str(L, 2)));
+    return push_str_or_nil(L, peri_request_header((*box)->request, peri_check_str(L, 2)));
 }
 
 /* A table that looks names up when asked: most policies read one header or none. */
@@ -172,7 +167,7 @@ static int set_model(lua_State *L) {
     struct peri_lua_request *r = check_request(L);
     if (lua_type(L, 3) != LUA_TSTRING)
         return luaL_error(L, "req.model must be a string, got a %s", luaL_typename(L, 3));
-    struct peri_str model = check_str(L, 3);
+    struct peri_str model = peri_check_str(L, 3);
     check_model(L, model);
     enum peri_err err = peri_request_set_model(r->request, model);
     if (err == PERI_ENOMODEL) return luaL_error(L, "no provider serves the model '%s'", model.p);
@@ -195,7 +190,7 @@ static int request_tostring(lua_State *L) {
     if (*box == NULL)
         lua_pushliteral(L, "request (finished)");
     else
-        push_str(L, peri_request_id((*box)->request));
+        push_str_or_nil(L, peri_request_id((*box)->request));
     return 1;
 }
 
@@ -267,7 +262,7 @@ static int try_done(lua_State *L, int status, lua_KContext ctx) {
         return 1;
     }
     lua_pushnil(L);
-    push_str(L, a->candidate.provider->id);
+    push_str_or_nil(L, a->candidate.provider->id);
     lua_pushfstring(L, "provider %s %s", lua_tostring(L, -1), a->detail);
     lua_remove(L, -2);
     lua_pushstring(L, peri_err_name(r->tried));
@@ -357,7 +352,7 @@ static int request_reply(lua_State *L) {
         peri_bind_json_encode(L, 3);
         lua_replace(L, 3);
     }
-    struct peri_str text = check_str(L, 3);
+    struct peri_str text = peri_check_str(L, 3);
     if (peri_json_scan(NULL, text, NULL, 0, NULL) != PERI_OK)
         return luaL_argerror(L, 3, "a table, or the text of valid JSON, expected");
     check_room(L, r, text.n);
@@ -367,9 +362,9 @@ static int request_reply(lua_State *L) {
 static int request_fail(lua_State *L) {
     struct peri_lua_request *r = check_request(L);
     int status = check_status(L, 2);
-    struct peri_str message = check_str(L, 3), code = { NULL, 0 }, param = { NULL, 0 };
-    if (!lua_isnoneornil(L, 4)) code = check_str(L, 4);
-    if (!lua_isnoneornil(L, 5)) param = check_str(L, 5);
+    struct peri_str message = peri_check_str(L, 3), code = { NULL, 0 }, param = { NULL, 0 };
+    if (!lua_isnoneornil(L, 4)) code = peri_check_str(L, 4);
+    if (!lua_isnoneornil(L, 5)) param = peri_check_str(L, 5);
     luaL_argcheck(L, message.n <= 8192, 3, "a message of at most 8192 bytes expected");
     check_room(L, r, message.n + param.n + code.n);
     struct peri_str json = peri_request_error_json(r->request, status, message, param, code);
@@ -388,7 +383,7 @@ static int request_set_header(lua_State *L) {
 }
 
 static int request_header(lua_State *L) {
-    return push_str(L, peri_request_header(check_known(L)->request, check_str(L, 2)));
+    return push_str_or_nil(L, peri_request_header(check_known(L)->request, peri_check_str(L, 2)));
 }
 
 /* Whose answer stands at that index; NULL: of a request that is over. */

@@ -3,6 +3,7 @@
 #include "base/json_edit.h"
 #include "script/bind/bind_json.h"
 #include "script/bind/json_value.h"
+#include "script/state/lua_str.h"
 
 /* Proxy of a node; the box is at `index`. */
 void peri_json_push_node(lua_State *L, int index, uint32_t at) {
@@ -83,12 +84,6 @@ struct peri_json_node *peri_json_check_kind(lua_State *L, int arg, struct peri_j
     return n;
 }
 
-static struct peri_str to_str(lua_State *L, int index) {
-    struct peri_str s;
-    s.p = lua_tolstring(L, index, &s.n);
-    return s;
-}
-
 /* A child's value; `arg` is the proxy it belongs to. */
 void peri_json_push_child(lua_State *L, int arg, struct peri_json *j, uint32_t at) {
     if (peri_json_push_scalar(L, j, at)) return;
@@ -105,7 +100,7 @@ void peri_json_write_value(lua_State *L, int index, struct peri_json_written *w)
     int type = lua_type(L, index);
     peri_buf_init(&w->buf, 0);
     if (type == LUA_TSTRING) {
-        peri_buf_add_json(&w->buf, to_str(L, index));
+        peri_buf_add_json(&w->buf, peri_to_str(L, index));
     } else if (lua_isinteger(L, index)) {
         w->json = peri_json_int_text(w->room, lua_tointeger(L, index));
         return;
@@ -139,10 +134,10 @@ void peri_bind_json_guard(lua_State *L, int index, const struct peri_json_guard 
 static void check_guards(lua_State *L, struct peri_json *j, const struct peri_json_node *n) {
     for (const struct peri_json_guard *g = n->box->guards; g->name != NULL; g++) {
         if (strcmp(lua_tostring(L, 2), g->name) != 0) continue;
-        uint32_t at = peri_json_get(j, n->at, to_str(L, 2));
+        uint32_t at = peri_json_get(j, n->at, peri_to_str(L, 2));
         bool is_text = at != PERI_JSON_NONE && peri_json_kind(j, at) == PERI_JSON_STRING;
         bool is_same = lua_type(L, 3) == LUA_TSTRING
-                           ? is_text && peri_json_string_is(j, at, to_str(L, 3))
+                           ? is_text && peri_json_string_is(j, at, peri_to_str(L, 3))
                            : !is_text && peri_json_is_true(j, at) ==
                                              (lua_isboolean(L, 3) && lua_toboolean(L, 3));
         if (!is_same) luaL_error(L, "%s", g->sentence);
@@ -159,7 +154,7 @@ void peri_json_check_room(lua_State *L, struct peri_json_written *w) {
 static void set_member(lua_State *L, struct peri_json *j, struct peri_json_node *n) {
     if (lua_type(L, 2) != LUA_TSTRING)
         luaL_error(L, "the name of a member must be a string, got a %s", luaL_typename(L, 2));
-    struct peri_str name = to_str(L, 2);
+    struct peri_str name = peri_to_str(L, 2);
     if (n->box->guards != NULL && n->at == peri_json_root(j)) check_guards(L, j, n);
     struct peri_json_written w = { .json = { NULL, 0 } };
     enum peri_err err;
@@ -232,9 +227,9 @@ static int node_index(lua_State *L) {
     uint32_t at = PERI_JSON_NONE;
     int is_integer;
     if (lua_type(L, 2) == LUA_TSTRING) {
-        at = peri_json_get(j, n->at, to_str(L, 2));
+        at = peri_json_get(j, n->at, peri_to_str(L, 2));
         if (at == PERI_JSON_NONE && n->at == peri_json_root(j) &&
-            peri_str_eq(to_str(L, 2), PERI_STR("text"))) {
+            peri_str_eq(peri_to_str(L, 2), PERI_STR("text"))) {
             lua_pushcfunction(L, peri_json_push_text);
             return 1;
         }

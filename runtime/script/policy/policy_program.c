@@ -105,12 +105,8 @@ enum peri_err peri_policy_program_read(struct peri_policy_program **out,
 
 /* ---- For the operator ---- */
 
-static void put(struct peri_buf *b, const char *name, const char *text) {
-    peri_json_put_name(b, name);
-    if (text != NULL && text[0] != '\0')
-        peri_json_put_string(b, peri_str_of(text));
-    else
-        peri_buf_add(b, PERI_STR("null"));
+static void put_text(struct peri_buf *b, const char *name, const char *text) {
+    peri_json_put_text_member(b, name, peri_str_of(text != NULL ? text : ""));
 }
 
 static void put_policy(struct peri_buf *b, struct peri_policy_standing *s) {
@@ -120,13 +116,13 @@ static void put_policy(struct peri_buf *b, struct peri_policy_standing *s) {
     peri_policy_standing_read(s, &fall);
     bool has_fallen = state != PERI_POLICY_STANDS;
     peri_json_put_open(b, '{');
-    put(b, "file", s->file->name.p);
-    put(b, "name", fall.name);
-    put(b, "state",
-        !has_fallen                      ? "current"
-        : state == PERI_POLICY_FELL_BACK ? "fell_back"
-        : fall.is_guard                  ? "refuses"
-                                         : "out");
+    put_text(b, "file", s->file->name.p);
+    put_text(b, "name", fall.name);
+    put_text(b, "state",
+             !has_fallen                      ? "current"
+             : state == PERI_POLICY_FELL_BACK ? "fell_back"
+             : fall.is_guard                  ? "refuses"
+                                              : "out");
     peri_json_put_name(b, "generation");
     peri_json_put_int(b, (int64_t)(text != NULL ? text : s->file)->generation);
     peri_json_put_name(b, "since");
@@ -134,10 +130,10 @@ static void put_policy(struct peri_buf *b, struct peri_policy_standing *s) {
         peri_json_put_int(b, (int64_t)(fall.since_ns / 1000000000u));
     else
         peri_buf_add(b, PERI_STR("null"));
-    put(b, "hook", has_fallen ? fall.hook : NULL);
-    put(b, "at", has_fallen ? fall.at : NULL);
-    put(b, "error", has_fallen ? peri_err_name(fall.fault.err) : NULL);
-    put(b, "detail", has_fallen ? fall.fault.text : NULL);
+    put_text(b, "hook", has_fallen ? fall.hook : NULL);
+    put_text(b, "at", has_fallen ? fall.at : NULL);
+    put_text(b, "error", has_fallen ? peri_err_name(fall.fault.err) : NULL);
+    put_text(b, "detail", has_fallen ? fall.fault.text : NULL);
     peri_json_put_close(b, '}');
 }
 

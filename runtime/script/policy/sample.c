@@ -64,20 +64,10 @@ static bool on_event(void *arg, const struct peri_bed_event *event) {
 
 /* ---- The configuration ---- */
 
-static void put_member(struct peri_buf *b, const char *name, struct peri_str text) {
-    peri_json_put_name(b, name);
-    peri_json_put_string(b, text);
-}
-
 static void put_ms(struct peri_buf *b, const char *name, uint64_t ms) {
     char text[32];
     int n = snprintf(text, sizeof text, "%llums", (unsigned long long)ms);
-    put_member(b, name, (struct peri_str){ text, (size_t)n });
-}
-
-static void put_count(struct peri_buf *b, const char *name, uint64_t n) {
-    peri_json_put_name(b, name);
-    peri_json_put_int(b, (int64_t)n);
+    peri_json_put_string_member(b, name, (struct peri_str){ text, (size_t)n });
 }
 
 static void put_providers(struct peri_buf *b, const struct peri_config *config) {
@@ -87,8 +77,8 @@ static void put_providers(struct peri_buf *b, const struct peri_config *config) 
         char url[64];
         int n = snprintf(url, sizeof url, "http://192.0.2.1:%u/v1", (unsigned)(i % 65535) + 1);
         peri_json_put_open(b, '{');
-        put_member(b, "id", config->providers[i].id);
-        put_member(b, "url", (struct peri_str){ url, (size_t)n });
+        peri_json_put_string_member(b, "id", config->providers[i].id);
+        peri_json_put_string_member(b, "url", (struct peri_str){ url, (size_t)n });
         peri_json_put_name(b, "tier");
         peri_json_put_int(b, (int64_t)config->providers[i].tier);
         peri_json_put_close(b, '}');
@@ -102,7 +92,7 @@ static void put_policies(struct peri_buf *b, const struct peri_config *config) {
     for (size_t i = 0; i < config->policy_count; i++) {
         const struct peri_config_policy *p = &config->policies[i];
         peri_json_put_open(b, '{');
-        put_member(b, "file", p->path);
+        peri_json_put_string_member(b, "file", p->path);
         peri_json_put_name(b, "options");
         peri_json_put_raw(b, p->options.n > 0 ? p->options : PERI_STR("{}"));
         peri_json_put_close(b, '}');
@@ -114,12 +104,12 @@ static void put_policies(struct peri_buf *b, const struct peri_config *config) {
     put_ms(b, "budget_per_mib", config->policy_mib_ms);
     put_ms(b, "request_budget", config->policy_request_ms);
     put_ms(b, "second_budget", config->policy_second_ms);
-    put_count(b, "instructions", config->policy_instructions);
-    put_count(b, "memory", config->policy_memory_bytes);
+    peri_json_put_count_member(b, "instructions", config->policy_instructions);
+    peri_json_put_count_member(b, "memory", config->policy_memory_bytes);
     peri_json_put_close(b, '}');
     peri_json_put_name(b, "limits");
     peri_json_put_open(b, '{');
-    put_count(b, "request_memory", config->request_memory);
+    peri_json_put_count_member(b, "request_memory", config->request_memory);
     peri_json_put_close(b, '}');
 }
 
@@ -162,7 +152,7 @@ static enum peri_err ask(struct sample *s, struct peri_str model, size_t which) 
     uint64_t id;
     peri_buf_init(&body, 0);
     peri_json_put_open(&body, '{');
-    put_member(&body, "model", model);
+    peri_json_put_string_member(&body, "model", model);
     peri_json_put_raw(&body, PERI_STR(""));
     peri_buf_add(&body, peri_str_of(requests[which].rest));
     enum peri_err err = body.err;

@@ -7,16 +7,11 @@
 
 #include "base/str.h"
 #include "script/state/sandbox.h"
+#include "script/state/lua_str.h"
 
 #define PIECE          65536 /* bytes between two looks at the budget */
 #define HEAD_MAX       4096  /* bytes of a plain pattern that are searched for */
 #define BYTES_PER_STEP 64 /* what a plain copy or search does in the time of one Lua instruction */
-
-static struct peri_str check_str(lua_State *L, int i) {
-    struct peri_str s;
-    s.p = luaL_checklstring(L, i, &s.n);
-    return s;
-}
 
 static void charge(lua_State *L, size_t bytes) {
     peri_budget_charge(&peri_state_of(L)->budget, L, 1 + bytes / BYTES_PER_STEP);
@@ -30,7 +25,7 @@ static size_t offset_of(lua_Integer position, size_t n) {
 }
 
 static struct peri_str check_pattern(lua_State *L) {
-    struct peri_str pattern = check_str(L, 2);
+    struct peri_str pattern = peri_check_str(L, 2);
     luaL_argcheck(L, pattern.n <= PERI_PATTERN_MAX, 2, "a pattern of at most 65536 bytes");
     return pattern;
 }
@@ -72,7 +67,7 @@ static int find_plain(lua_State *L, struct peri_str text, struct peri_str patter
 }
 
 static int find_or_match(lua_State *L, bool is_find) {
-    struct peri_str text = check_str(L, 1), pattern = check_str(L, 2);
+    struct peri_str text = peri_check_str(L, 1), pattern = peri_check_str(L, 2);
     size_t from = offset_of(luaL_optinteger(L, 3, 1), text.n);
     if (from > text.n) {
         lua_pushnil(L);
@@ -130,7 +125,7 @@ static int gmatch_next(lua_State *L) {
 }
 
 static int strings_gmatch(lua_State *L) {
-    struct peri_str text = check_str(L, 1);
+    struct peri_str text = peri_check_str(L, 1);
     check_pattern(L);
     size_t from = offset_of(luaL_optinteger(L, 3, 1), text.n);
     if (from > text.n) from = text.n + 1;
@@ -194,7 +189,7 @@ static bool add_replacement(struct peri_match *m, luaL_Buffer *b, const char *at
 }
 
 static int strings_gsub(lua_State *L) {
-    struct peri_str text = check_str(L, 1), pattern = check_pattern(L);
+    struct peri_str text = peri_check_str(L, 1), pattern = check_pattern(L);
     int type = lua_type(L, 3);
     luaL_argexpected(L,
                      type == LUA_TNUMBER || type == LUA_TSTRING || type == LUA_TFUNCTION ||
@@ -234,9 +229,9 @@ static int strings_gsub(lua_State *L) {
 /* rep doubles what is there instead of copying piece by piece, and a piece of no bytes is not copied 2^60
  * times, which is what Lua's own does. */
 static int strings_rep(lua_State *L) {
-    struct peri_str s = check_str(L, 1), separator = PERI_STR("");
+    struct peri_str s = peri_check_str(L, 1), separator = PERI_STR("");
     lua_Integer count = luaL_checkinteger(L, 2);
-    if (!lua_isnoneornil(L, 3)) separator = check_str(L, 3);
+    if (!lua_isnoneornil(L, 3)) separator = peri_check_str(L, 3);
     size_t unit = s.n + separator.n;
     if (count <= 0 || unit == 0) {
         lua_pushliteral(L, "");
@@ -264,7 +259,7 @@ static int strings_rep(lua_State *L) {
 /* Byte by byte, in pieces between which the budget is looked at. */
 
 static int change_bytes(lua_State *L, int (*change)(int c), bool is_reversed) {
-    struct peri_str s = check_str(L, 1);
+    struct peri_str s = peri_check_str(L, 1);
     struct peri_budget *budget = &peri_state_of(L)->budget;
     luaL_Buffer b;
     char *out = luaL_buffinitsize(L, &b, s.n);
