@@ -63,7 +63,7 @@ static bool is_expired(const struct entry *e, uint64_t now) {
     return e->expires_ms != 0 && e->expires_ms <= now;
 }
 
-static void drop(struct peri_shared *shared, struct part *part, struct entry **at) {
+static void drop_entry(struct peri_shared *shared, struct part *part, struct entry **at) {
     struct entry *e = *at;
     *at = e->next;
     part->count--;
@@ -86,13 +86,14 @@ static bool take_room(struct peri_shared *shared, unsigned share, size_t bytes) 
 static void sweep_bucket(struct peri_shared *shared, struct part *part, size_t i, uint64_t now) {
     for (struct entry **at = &part->buckets[i]; *at != NULL;) {
         if (is_expired(*at, now))
-            drop(shared, part, at);
+            drop_entry(shared, part, at);
         else
             at = &(*at)->next;
     }
 }
 
-static void sweep(struct peri_shared *shared, struct part *part, size_t buckets, uint64_t now) {
+static void sweep_part(struct peri_shared *shared, struct part *part, size_t buckets,
+                       uint64_t now) {
     for (; buckets > 0 && part->bucket_count > 0; buckets--)
         sweep_bucket(shared, part, part->swept++ & (part->bucket_count - 1), now);
 }
@@ -105,7 +106,7 @@ static void note_expiry(struct part *part, uint64_t expires_ms) {
 static void sweep_whole(struct peri_shared *shared, struct part *part, uint64_t now) {
     if (part->first_ms == 0 || part->first_ms > now) return;
     atomic_fetch_add(&shared->looked_at, part->count);
-    sweep(shared, part, part->bucket_count, now);
+    sweep_part(shared, part, part->bucket_count, now);
     part->first_ms = 0;
     for (size_t i = 0; i < part->bucket_count; i++)
         for (const struct entry *e = part->buckets[i]; e != NULL; e = e->next)
@@ -121,13 +122,13 @@ static struct entry **find(struct peri_shared *shared, struct part *part, struct
         struct entry *e = *at;
         if (e->hash != hash || !peri_str_eq((struct peri_str){ e->bytes, e->key_n }, key)) continue;
         if (!is_expired(e, now)) return at;
-        drop(shared, part, at);
+        drop_entry(shared, part, at);
         return NULL;
     }
     return NULL;
 }
 
-static enum peri_err grow(struct part *part) {
+static enum peri_err grow_part(struct part *part) {
     if (part->count < part->bucket_count) return PERI_OK;
     size_t count = part->bucket_count == 0 ? 16 : part->bucket_count * 2;
     struct entry **buckets = peri_calloc(count, sizeof(struct entry *));
@@ -164,12 +165,12 @@ static enum peri_err insert(struct peri_shared *shared, struct part *part, unsig
                             const struct peri_shared_value *value, uint64_t expires_ms,
                             uint64_t now) {
     size_t text_n = text_bytes(value), bytes = sizeof(struct entry) + key.n + text_n;
-    sweep(shared, part, SWEEP, now);
+    sweep_part(shared, part, SWEEP, now);
     if (!take_room(shared, share, bytes)) {
         sweep_whole(shared, part, now);
         if (!take_room(shared, share, bytes)) return PERI_EFULL;
     }
-    enum peri_err err = grow(part);
+    enum peri_err err = grow_part(part);
     struct entry *e = err == PERI_OK ? peri_malloc(bytes) : NULL;
     if (e == NULL) {
         atomic_fetch_sub(&shared->shares[share].bytes, bytes);
@@ -196,7 +197,7 @@ static enum peri_err put(struct peri_shared *shared, struct part *part, unsigned
     uint64_t now = now_ms(shared), expires_ms = ttl_ms == 0 ? 0 : now + ttl_ms;
     struct entry **at = find(shared, part, key, hash, now);
     if (value->kind == PERI_SHARED_NONE) {
-        if (at != NULL) drop(shared, part, at);
+        if (at != NULL) drop_entry(shared, part, at);
         return PERI_OK;
     }
     if (at == NULL) return insert(shared, part, share, key, hash, value, expires_ms, now);
@@ -209,7 +210,7 @@ static enum peri_err put(struct peri_shared *shared, struct part *part, unsigned
     if (err != PERI_OK) return err;
     at = &part->buckets[hash / PARTS & (part->bucket_count - 1)];
     while (*at != old) at = &(*at)->next;
-    drop(shared, part, at);
+    drop_entry(shared, part, at);
     return PERI_OK;
 }
 
@@ -241,7 +242,7 @@ static bool is_number(const struct peri_shared_value *v) {
     return v->kind == PERI_SHARED_INTEGER || v->kind == PERI_SHARED_NUMBER;
 }
 
-static bool fits(struct peri_str key, const struct peri_shared_value *value) {
+static bool fits_limits(struct peri_str key, const struct peri_shared_value *value) {
     return key.n <= PERI_SHARED_KEY_MAX && text_bytes(value) <= PERI_SHARED_TEXT_MAX;
 }
 
@@ -273,7 +274,7 @@ void peri_shared_free(struct peri_shared *shared) {
     for (int i = 0; i < PARTS; i++) {
         struct part *part = &shared->parts[i];
         for (size_t b = 0; b < part->bucket_count; b++)
-            while (part->buckets[b] != NULL) drop(shared, part, &part->buckets[b]);
+            while (part->buckets[b] != NULL) drop_entry(shared, part, &part->buckets[b]);
         peri_free(part->buckets);
         pthread_mutex_destroy(&part->lock);
     }
@@ -330,7 +331,7 @@ static enum peri_err set_once(struct peri_shared *shared, unsigned share, struct
 
 enum peri_err peri_shared_set(struct peri_shared *shared, unsigned share, struct peri_str key,
                               const struct peri_shared_value *value, uint64_t ttl_ms) {
-    if (!fits(key, value)) return PERI_ETOOBIG;
+    if (!fits_limits(key, value)) return PERI_ETOOBIG;
     enum peri_err err = set_once(shared, share, key, value, ttl_ms);
     if (err == PERI_EFULL && sweep_all(shared, share))
         err = set_once(shared, share, key, value, ttl_ms);
@@ -362,7 +363,7 @@ static enum peri_err add_once(struct peri_shared *shared, unsigned share, struct
 
 enum peri_err peri_shared_add(struct peri_shared *shared, unsigned share, struct peri_str key,
                               struct peri_shared_value *value, uint64_t ttl_ms) {
-    if (!fits(key, value)) return PERI_ETOOBIG;
+    if (!fits_limits(key, value)) return PERI_ETOOBIG;
     if (!is_number(value)) return PERI_EINVAL;
     enum peri_err err = add_once(shared, share, key, value, ttl_ms);
     if (err == PERI_EFULL && sweep_all(shared, share))
@@ -392,7 +393,7 @@ enum peri_err peri_shared_swap(struct peri_shared *shared, unsigned share, struc
                                const struct peri_shared_value *value, uint64_t ttl_ms,
                                bool *is_set) {
     *is_set = false;
-    if (!fits(key, value)) return PERI_ETOOBIG;
+    if (!fits_limits(key, value)) return PERI_ETOOBIG;
     enum peri_err err = swap_once(shared, share, key, expected, value, ttl_ms, is_set);
     if (err == PERI_EFULL && sweep_all(shared, share))
         err = swap_once(shared, share, key, expected, value, ttl_ms, is_set);

@@ -70,7 +70,7 @@ static bool is_placed(struct peri_str name) {
     return IS_ONE_OF(name, placed);
 }
 
-static void become(struct node *n, enum kind kind) {
+static void set_kind(struct node *n, enum kind kind) {
     if (n->kind != kind) *n = (struct node){ .kind = kind };
 }
 
@@ -100,7 +100,7 @@ static struct place *new_place(struct fold *f, struct node *n, struct place **at
     return p;
 }
 
-static struct place *member(struct fold *f, struct node *n, struct peri_str name) {
+static struct place *member_place(struct fold *f, struct node *n, struct peri_str name) {
     struct place **at = &n->places;
     for (; *at != NULL; at = &(*at)->next)
         if (peri_str_eq((*at)->name, name)) return *at;
@@ -109,7 +109,7 @@ static struct place *member(struct fold *f, struct node *n, struct peri_str name
     return p;
 }
 
-static struct place *element(struct fold *f, struct node *n, int64_t index) {
+static struct place *element_place(struct fold *f, struct node *n, int64_t index) {
     struct place **at = &n->places;
     for (; *at != NULL && (*at)->index <= index; at = &(*at)->next)
         if ((*at)->index == index) return *at;
@@ -123,10 +123,10 @@ static void merge(struct fold *f, struct node *n, struct peri_str name, uint32_t
 
 static void merge_object(struct fold *f, struct node *n, uint32_t object, unsigned depth) {
     struct peri_json_iter it = peri_json_iter(f->json, object);
-    become(n, OBJECT);
+    set_kind(n, OBJECT);
     while (f->err == PERI_OK && peri_json_next(f->json, &it)) {
         struct peri_str name = peri_json_raw(f->json, it.name);
-        struct place *p = member(f, n, name);
+        struct place *p = member_place(f, n, name);
         if (p != NULL) merge(f, &p->value, name, it.value, depth + 1);
     }
 }
@@ -135,11 +135,11 @@ static void merge_list(struct fold *f, struct node *n, struct peri_str name, uin
                        unsigned depth) {
     struct peri_json_iter it = peri_json_iter(f->json, list);
     if (!is_placed(name) && depth < 2) { /* at the top: citations and the like come whole */
-        become(n, RAW);
+        set_kind(n, RAW);
         n->raw = peri_json_raw(f->json, list);
         return;
     }
-    become(n, is_placed(name) ? PLACES : LIST);
+    set_kind(n, is_placed(name) ? PLACES : LIST);
     for (int64_t place = 0; f->err == PERI_OK && peri_json_next(f->json, &it); place++) {
         if (n->kind == LIST) {
             add_piece(f, n, peri_json_raw(f->json, it.value));
@@ -148,7 +148,7 @@ static void merge_list(struct fold *f, struct node *n, struct peri_str name, uin
         int64_t index;
         uint32_t said = peri_json_get(f->json, it.value, PERI_STR("index"));
         if (peri_json_int(&index, f->json, said) != PERI_OK || index < 0) index = place;
-        struct place *p = element(f, n, index);
+        struct place *p = element_place(f, n, index);
         if (p != NULL) merge(f, &p->value, name, it.value, depth + 1);
     }
 }
@@ -157,7 +157,7 @@ static void merge_text(struct fold *f, struct node *n, struct peri_str name, str
     struct peri_str inner = { raw.p + 1, raw.n - 2 };
     if (is_label(name) && n->kind == TEXT && n->first != NULL && n->first->text.n > 0) return;
     if (is_label(name) || (is_reason(name) && inner.n > 0)) *n = (struct node){ .kind = TEXT };
-    become(n, TEXT);
+    set_kind(n, TEXT);
     add_piece(f, n, inner);
 }
 
@@ -173,7 +173,7 @@ static void merge(struct fold *f, struct node *n, struct peri_str name, uint32_t
         break;
     default: break;
     }
-    become(n, RAW);
+    set_kind(n, RAW);
     n->raw = raw;
 }
 
@@ -231,7 +231,7 @@ static void put_node(struct peri_buf *b, const struct node *n, bool keeps_index)
     }
 }
 
-static const struct node *find(const struct node *n, struct peri_str name) {
+static const struct node *find_member(const struct node *n, struct peri_str name) {
     for (const struct place *p = n->kind == OBJECT ? n->places : NULL; p != NULL; p = p->next)
         if (peri_str_eq(p->name, name)) return &p->value;
     return NULL;
@@ -241,8 +241,8 @@ static void put_message(struct peri_buf *b, const struct node *delta) {
     static const struct node nothing = { .kind = OBJECT };
     if (delta == NULL || delta->kind != OBJECT) delta = &nothing;
     peri_buf_add(b, PERI_STR("\"message\":{"));
-    bool has_role = find(delta, PERI_STR("\"role\"")) != NULL;
-    bool has_content = find(delta, PERI_STR("\"content\"")) != NULL;
+    bool has_role = find_member(delta, PERI_STR("\"role\"")) != NULL;
+    bool has_content = find_member(delta, PERI_STR("\"content\"")) != NULL;
     if (!has_role) peri_buf_add(b, PERI_STR("\"role\":\"assistant\""));
     if (!has_content) peri_buf_add(b, has_role ? PERI_STR("") : PERI_STR(","));
     if (!has_content) peri_buf_add(b, PERI_STR("\"content\":null"));
@@ -257,7 +257,7 @@ static void put_choice(struct peri_buf *b, const struct place *choice, bool is_c
     const struct node *n = &choice->value;
     if (is_chat) {
         put_separator(b, &is_first);
-        put_message(b, find(n, PERI_STR("\"delta\"")));
+        put_message(b, find_member(n, PERI_STR("\"delta\"")));
     }
     for (const struct place *p = n->kind == OBJECT ? n->places : NULL; p != NULL; p = p->next) {
         if (peri_str_eq(p->name, PERI_STR("\"index\"")) ||
@@ -274,7 +274,7 @@ static void put_choice(struct peri_buf *b, const struct place *choice, bool is_c
 }
 
 static enum peri_err put_answer(struct peri_buf *b, const struct node *root, bool is_chat) {
-    const struct node *choices = find(root, PERI_STR("\"choices\""));
+    const struct node *choices = find_member(root, PERI_STR("\"choices\""));
     if (choices == NULL || choices->kind != PLACES || choices->count == 0) return PERI_EPROTO;
     peri_buf_add(b, PERI_STR("{\"object\":"));
     peri_buf_add(b, is_chat ? PERI_STR("\"chat.completion\"") : PERI_STR("\"text_completion\""));

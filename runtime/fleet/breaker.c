@@ -127,7 +127,7 @@ void peri_breaker_cancel(struct peri_breaker *b) {
     atomic_compare_exchange_strong(&b->state, &half, PERI_BREAKER_OPEN);
 }
 
-static void forget(struct peri_breaker *b) {
+static void clear_failures(struct peri_breaker *b) {
     atomic_store(&b->streak, 0);
     atomic_store(&b->trips, 0);
     atomic_store(&b->until_ms, 0);
@@ -138,7 +138,7 @@ static void forget(struct peri_breaker *b) {
 
 void peri_breaker_reset(struct peri_breaker *b) {
     int state = atomic_load(&b->state);
-    forget(b);
+    clear_failures(b);
     while (state != PERI_BREAKER_HELD &&
            !atomic_compare_exchange_weak(&b->state, &state, PERI_BREAKER_CLOSED)) {}
 }
@@ -149,6 +149,6 @@ void peri_breaker_hold(struct peri_breaker *b, bool is_held) {
         atomic_store(&b->state, PERI_BREAKER_HELD);
         return;
     }
-    forget(b);
+    clear_failures(b);
     atomic_compare_exchange_strong(&b->state, &held, PERI_BREAKER_CLOSED);
 }

@@ -24,7 +24,7 @@ struct peri_model_list *peri_catalog_list(const struct peri_catalog *c) {
     return c->list;
 }
 
-static void plan(struct peri_catalog *c, uint64_t ms) {
+static void plan_look(struct peri_catalog *c, uint64_t ms) {
     uint64_t jitter = ms / 5; /* a fleet of routers must not ask a broker in step */
     ms = ms - jitter / 2 + peri_rand_below(&c->rand, jitter + 1);
     if (peri_timer_start(&c->timer, ms) != PERI_OK)
@@ -33,7 +33,7 @@ static void plan(struct peri_catalog *c, uint64_t ms) {
 }
 
 /* Nobody asked for the list of a provider that is looked at by default, and many have none. */
-static void fail(struct peri_catalog *c, const char *why) {
+static void note_failure(struct peri_catalog *c, const char *why) {
     enum peri_log_level level = !c->provider->is_list_open ? PERI_LOG_WARN
                                 : c->failures == 0         ? PERI_LOG_INFO
                                                            : PERI_LOG_DEBUG;
@@ -41,7 +41,7 @@ static void fail(struct peri_catalog *c, const char *why) {
     peri_log_flush(c->env.log);
     uint64_t pause = BACKOFF_MS << (c->failures < 20 ? c->failures : 20);
     c->failures++;
-    plan(c, pause < c->provider->discover_ms ? pause : c->provider->discover_ms);
+    plan_look(c, pause < c->provider->discover_ms ? pause : c->provider->discover_ms);
 }
 
 /* A configured model that is not on the list may be a slip, or the list lags: the operator is told, no more. */
@@ -57,9 +57,9 @@ static void say_missing(struct peri_catalog *c) {
     }
 }
 
-static void take(struct peri_catalog *c, struct peri_model_list *list) {
+static void take_list(struct peri_catalog *c, struct peri_model_list *list) {
     c->failures = 0;
-    plan(c, c->provider->discover_ms);
+    plan_look(c, c->provider->discover_ms);
     if (c->list != NULL && peri_model_list_equal(c->list, list)) {
         peri_model_list_unref(list);
         return;
@@ -89,13 +89,13 @@ static void on_fetched(void *arg, const struct peri_fetched *got) {
     else
         err = peri_model_list_read(&list, got->body, &fault);
     if (err == PERI_OK)
-        take(c, list);
+        take_list(c, list);
     else
-        fail(c, fault.text[0] != '\0' ? fault.text : peri_err_text(err));
+        note_failure(c, fault.text[0] != '\0' ? fault.text : peri_err_text(err));
 }
 
 /* Headers are copied when the call starts, so the fleet they are in is not kept. */
-static enum peri_err ask(struct peri_catalog *c, const struct peri_provider *p) {
+static enum peri_err ask_provider(struct peri_catalog *c, const struct peri_provider *p) {
     struct peri_url *base = NULL, *url = NULL;
     enum peri_err err = peri_url_parse(&base, p->url, NULL);
     if (err == PERI_OK) err = peri_url_join(&url, base, PERI_STR("/models"));
@@ -122,11 +122,11 @@ static void on_due(void *arg) {
     struct peri_fleet *fleet = c->env.fleet(c->env.arg);
     const struct peri_provider *p =
         fleet == NULL ? NULL : peri_fleet_provider(fleet, c->provider->id);
-    enum peri_err err = p == NULL ? PERI_ENOTFOUND : ask(c, p);
+    enum peri_err err = p == NULL ? PERI_ENOTFOUND : ask_provider(c, p);
     peri_fleet_unref(fleet);
     if (err == PERI_OK) return;
     c->fetch = NULL;
-    fail(c, peri_err_text(err));
+    note_failure(c, peri_err_text(err));
 }
 
 void peri_catalog_start(struct peri_catalog *c) { on_due(c); }

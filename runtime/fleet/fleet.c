@@ -100,7 +100,7 @@ static enum peri_err settle(struct peri_fleet *f, struct peri_provider *p, struc
 }
 
 /* What is configured holds; the provider's list knows the spelling, and what nobody has configured. */
-static void complete(struct peri_config_model *m, const struct peri_model_list *list) {
+static void complete_model(struct peri_config_model *m, const struct peri_model_list *list) {
     const struct peri_config_model *said = peri_model_list_find(list, m->upstream);
     if (said == NULL) return; /* lists lag behind: it may serve it all the same */
     m->upstream = said->name;
@@ -124,7 +124,7 @@ static enum peri_err build_models(struct peri_fleet *f, struct peri_provider *p,
             peri_arena_alloc(&f->arena, c->model_count * sizeof *models);
         if (models == NULL) return PERI_ENOMEM;
         memcpy(models, c->models, c->model_count * sizeof *models);
-        for (size_t i = 0; i < c->model_count; i++) complete(&models[i], list);
+        for (size_t i = 0; i < c->model_count; i++) complete_model(&models[i], list);
         p->models = models;
     }
     p->list = peri_model_list_ref(list);

@@ -33,14 +33,14 @@ struct groups {
     size_t pattern_count;
 };
 
-static void fold(char *out, struct peri_str s) {
+static void fold_case(char *out, struct peri_str s) {
     for (size_t i = 0; i < s.n; i++)
         out[i] = s.p[i] >= 'A' && s.p[i] <= 'Z' ? (char)(s.p[i] - 'A' + 'a') : s.p[i];
 }
 
 static struct peri_str dup_folded(struct peri_arena *a, struct peri_str s) {
     struct peri_str folded = peri_arena_dup(a, s);
-    if (folded.p != NULL) fold((char *)folded.p, s);
+    if (folded.p != NULL) fold_case((char *)folded.p, s);
     return folded;
 }
 
@@ -120,7 +120,7 @@ static enum peri_err add_listed(struct groups *all, struct peri_fleet *f,
     return PERI_OK;
 }
 
-static enum peri_err gather(struct groups *all, struct peri_fleet *f) {
+static enum peri_err gather_groups(struct groups *all, struct peri_fleet *f) {
     enum peri_err err = PERI_OK;
     for (size_t i = 0; i < f->provider_count && err == PERI_OK; i++) {
         const struct peri_provider *p = &f->providers[i];
@@ -151,7 +151,7 @@ static struct peri_candidate candidate(const struct peri_provider *p,
 }
 
 /* By rank, and as configured among equals. */
-static void insert(struct peri_candidate *list, size_t count, struct peri_candidate c) {
+static void insert_candidate(struct peri_candidate *list, size_t count, struct peri_candidate c) {
     size_t i = count;
     for (; i > 0; i--) {
         const struct peri_candidate *before = &list[i - 1];
@@ -163,7 +163,8 @@ static void insert(struct peri_candidate *list, size_t count, struct peri_candid
     list[i] = c;
 }
 
-static bool holds(const struct peri_candidate *list, size_t count, const struct peri_provider *p) {
+static bool holds_provider(const struct peri_candidate *list, size_t count,
+                           const struct peri_provider *p) {
     for (size_t i = 0; i < count; i++)
         if (list[i].provider == p) return true;
     return false;
@@ -186,8 +187,8 @@ static size_t insert_patterns(struct peri_candidate *list, size_t count, const s
             if (peri_pattern_covers(o->model->name, name) &&
                 (best == NULL || o->model->name.n > best->model->name.n))
                 best = o;
-        if (best != NULL && !holds(list, count, p))
-            insert(list, count++, candidate(p, best->model));
+        if (best != NULL && !holds_provider(list, count, p))
+            insert_candidate(list, count++, candidate(p, best->model));
     }
     return count;
 }
@@ -206,15 +207,15 @@ static enum peri_err collect(struct peri_fleet *f, struct peri_candidates **out,
         const struct peri_provider *p = o->provider;
         for (; o != NULL && o->provider == p; o = o->next)
             if (peri_str_eq(o->model->name, name)) own = o;
-        insert(list, count++, candidate(p, own->model));
+        insert_candidate(list, count++, candidate(p, own->model));
     }
     count = insert_patterns(list, count, all, name);
     for (size_t i = 0; i < f->any.count; i++) {
         struct peri_candidate any = f->any.at[i];
-        if (holds(list, count, any.provider)) continue;
+        if (holds_provider(list, count, any.provider)) continue;
         /* Lists lag behind: a provider that does not list what others do may have it, and is asked last. */
         if (any.provider->list != NULL) any.rank += UNLISTED_RANK;
-        insert(list, count++, any);
+        insert_candidate(list, count++, any);
     }
     *c = (struct peri_candidates){ list, count, name, false };
     note_limits(c);
@@ -247,7 +248,8 @@ static enum peri_err put_any(struct peri_fleet *f) {
     if (list == NULL) return PERI_ENOMEM;
     size_t count = 0;
     for (size_t i = 0; i < f->provider_count; i++)
-        if (f->providers[i].takes_any) insert(list, count++, candidate(&f->providers[i], NULL));
+        if (f->providers[i].takes_any)
+            insert_candidate(list, count++, candidate(&f->providers[i], NULL));
     f->any = (struct peri_candidates){ list, count, PERI_STR(""), false };
     return PERI_OK;
 }
@@ -255,7 +257,7 @@ static enum peri_err put_any(struct peri_fleet *f) {
 static struct peri_candidates *find_folded(const struct peri_fleet *f, struct peri_str name) {
     char folded[FOLDED_MAX];
     if (f->by_folded.count == 0 || name.n > sizeof folded) return NULL;
-    fold(folded, name);
+    fold_case(folded, name);
     return peri_map_get(&f->by_folded, (struct peri_str){ folded, name.n });
 }
 
@@ -268,7 +270,8 @@ static const struct peri_candidates *find_pattern(const struct peri_fleet *f,
     return NULL;
 }
 
-static const struct peri_candidates *find(const struct peri_fleet *f, struct peri_str name) {
+static const struct peri_candidates *find_candidates(const struct peri_fleet *f,
+                                                     struct peri_str name) {
     const struct peri_candidates *c = peri_map_get(&f->by_model, name);
     if (c == NULL) c = find_folded(f, name);
     return c != NULL ? c : find_pattern(f, name);
@@ -299,7 +302,8 @@ static enum peri_err put_patterns(struct peri_fleet *f, const struct groups *all
         if (list == NULL) return PERI_ENOMEM;
         size_t count = insert_patterns(list, 0, all, o->model->name);
         for (size_t i = 0; i < f->any.count; i++)
-            if (!holds(list, count, f->any.at[i].provider)) insert(list, count++, f->any.at[i]);
+            if (!holds_provider(list, count, f->any.at[i].provider))
+                insert_candidate(list, count++, f->any.at[i]);
         struct peri_fleet_pattern pattern = { o->model->name, { list, count, { NULL, 0 }, false } };
         note_limits(&pattern.candidates);
         add_to_patterns(f, pattern);
@@ -311,7 +315,7 @@ static enum peri_err put_patterns(struct peri_fleet *f, const struct groups *all
  * model; one with a star is known, and not listed. */
 static enum peri_err put_alias(struct peri_fleet *f, const struct peri_config_alias *alias,
                                struct peri_str *names) {
-    const struct peri_candidates *found = find(f, alias->model);
+    const struct peri_candidates *found = find_candidates(f, alias->model);
     if (peri_map_get(&f->by_model, alias->name) != NULL) return PERI_OK;
     if (found == NULL && f->any.count == 0) return PERI_OK; /* nobody would answer to either name */
     struct peri_candidates of = found != NULL ? *found : f->any;
@@ -336,7 +340,7 @@ enum peri_err peri_fleet_index(struct peri_fleet *f) {
     peri_arena_init(&all.arena, 0);
     peri_map_init(&all.by_folded);
     enum peri_err err = put_any(f);
-    if (err == PERI_OK) err = gather(&all, f);
+    if (err == PERI_OK) err = gather_groups(&all, f);
     size_t most = f->config->alias_count + 1;
     for (const struct group *g = all.first; g != NULL; g = g->next) most += g->count;
     struct peri_str *names = peri_arena_alloc(&f->arena, most * sizeof *names);
@@ -353,7 +357,7 @@ enum peri_err peri_fleet_index(struct peri_fleet *f) {
 }
 
 struct peri_candidates peri_fleet_find(const struct peri_fleet *f, struct peri_str model) {
-    const struct peri_candidates *c = find(f, model);
+    const struct peri_candidates *c = find_candidates(f, model);
     if (c != NULL) {
         struct peri_candidates found = *c;
         if (found.model.n == 0) found.model = model; /* a name with a star stands for it */

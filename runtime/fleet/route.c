@@ -4,7 +4,7 @@
 #include "fleet/slots.h"
 
 /* Reservoir: the newcomer wins with its share of the weight seen so far. */
-static bool draw(uint64_t *total, uint64_t share, struct peri_rand *rand) {
+static bool draw_share(uint64_t *total, uint64_t share, struct peri_rand *rand) {
     *total += share;
     return *total == share || peri_rand_below(rand, *total) < share;
 }
@@ -20,7 +20,7 @@ static void consider_resting(struct resting *r, const struct peri_candidate *c,
     if (why->is_forbidden || !peri_slots_are_free(c)) return;
     if (r->pick.provider != NULL && why->wait_ms > r->wait_ms) return;
     if (why->wait_ms < r->wait_ms) r->total = 0;
-    if (draw(&r->total, c->provider->share, rand)) r->pick = *c;
+    if (draw_share(&r->total, c->provider->share, rand)) r->pick = *c;
     r->wait_ms = why->wait_ms;
 }
 
@@ -57,7 +57,7 @@ struct peri_candidate peri_route_pick(const struct peri_route_ask *ask, struct p
             seen.full++;
             continue;
         }
-        if (draw(&total, p->share, rand)) pick = from.at[i];
+        if (draw_share(&total, p->share, rand)) pick = from.at[i];
     }
     if (pick.provider == NULL && seen.full == 0 && ask->may_disturb) {
         pick = resting.pick;

@@ -39,7 +39,7 @@ void peri_vitals_table_free(struct peri_vitals_table *t) {
     peri_free(t);
 }
 
-static struct peri_vitals *make(struct peri_vitals_table *t, struct peri_str id) {
+static struct peri_vitals *make_vitals(struct peri_vitals_table *t, struct peri_str id) {
     struct peri_vitals *v = peri_calloc(1, sizeof *v);
     char *copy = peri_malloc(id.n + 1);
     if (v == NULL || copy == NULL) goto fail;
@@ -59,7 +59,7 @@ fail:
 struct peri_vitals *peri_vitals_get(struct peri_vitals_table *t, struct peri_str id) {
     pthread_mutex_lock(&t->lock);
     struct peri_vitals *v = peri_map_get(&t->by_id, id);
-    if (v == NULL) v = make(t, id);
+    if (v == NULL) v = make_vitals(t, id);
     if (v != NULL) {
         atomic_fetch_add(&v->refs, 1);
         v->alone_since_ms = 0;
@@ -202,7 +202,7 @@ bool peri_vitals_model_name(char out[PERI_MODEL_LABEL_MAX + 1],
     return atomic_load(&m->key) == key;
 }
 
-static void average(atomic_uint_fast64_t *mean, uint64_t us) {
+static void add_sample(atomic_uint_fast64_t *mean, uint64_t us) {
     if (us == 0) return;
     /* A lost update between two workers costs one sample of a mean: not worth a loop. */
     uint64_t old = atomic_load_explicit(mean, memory_order_relaxed);
@@ -211,6 +211,6 @@ static void average(atomic_uint_fast64_t *mean, uint64_t us) {
 }
 
 void peri_vitals_saw_first_token(struct peri_vitals *v, uint64_t us) {
-    average(&v->first_token_us, us);
+    add_sample(&v->first_token_us, us);
 }
-void peri_vitals_saw_total(struct peri_vitals *v, uint64_t us) { average(&v->total_us, us); }
+void peri_vitals_saw_total(struct peri_vitals *v, uint64_t us) { add_sample(&v->total_us, us); }

@@ -37,19 +37,19 @@ struct peri_epoch_webhook {
     struct peri_rand rand;
 };
 
-static void drop(struct peri_epoch_webhook *w, struct event *e) {
+static void drop_event(struct peri_epoch_webhook *w, struct event *e) {
     peri_list_remove(&e->link);
     w->count--;
     peri_buf_done(&e->body);
     peri_free(e);
 }
 
-static struct event *first(struct peri_epoch_webhook *w) {
+static struct event *first_event(struct peri_epoch_webhook *w) {
     return peri_list_entry(w->waiting.next, struct event, link);
 }
 
-static void say(struct peri_epoch_webhook *w, enum peri_log_level level, const char *what,
-                const struct event *e, const char *why) {
+static void log_event(struct peri_epoch_webhook *w, enum peri_log_level level, const char *what,
+                      const struct event *e, const char *why) {
     if (!peri_log_begin(w->env.log, level, what)) return;
     peri_log_str(w->env.log, "provider", w->provider->id);
     peri_log_int(w->env.log, "epoch", (int64_t)e->epoch);
@@ -61,7 +61,7 @@ static void say(struct peri_epoch_webhook *w, enum peri_log_level level, const c
 
 /* ---- Telling ---- */
 
-static void plan(struct peri_epoch_webhook *w, uint64_t ms) {
+static void plan_post(struct peri_epoch_webhook *w, uint64_t ms) {
     if (peri_timer_start(&w->timer, ms) != PERI_OK)
         peri_log_say(w->env.log, PERI_LOG_ERROR,
                      "epoch webhook: changes wait for the next one: out of memory");
@@ -72,21 +72,21 @@ static bool is_passing(int status) {
 }
 
 /* The first one was told, or is given up; whatever waits behind it has its turn. */
-static void go_on(struct peri_epoch_webhook *w) {
-    drop(w, first(w));
-    if (w->count > 0) plan(w, 0);
+static void end_first(struct peri_epoch_webhook *w) {
+    drop_event(w, first_event(w));
+    if (w->count > 0) plan_post(w, 0);
 }
 
-static void failed(struct peri_epoch_webhook *w, bool may_pass, const char *why) {
-    struct event *e = first(w);
+static void note_failure(struct peri_epoch_webhook *w, bool may_pass, const char *why) {
+    struct event *e = first_event(w);
     if (!may_pass || e->tries == TRIES) {
-        say(w, PERI_LOG_WARN, "epoch webhook failed", e, why);
-        go_on(w);
+        log_event(w, PERI_LOG_WARN, "epoch webhook failed", e, why);
+        end_first(w);
         return;
     }
-    say(w, PERI_LOG_INFO, "epoch webhook is tried again", e, why);
+    log_event(w, PERI_LOG_INFO, "epoch webhook is tried again", e, why);
     uint64_t ms = (uint64_t)BACKOFF_MS << (e->tries - 1);
-    plan(w, ms - ms / 8 + peri_rand_below(&w->rand, ms / 4));
+    plan_post(w, ms - ms / 8 + peri_rand_below(&w->rand, ms / 4));
 }
 
 static void on_told(void *arg, const struct peri_fetched *got) {
@@ -95,20 +95,20 @@ static void on_told(void *arg, const struct peri_fetched *got) {
     w->fetch = NULL;
     /* A receiver that says more than anybody reads has taken it, too. */
     if ((got->err == PERI_OK || got->err == PERI_ETOOBIG) && got->status / 100 == 2) {
-        say(w, PERI_LOG_DEBUG, "epoch webhook told", first(w), "");
-        go_on(w);
+        log_event(w, PERI_LOG_DEBUG, "epoch webhook told", first_event(w), "");
+        end_first(w);
     } else if (got->err == PERI_OK || got->err == PERI_ETOOBIG) {
         snprintf(why, sizeof why, "answered %d", got->status);
-        failed(w, is_passing(got->status), why);
+        note_failure(w, is_passing(got->status), why);
     } else {
         /* Not the detail: it may quote the URL. */
-        failed(w, true, peri_err_text(got->err));
+        note_failure(w, true, peri_err_text(got->err));
     }
 }
 
 static void on_due(void *arg) {
     struct peri_epoch_webhook *w = arg;
-    struct event *e = first(w);
+    struct event *e = first_event(w);
     e->tries++;
     struct peri_header headers[] = {
         { PERI_STR("content-type"), PERI_STR("application/json") },
@@ -123,7 +123,7 @@ static void on_due(void *arg) {
     enum peri_err err = peri_fetch_call(&w->fetch, w->env.client, &spec, ANSWER_MAX, on_told, w);
     if (err == PERI_OK) return;
     w->fetch = NULL;
-    failed(w, err != PERI_EINVAL, peri_err_text(err));
+    note_failure(w, err != PERI_EINVAL, peri_err_text(err));
 }
 
 /* ---- What is told ---- */
@@ -182,8 +182,8 @@ static void put_event(struct peri_epoch_webhook *w, struct peri_buf *b,
 static void make_room(struct peri_epoch_webhook *w) {
     if (w->count <= PERI_EPOCH_WEBHOOK_QUEUE + 1) return;
     struct event *oldest = peri_list_entry(w->waiting.next->next, struct event, link);
-    say(w, PERI_LOG_WARN, "epoch webhook left out", oldest, "too many changes wait");
-    drop(w, oldest);
+    log_event(w, PERI_LOG_WARN, "epoch webhook left out", oldest, "too many changes wait");
+    drop_event(w, oldest);
 }
 
 void peri_epoch_webhook_tell(struct peri_epoch_webhook *w, const struct peri_gonka_diff *diff,
@@ -201,12 +201,12 @@ void peri_epoch_webhook_tell(struct peri_epoch_webhook *w, const struct peri_gon
     peri_list_insert(&w->waiting, &e->link);
     w->count++;
     if (e->body.err != PERI_OK) {
-        say(w, PERI_LOG_ERROR, "epoch webhook failed", e, peri_err_text(e->body.err));
-        drop(w, e);
+        log_event(w, PERI_LOG_ERROR, "epoch webhook failed", e, peri_err_text(e->body.err));
+        drop_event(w, e);
         return;
     }
     make_room(w);
-    if (w->fetch == NULL && !peri_timer_is_armed(&w->timer)) plan(w, 0);
+    if (w->fetch == NULL && !peri_timer_is_armed(&w->timer)) plan_post(w, 0);
 }
 
 /* ---- Life ---- */
@@ -250,8 +250,9 @@ void peri_epoch_webhook_free(struct peri_epoch_webhook *w) {
     peri_timer_stop(&w->timer);
     peri_fetch_cancel(w->fetch);
     while (w->count > 0) {
-        say(w, PERI_LOG_WARN, "epoch webhook left out", first(w), "the configuration went first");
-        drop(w, first(w));
+        log_event(w, PERI_LOG_WARN, "epoch webhook left out", first_event(w),
+                  "the configuration went first");
+        drop_event(w, first_event(w));
     }
     if (w->authorization.n > 0) peri_wipe((char *)w->authorization.p, w->authorization.n);
     peri_free((char *)w->authorization.p);

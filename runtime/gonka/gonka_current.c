@@ -13,7 +13,7 @@
 /* ---- The current set ---- */
 
 /* The operator's word goes before the chain's. */
-static void weigh(const struct peri_config_gonka *o, struct peri_gonka_participant *p) {
+static void weigh_participant(const struct peri_config_gonka *o, struct peri_gonka_participant *p) {
     for (size_t i = 0; i < o->weight_count && p->verdict == PERI_GONKA_USABLE; i++)
         if (peri_str_eq_nocase(o->weights[i].name, p->address)) p->weight = o->weights[i].value;
 }
@@ -36,7 +36,8 @@ void peri_gonka_judge(struct peri_gonka_network *n, struct peri_gonka_set *set, 
         return; /* nobody is usable then, and the old set stays */
     for (size_t i = 0; o->damping == PERI_DAMPING_EQUAL && i < set->count; i++)
         if (set->participants[i].verdict == PERI_GONKA_USABLE) set->participants[i].weight = 1;
-    for (size_t i = 0; i < set->count && o->weight_count > 0; i++) weigh(o, &set->participants[i]);
+    for (size_t i = 0; i < set->count && o->weight_count > 0; i++)
+        weigh_participant(o, &set->participants[i]);
 }
 
 static void say_set(struct peri_gonka_network *n, const struct peri_gonka_diff *d,
@@ -126,7 +127,7 @@ void peri_gonka_keep(struct peri_gonka_network *n) {
                      fault.text);
 }
 
-static void recall(struct peri_gonka_network *n) {
+static void read_kept(struct peri_gonka_network *n) {
     char path[PATH_BYTES];
     struct peri_buf text;
     struct peri_gonka_set *set;
@@ -145,7 +146,7 @@ static void recall(struct peri_gonka_network *n) {
 enum peri_err peri_gonka_refresh_begin(struct peri_gonka_network *n) {
     if (n->fixed != NULL) peri_gonka_judge(n, n->fixed, true);
     if (n->network.provider->source_count > 0) {
-        recall(n);
+        read_kept(n);
         return PERI_OK;
     }
     if (n->fixed == NULL) return PERI_OK;

@@ -25,7 +25,7 @@ static enum peri_err read_document(struct peri_gonka_network *n, struct peri_str
 
 /* ---- The timer ---- */
 
-static void plan(struct peri_gonka_network *n, uint64_t ms) {
+static void plan_look(struct peri_gonka_network *n, uint64_t ms) {
     if (n->is_ordered) {
         n->is_ordered = false;
         n->checked = CHECKS_MAX;
@@ -39,7 +39,7 @@ static void plan(struct peri_gonka_network *n, uint64_t ms) {
     peri_timer_start(&n->timer, ms);
 }
 
-static void fail(struct peri_gonka_network *n, const char *what, const char *why) {
+static void note_failure(struct peri_gonka_network *n, const char *what, const char *why) {
     peri_gonka_set_free(n->next);
     n->next = NULL;
     peri_buf_done(&n->document);
@@ -52,16 +52,16 @@ static void fail(struct peri_gonka_network *n, const char *what, const char *why
     peri_log_flush(n->env.log);
     n->source = (n->source + 1) % n->network.provider->source_count;
     uint64_t pause = BACKOFF_MS << (n->failures < 6 ? n->failures - 1 : 5);
-    plan(n, pause < n->options->refresh_ms ? pause : n->options->refresh_ms);
+    plan_look(n, pause < n->options->refresh_ms ? pause : n->options->refresh_ms);
     if (n->env.refreshed != NULL) n->env.refreshed(n->env.arg);
 }
 
-static void succeed(struct peri_gonka_network *n) {
+static void note_success(struct peri_gonka_network *n) {
     n->failures = 0;
     n->status.refreshes++;
     n->status.last_error[0] = '\0';
     n->status.last_ok_ms = peri_loop_now_ms(n->env.loop);
-    plan(n, n->options->refresh_ms);
+    plan_look(n, n->options->refresh_ms);
     if (n->env.refreshed != NULL) n->env.refreshed(n->env.arg);
 }
 
@@ -71,7 +71,7 @@ static int64_t wall_ns(const struct peri_gonka_network *n) {
     return (int64_t)peri_clock_wall_ns(n->env.clock);
 }
 
-static void correct(struct peri_gonka_network *n, int64_t offset_ns) {
+static void correct_clock(struct peri_gonka_network *n, int64_t offset_ns) {
     peri_gonka_skew_set(&n->skew, n->env.clock, offset_ns);
     if (offset_ns == 0)
         peri_log_say(n->env.log, PERI_LOG_INFO,
@@ -109,7 +109,7 @@ static void get(struct peri_gonka_network *n, const char *path, size_t max, uint
                                          done, n, &fault);
     if (err == PERI_OK) return;
     n->fetch = NULL;
-    fail(n, path, fault.text[0] != '\0' ? fault.text : peri_err_text(err));
+    note_failure(n, path, fault.text[0] != '\0' ? fault.text : peri_err_text(err));
 }
 
 static bool is_good(struct peri_gonka_network *n, const struct peri_fetched *got, char why[200]) {
@@ -127,7 +127,7 @@ static void publish_again(struct peri_gonka_network *n) {
 }
 
 /* Everything is known of it. `preserved`: the window whose snapshot it was marked by, 0: none. */
-static void install(struct peri_gonka_network *n, int64_t preserved) {
+static void install_set(struct peri_gonka_network *n, int64_t preserved) {
     struct peri_gonka_set *set = n->next;
     n->next = NULL;
     enum peri_err err = peri_gonka_make_current(n, set);
@@ -136,12 +136,12 @@ static void install(struct peri_gonka_network *n, int64_t preserved) {
         n->checked = 0;
         peri_gonka_keep(n);
         peri_buf_done(&n->document);
-        succeed(n);
+        note_success(n);
         return;
     }
     peri_gonka_set_free(set);
-    fail(n, "participants",
-         err == PERI_ENOTFOUND ? "not one of them is usable" : peri_err_text(err));
+    note_failure(n, "participants",
+                 err == PERI_ENOTFOUND ? "not one of them is usable" : peri_err_text(err));
 }
 
 /* Without a snapshot the time slots in the list hold: older chains have no other word, newer ones make it a little after
@@ -157,12 +157,12 @@ static void on_preserved(void *arg, const struct peri_fetched *got) {
         peri_log_say(n->env.log, PERI_LOG_WARN, "gonka: %s", fault.text);
     int64_t window = applies ? peri_gonka_window(&n->epoch) : 0;
     if (n->next != NULL) {
-        install(n, window);
+        install_set(n, window);
         return;
     }
     n->preserved = window;
     if (applies) publish_again(n);
-    succeed(n);
+    note_success(n);
 }
 
 static void ask_preserved(struct peri_gonka_network *n) {
@@ -170,12 +170,12 @@ static void ask_preserved(struct peri_gonka_network *n) {
 }
 
 /* The set is fetched, proven if asked, and the allow-list known: judge it and make it current. */
-static void conclude(struct peri_gonka_network *n) {
+static void judge_next(struct peri_gonka_network *n) {
     peri_gonka_judge(n, n->next, false);
     if (!is_file(n) && n->has_epoch && peri_gonka_window(&n->epoch) != 0)
         ask_preserved(n);
     else
-        install(n, 0);
+        install_set(n, 0);
 }
 
 static void take_delegate(struct peri_gonka_network *n, struct peri_str identity) {
@@ -195,13 +195,13 @@ static void on_identity(void *arg, const struct peri_fetched *got) {
     struct peri_gonka_network *n = arg;
     char why[200];
     if (is_good(n, got, why)) take_delegate(n, got->body);
-    conclude(n);
+    judge_next(n);
 }
 
 /* Whom the source itself has called in its place. Nothing of it is proven. */
 static void ask_identity(struct peri_gonka_network *n) {
     if (n->options->verify_proofs)
-        conclude(n);
+        judge_next(n);
     else
         get(n, PERI_GONKA_IDENTITY_PATH, SMALL_MAX, SIDE_MS, on_identity);
 }
@@ -260,14 +260,14 @@ static void take_document(struct peri_gonka_network *n, struct peri_str commit) 
     struct peri_fault fault = { .text = "" };
     enum peri_err err = read_document(n, peri_buf_str(&n->document), commit, &fault);
     if (err != PERI_OK) {
-        fail(n, n->options->verify_proofs ? "proof" : "participants",
-             fault.text[0] != '\0' ? fault.text : peri_err_text(err));
+        note_failure(n, n->options->verify_proofs ? "proof" : "participants",
+                     fault.text[0] != '\0' ? fault.text : peri_err_text(err));
         return;
     }
     if (is_over(n, n->next, &fault)) {
         peri_gonka_set_free(n->next);
         n->next = NULL;
-        fail(n, "participants", fault.text);
+        note_failure(n, "participants", fault.text);
         return;
     }
     ask_params(n);
@@ -286,7 +286,7 @@ static void on_followed(void *arg, enum peri_err err, struct peri_gonka_trusted 
     struct peri_gonka_network *n = arg;
     n->follow = NULL;
     if (err != PERI_OK) {
-        fail(n, "following the chain", why[0] != '\0' ? why : peri_err_text(err));
+        note_failure(n, "following the chain", why[0] != '\0' ? why : peri_err_text(err));
         return;
     }
     peri_gonka_trusted_free(n->trusted);
@@ -297,7 +297,7 @@ static void on_followed(void *arg, enum peri_err err, struct peri_gonka_trusted 
 }
 
 /* From the block that is trusted to the one whose header carries the record's app hash. */
-static void follow(struct peri_gonka_network *n, int64_t target) {
+static void follow_chain(struct peri_gonka_network *n, int64_t target) {
     struct peri_fault fault = { .text = "" };
     struct peri_gonka_walk walk = { .client = n->env.client,
                                     .clock = n->env.clock,
@@ -310,7 +310,7 @@ static void follow(struct peri_gonka_network *n, int64_t target) {
     if (err == PERI_OK) err = peri_gonka_follow_start(&n->follow, &walk, on_followed, n, &fault);
     if (err == PERI_OK) return;
     n->follow = NULL;
-    fail(n, "following the chain", fault.text[0] != '\0' ? fault.text : peri_err_text(err));
+    note_failure(n, "following the chain", fault.text[0] != '\0' ? fault.text : peri_err_text(err));
 }
 
 /* What the proof leads to: the block after the one that wrote the record. */
@@ -321,10 +321,10 @@ static void ask_proven_block(struct peri_gonka_network *n) {
     int64_t height = err == PERI_OK ? set->created_height + 1 : 0;
     if (err == PERI_OK) peri_gonka_set_free(set);
     if (err != PERI_OK) {
-        fail(n, "participants", fault.text[0] != '\0' ? fault.text : peri_err_text(err));
+        note_failure(n, "participants", fault.text[0] != '\0' ? fault.text : peri_err_text(err));
     } else if (n->options->trust_height > 0 &&
                (n->trusted == NULL || n->trusted->height != height)) {
-        follow(n, height);
+        follow_chain(n, height);
     } else {
         char path[64];
         snprintf(path, sizeof path, "/chain-rpc/commit?height=%lld", (long long)height);
@@ -336,13 +336,13 @@ static void on_participants(void *arg, const struct peri_fetched *got) {
     struct peri_gonka_network *n = arg;
     char why[200];
     if (!is_good(n, got, why)) {
-        fail(n, "participants", why);
+        note_failure(n, "participants", why);
         return;
     }
     peri_buf_init(&n->document, PERI_GONKA_DOCUMENT_MAX);
     enum peri_err err = peri_buf_add(&n->document, got->body);
     if (err != PERI_OK)
-        fail(n, "participants", peri_err_text(err));
+        note_failure(n, "participants", peri_err_text(err));
     else if (n->options->verify_proofs)
         ask_proven_block(n);
     else
@@ -354,7 +354,7 @@ static void ask_participants(struct peri_gonka_network *n) {
 }
 
 /* The hosts of that epoch, or the current ones when they are still those. */
-static void go_on(struct peri_gonka_network *n, const struct peri_gonka_epoch *e) {
+static void check_hosts(struct peri_gonka_network *n, const struct peri_gonka_epoch *e) {
     /* Until its validators are set the newest epoch is not the one that serves. */
     bool is_pending =
         e->stages.set_new_validators != 0 && e->height <= e->stages.set_new_validators;
@@ -364,19 +364,19 @@ static void go_on(struct peri_gonka_network *n, const struct peri_gonka_epoch *e
     else if (n->preserved != peri_gonka_window(e))
         ask_preserved(n);
     else
-        succeed(n);
+        note_success(n);
 }
 
 /* Nodes without the cheap check are asked for everything. */
 static void after_phase(struct peri_gonka_network *n) {
     if (n->is_phase_known)
-        go_on(n, &n->epoch);
+        check_hosts(n, &n->epoch);
     else
         ask_participants(n);
 }
 
 /* Said once, though the node may say it in every refresh. */
-static void dispute(struct peri_gonka_network *n) {
+static void dispute_clock(struct peri_gonka_network *n) {
     if (llabs(n->disputed_ns - n->suspected_ns) <= CORRECTED_NS) return;
     n->disputed_ns = n->suspected_ns;
     peri_log_say(n->env.log, PERI_LOG_WARN,
@@ -393,9 +393,9 @@ static void on_chain_status(void *arg, const struct peri_fetched *got) {
     int64_t block_ns;
     if (is_good(n, got, why) && peri_gonka_block_time(&block_ns, got->body) &&
         llabs(block_ns - wall_ns(n) - n->suspected_ns) > BLOCK_LAG_NS)
-        dispute(n);
+        dispute_clock(n);
     else
-        correct(n, n->suspected_ns);
+        correct_clock(n, n->suspected_ns);
     after_phase(n);
 }
 
@@ -406,7 +406,7 @@ static bool is_clock_doubted(struct peri_gonka_network *n, int64_t date_s) {
     n->suspected_ns =
         peri_gonka_skew_of(date_s * INT64_C(1000000000), n->sent_ns, wall_ns(n), n->safe_ns);
     if (n->suspected_ns == 0) {
-        if (applied != 0) correct(n, 0);
+        if (applied != 0) correct_clock(n, 0);
         return false;
     }
     return llabs(n->suspected_ns - applied) > CORRECTED_NS;
@@ -431,7 +431,7 @@ static void on_phase(void *arg, const struct peri_fetched *got) {
         is_good(n, got, why) && peri_gonka_epoch_read(&epoch, got->body, NULL) == PERI_OK;
     /* Who is silent now would be silent for the list, too. */
     if (got->err == PERI_ETIMEOUT && n->network.provider->source_count > 1) {
-        fail(n, "epoch", why);
+        note_failure(n, "epoch", why);
         return;
     }
     if (n->is_phase_known) take_epoch(n, &epoch);
@@ -454,9 +454,9 @@ static void read_source(struct peri_gonka_network *n, struct peri_str path) {
     if (err == PERI_OK) err = read_document(n, peri_buf_str(&text), PERI_STR(""), &fault);
     peri_buf_done(&text);
     if (err == PERI_OK)
-        conclude(n);
+        judge_next(n);
     else
-        fail(n, "file", fault.text[0] != '\0' ? fault.text : peri_err_text(err));
+        note_failure(n, "file", fault.text[0] != '\0' ? fault.text : peri_err_text(err));
 }
 
 void peri_gonka_refresh_due(void *arg) {

@@ -130,7 +130,7 @@ static bool parse_body(struct peri_request *r, struct peri_str text, bool is_pad
     return true;
 }
 
-static void run(struct peri_request *r) {
+static void run_policy(struct peri_request *r) {
     r->tried = peri_arena_zalloc(&r->arena, r->fleet->provider_count * sizeof *r->tried);
     if (r->tried == NULL) {
         peri_request_fail(r, PERI_ENOMEM, 503, NULL, "out of memory");
@@ -154,7 +154,7 @@ void peri_request_discover(struct peri_request *r) {
     r->is_undiscovered = false;
     peri_queue_remove(r);
     peri_request_wait_ends(r);
-    run(r);
+    run_policy(r);
 }
 
 void peri_request_begin(struct peri_request_env *env, struct peri_exchange *x,
@@ -170,7 +170,7 @@ void peri_request_begin(struct peri_request_env *env, struct peri_exchange *x,
     peri_exchange_set_user(x, r);
     struct peri_str body = peri_exchange_body(x);
     if (!peri_request_unpack(r, &body)) return;
-    if (parse_body(r, body, r->unpacked.p == NULL) && resolve_model(r)) run(r);
+    if (parse_body(r, body, r->unpacked.p == NULL) && resolve_model(r)) run_policy(r);
 }
 
 void peri_request_begin_direct(struct peri_request **out, struct peri_request_env *env,
@@ -185,6 +185,6 @@ void peri_request_begin_direct(struct peri_request **out, struct peri_request_en
     }
     r->release = release;
     r->began_ns = peri_loop_clock_ns(r->env->loop);
-    if (parse_body(r, body, false) && resolve_model(r)) run(r);
+    if (parse_body(r, body, false) && resolve_model(r)) run_policy(r);
     if (r->phase != PERI_ENDED) *out = r;
 }

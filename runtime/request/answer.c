@@ -46,19 +46,19 @@ struct head {
     char attempts[16], overhead[32];
 };
 
-static void add(struct head *h, struct peri_str name, struct peri_str value) {
+static void add_header(struct head *h, struct peri_str name, struct peri_str value) {
     if (h->n < HEADERS_MAX && value.p != NULL)
         h->headers[h->n++] = (struct peri_header){ name, value };
 }
 
 /* A policy's header stands in place of the router's own of that name, or of another policy's. */
-static void put(struct head *h, struct peri_header header) {
+static void put_header(struct head *h, struct peri_header header) {
     for (size_t i = 0; i < h->n; i++) {
         if (!peri_str_eq_nocase(h->headers[i].name, header.name)) continue;
         h->headers[i].value = header.value;
         return;
     }
-    add(h, header.name, header.value);
+    add_header(h, header.name, header.value);
 }
 
 static void note_overhead(struct peri_request *r) {
@@ -68,7 +68,7 @@ static void note_overhead(struct peri_request *r) {
     r->outcome.overhead_us = ns > r->waited_ns ? (ns - r->waited_ns) / 1000 + 1 : 1;
 }
 
-static struct peri_str number(char *to, size_t room, uint64_t whole, int thousandths) {
+static struct peri_str number_text(char *to, size_t room, uint64_t whole, int thousandths) {
     int n = thousandths < 0
                 ? snprintf(to, room, "%llu", (unsigned long long)whole)
                 : snprintf(to, room, "%llu.%03d", (unsigned long long)whole, thousandths);
@@ -109,18 +109,19 @@ static struct peri_str ascii_of(struct peri_request *r, struct peri_str s) {
 static void add_own(struct peri_request *r, struct head *h, const struct peri_attempt *a) {
     note_overhead(r);
     struct peri_str id = { r->id, PERI_REQUEST_ID_BYTES };
-    add(h, PERI_STR("x-request-id"), id); /* as OpenAI's clients look for it */
-    add(h, PERI_STR("request-id"), id);   /* as Anthropic's do */
-    if (a != NULL) add(h, PERI_STR("x-perilune-provider"), a->candidate.provider->id);
-    if (r->model.n > 0) add(h, PERI_STR("x-perilune-model"), ascii_of(r, r->model));
-    add(h, PERI_STR("x-perilune-attempts"),
-        number(h->attempts, sizeof h->attempts, r->attempt_count, -1));
-    add(h, PERI_STR("x-perilune-route"), ascii_of(r, route_name(r)));
+    add_header(h, PERI_STR("x-request-id"), id); /* as OpenAI's clients look for it */
+    add_header(h, PERI_STR("request-id"), id);   /* as Anthropic's do */
+    if (a != NULL) add_header(h, PERI_STR("x-perilune-provider"), a->candidate.provider->id);
+    if (r->model.n > 0) add_header(h, PERI_STR("x-perilune-model"), ascii_of(r, r->model));
+    add_header(h, PERI_STR("x-perilune-attempts"),
+               number_text(h->attempts, sizeof h->attempts, r->attempt_count, -1));
+    add_header(h, PERI_STR("x-perilune-route"), ascii_of(r, route_name(r)));
     uint64_t us = r->outcome.overhead_us;
-    add(h, PERI_STR("x-perilune-overhead-ms"),
-        number(h->overhead, sizeof h->overhead, us / 1000, (int)(us % 1000)));
-    for (size_t i = 0; i < r->extra_header_count; i++) put(h, r->extra_headers[i]);
-    for (size_t i = 0; a != NULL && i < a->answer_header_count; i++) put(h, a->answer_headers[i]);
+    add_header(h, PERI_STR("x-perilune-overhead-ms"),
+               number_text(h->overhead, sizeof h->overhead, us / 1000, (int)(us % 1000)));
+    for (size_t i = 0; i < r->extra_header_count; i++) put_header(h, r->extra_headers[i]);
+    for (size_t i = 0; a != NULL && i < a->answer_header_count; i++)
+        put_header(h, a->answer_headers[i]);
 }
 
 void peri_request_start_answer(struct peri_request *r, const struct peri_attempt *a, int status,
@@ -132,12 +133,12 @@ void peri_request_start_answer(struct peri_request *r, const struct peri_attempt
     }
     struct head h = { .n = 0 };
     r->outcome.status = status;
-    add(&h, PERI_STR("content-type"), content_type);
+    add_header(&h, PERI_STR("content-type"), content_type);
     if (length == PERI_LENGTH_UNKNOWN) {
-        add(&h, PERI_STR("cache-control"), PERI_STR("no-cache"));
-        add(&h, PERI_STR("x-accel-buffering"), PERI_STR("no"));
+        add_header(&h, PERI_STR("cache-control"), PERI_STR("no-cache"));
+        add_header(&h, PERI_STR("x-accel-buffering"), PERI_STR("no"));
     }
-    for (size_t i = 0; i < more_count; i++) add(&h, more[i].name, more[i].value);
+    for (size_t i = 0; i < more_count; i++) add_header(&h, more[i].name, more[i].value);
     add_own(r, &h, a);
     peri_relay_start(r, status, h.headers, h.n, length);
 }

@@ -14,7 +14,7 @@
 
 /* ---- Results ---- */
 
-static void over(struct peri_attempt *a, enum peri_err err) {
+static void end_attempt(struct peri_attempt *a, enum peri_err err) {
     a->state = a->state == PERI_ATTEMPT_NEW ? PERI_ATTEMPT_UNSENT : PERI_ATTEMPT_OVER;
     a->err = err;
     peri_list_insert(&a->request->env->over, &a->over_link);
@@ -86,7 +86,7 @@ void peri_attempt_fail(struct peri_attempt *a, enum peri_err err, const char *fo
     a->call = NULL;
     if (call != NULL) peri_call_cancel(call);
     a->ended_ns = now_ns(a);
-    over(a, err);
+    end_attempt(a, err);
     note_failure(a);
     become_last(a);
     if (was_serving) {
@@ -134,7 +134,7 @@ void peri_attempt_cancel(struct peri_attempt *a, enum peri_err why) {
     else
         peri_attempt_left_open(a);
     if (a->request->phase != PERI_ENDED) a->ended_ns = now_ns(a);
-    over(a, why);
+    end_attempt(a, why);
 }
 
 bool peri_attempt_cut(struct peri_attempt *a, enum peri_err why) {
@@ -294,7 +294,7 @@ enum peri_err peri_attempt_start(struct peri_attempt **out, struct peri_request 
     if (err == PERI_EFULL || err == PERI_ENOPROVIDER) err = PERI_EBUSY;
     if (err != PERI_OK) {
         peri_attempt_left_open(a);
-        over(a, err);
+        end_attempt(a, err);
         if (err == PERI_EREJECTED) become_last(a);
         return err;
     }

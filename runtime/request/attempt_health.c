@@ -62,7 +62,7 @@ static void log_return(const struct peri_attempt *a, enum peri_scope scope) {
     peri_log_end(log);
 }
 
-static void succeed(struct peri_attempt *a) {
+static void note_success(struct peri_attempt *a) {
     unsigned closed = peri_circuit_succeed(&a->circuit, a->request->config, now_ms(a));
     for (enum peri_scope s = PERI_SCOPE_MODEL; closed != 0 && s < PERI_SCOPE_COUNT; s++)
         if ((closed & 1u << s) != 0) log_return(a, s);
@@ -72,7 +72,7 @@ static void succeed(struct peri_attempt *a) {
 
 void peri_attempt_went_well(struct peri_attempt *a) {
     atomic_fetch_add_explicit(&a->candidate.provider->vitals->success, 1, memory_order_relaxed);
-    succeed(a);
+    note_success(a);
 }
 
 void peri_attempt_left_open(struct peri_attempt *a) { peri_circuit_cancel(&a->circuit); }
@@ -89,7 +89,7 @@ static bool has_failed_here(const struct peri_attempt *a) {
     return false;
 }
 
-static void count(struct peri_vitals *v, enum peri_err err, enum peri_scope scope) {
+static void count_result(struct peri_vitals *v, enum peri_err err, enum peri_scope scope) {
     if (err == PERI_ERATELIMIT)
         atomic_fetch_add(&v->rate_limited, 1);
     else if (err == PERI_ECANCELED)
@@ -123,10 +123,10 @@ static void offer_again(const struct peri_attempt *a) {
 void peri_attempt_went_wrong(struct peri_attempt *a, enum peri_err err) {
     const struct peri_request *r = a->request;
     if (!a->is_judged) a->scope = peri_health_scope(err);
-    count(a->candidate.provider->vitals, err, a->scope);
+    count_result(a->candidate.provider->vitals, err, a->scope);
     if (a->scope == PERI_SCOPE_REQUEST) {
         bool has_answered = err == PERI_EREJECTED || err == PERI_EUNFIT || err == PERI_EEMPTY;
-        if (has_answered) succeed(a); /* that is what a trial asks */
+        if (has_answered) note_success(a); /* that is what a trial asks */
         peri_circuit_cancel(&a->circuit);
         return;
     }

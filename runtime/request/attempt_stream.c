@@ -85,7 +85,7 @@ static void send_event(struct peri_attempt *a, struct run *run,
     case PERI_HOOK_DROP: flush_run(a, run); break;
     case PERI_HOOK_BREAK:
         flush_run(a, run);
-        a->is_broken = true; /* nothing more of it goes on: `feed` tells */
+        a->is_broken = true; /* nothing more of it goes on: read_frames tells */
         break;
     case PERI_HOOK_REFUSE:
         flush_run(a, run);
@@ -234,7 +234,7 @@ static void fail_held(struct peri_attempt *a, enum peri_err err) {
 }
 
 /* The commit point, unless frames before it were lost: then nobody has seen any of them yet. */
-static void commit(struct peri_attempt *a) {
+static void commit_answer(struct peri_attempt *a) {
     if (a->held.err == PERI_OK)
         peri_attempt_ready(a); /* may serve, wait, or end the request */
     else
@@ -242,7 +242,7 @@ static void commit(struct peri_attempt *a) {
 }
 
 /* Is this event the commit point? An end without content waits for what is said of it behind it. */
-static bool decides(const struct peri_attempt *a, enum peri_stream_kind kind) {
+static bool decides_commit(const struct peri_attempt *a, enum peri_stream_kind kind) {
     if (a->state != PERI_ATTEMPT_ASKING) return false;
     bool is_held = a->expects_content
                        ? !a->stream.saw_answer
@@ -297,7 +297,7 @@ static size_t take_frames(struct peri_attempt *a, struct peri_str in) {
         if (kind == PERI_STREAM_WHOLE) {
             if (!put_whole_as_stream(a, event.data)) return used;
             if (a->is_broken) return used;
-            if (decides(a, kind)) commit(a);
+            if (decides_commit(a, kind)) commit_answer(a);
             if (a->state == PERI_ATTEMPT_READY) return used;
             run.from = in.p + used;
         }
@@ -305,12 +305,12 @@ static size_t take_frames(struct peri_attempt *a, struct peri_str in) {
         has_event = true;
         if (a->state == PERI_ATTEMPT_ASKING && kind == PERI_STREAM_DONE && !may_serve_unsaid(a))
             return used;
-        if (decides(a, kind)) {
+        if (decides_commit(a, kind)) {
             send_event(a, &run, &event);
             if (peri_attempt_is_over(a)) return used;
             flush_run(a, &run);
             if (a->is_broken) return used;
-            commit(a);
+            commit_answer(a);
             if (a->state == PERI_ATTEMPT_READY) return used;
             run.from = in.p + used;
             continue;
@@ -325,7 +325,7 @@ static size_t take_frames(struct peri_attempt *a, struct peri_str in) {
 }
 
 /* Serving may begin inside this call: then the loop in take_frames goes on with it. */
-static size_t feed(struct peri_attempt *a, struct peri_str bytes) {
+static size_t read_frames(struct peri_attempt *a, struct peri_str bytes) {
     a->is_reading = true;
     size_t used = take_frames(a, bytes);
     a->is_reading = false;
@@ -347,19 +347,19 @@ static bool spoil_undecided(struct peri_attempt *a, enum peri_err err) {
 
 bool peri_attempt_feed(struct peri_attempt *a, struct peri_str bytes) {
     if (a->in.n == 0 && a->state != PERI_ATTEMPT_READY) {
-        size_t used = feed(a, bytes);
+        size_t used = read_frames(a, bytes);
         if (peri_attempt_is_over(a)) return true;
         bytes = peri_str_from(bytes, used);
         if (bytes.n > 0 && peri_buf_add(&a->in, bytes) != PERI_OK) goto too_much;
     } else {
         if (peri_buf_add(&a->in, bytes) != PERI_OK) goto too_much;
         if (a->state != PERI_ATTEMPT_READY) {
-            size_t used = feed(a, peri_buf_str(&a->in));
+            size_t used = read_frames(a, peri_buf_str(&a->in));
             if (peri_attempt_is_over(a)) return true;
             peri_buf_drop(&a->in, used);
         }
     }
-    if (a->held.err != PERI_OK) { /* still asking: `commit` looks at it, too */
+    if (a->held.err != PERI_OK) { /* still asking: commit_answer looks at it, too */
         fail_held(a, a->held.err);
         return true;
     }
@@ -371,7 +371,7 @@ too_much:
     return true;
 }
 
-static void finish(struct peri_attempt *a) {
+static void finish_answer(struct peri_attempt *a) {
     struct peri_request *r = a->request;
     if (!a->stream.saw_done) pass_on(a, r->dialect->end_frame);
     if (a->is_broken) {
@@ -416,7 +416,7 @@ void peri_attempt_stream_ended(struct peri_attempt *a, enum peri_err err) {
         return;
     }
     if (err == PERI_OK && a->state != PERI_ATTEMPT_READY && peri_attempt_close_event(a)) {
-        size_t used = feed(a, peri_buf_str(&a->in));
+        size_t used = read_frames(a, peri_buf_str(&a->in));
         if (peri_attempt_is_over(a)) return;
         peri_buf_drop(&a->in, used);
     }
@@ -432,9 +432,9 @@ void peri_attempt_stream_ended(struct peri_attempt *a, enum peri_err err) {
         if (!may_serve_unsaid(a)) return;
         a->input = PERI_INPUT_ENDED;
         a->err = PERI_OK;
-        commit(a);
+        commit_answer(a);
     } else if (is_whole && a->state == PERI_ATTEMPT_SERVING)
-        finish(a);
+        finish_answer(a);
     else if (err == PERI_OK)
         peri_attempt_fail(a, PERI_ETRUNCATED,
                           a->stream.saw_content ? "ended its stream without a finish"
@@ -447,7 +447,7 @@ void peri_attempt_stream_ended(struct peri_attempt *a, enum peri_err err) {
 static void go_on(struct peri_attempt *a) {
     a->is_waiting = is_full(a);
     if (a->in.n > 0) {
-        size_t used = feed(a, peri_buf_str(&a->in));
+        size_t used = read_frames(a, peri_buf_str(&a->in));
         if (peri_attempt_is_over(a)) return;
         peri_buf_drop(&a->in, used);
     }

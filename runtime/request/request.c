@@ -103,7 +103,7 @@ enum peri_err peri_request_set_model(struct peri_request *r, struct peri_str mod
 /* ---- The end ---- */
 
 /* The one door. What the client got, if anything, was written before. */
-static void leave(struct peri_request *r, enum peri_err err) {
+static void end_request(struct peri_request *r, enum peri_err err) {
     if (r->phase == PERI_ENDED) return;
     r->phase = PERI_ENDED;
     peri_timer_stop(&r->deadline);
@@ -139,7 +139,7 @@ void peri_request_free(struct peri_request *r) {
 void peri_request_ended(struct peri_request *r, enum peri_err err) {
     if (r->phase == PERI_ENDED) return;
     peri_relay_flush(r);
-    leave(r, err);
+    end_request(r, err);
     r->exchange = NULL;
     peri_relay_close(r);
 }
@@ -148,7 +148,7 @@ void peri_request_abandon(struct peri_request *r, enum peri_err why) {
     r->outcome.status = 499;
     peri_relay_cut(r, r->exchange != NULL);
     cut_attempts(r, why);
-    leave(r, why); /* `done` hooks still look at the exchange's headers */
+    end_request(r, why); /* `done` hooks still look at the exchange's headers */
     r->exchange = NULL;
 }
 

@@ -11,14 +11,14 @@
 #include "request/queue.h"
 #include "request/retry.h"
 
-static void step(struct peri_request *r);
+static void ask_next(struct peri_request *r);
 
 static void on_tried(void *arg, struct peri_attempt *a, enum peri_err err) {
     struct peri_request *r = arg;
     if (err == PERI_OK)
         peri_request_serve(r, a);
     else
-        step(r);
+        ask_next(r);
 }
 
 struct peri_candidate peri_request_pick(struct peri_request *r, const bool *tried, bool may_disturb,
@@ -79,7 +79,7 @@ bool peri_route_retry(struct peri_request *r) {
     return true;
 }
 
-static void step(struct peri_request *r) {
+static void ask_next(struct peri_request *r) {
     bool is_final =
         r->last != NULL && r->last->refusal == NULL && !peri_health_is_retryable(r->last->err);
     if (is_final || r->attempt_count >= r->config->max_attempts) {
@@ -94,5 +94,5 @@ static void step(struct peri_request *r) {
 
 void peri_route_default(struct peri_request *r) {
     if (r->phase != PERI_DECIDING) return;
-    step(r);
+    ask_next(r);
 }

@@ -20,7 +20,8 @@ struct peri_admin {
     size_t server_count;
 };
 
-static void answer(struct peri_exchange *x, int status, const char *allow, struct peri_buf *body) {
+static void answer_json(struct peri_exchange *x, int status, const char *allow,
+                        struct peri_buf *body) {
     const struct peri_header headers[] = {
         { PERI_STR("content-type"), PERI_STR("application/json") },
         { PERI_STR("cache-control"), PERI_STR("no-store") },
@@ -47,7 +48,7 @@ static void refuse(struct peri_exchange *x, int status, const char *allow, const
     peri_buf_init(&body, 4096);
     peri_error_body(&body, peri_str_of(message), PERI_STR("invalid_request_error"),
                     (struct peri_str){ NULL, 0 }, peri_str_of(code));
-    answer(x, status, allow, &body);
+    answer_json(x, status, allow, &body);
 }
 
 /* ---- Who may ---- */
@@ -65,7 +66,7 @@ static bool names_this_machine(struct peri_str host) {
 }
 
 /* gives false when it answered itself */
-static bool admit(const struct peri_admin *a, struct peri_exchange *x) {
+static bool admit_operator(const struct peri_admin *a, struct peri_exchange *x) {
     const struct peri_secret *key = &a->env.config->admin_key;
     struct peri_str given[PERI_CLIENT_KEYS_MAX];
     if (key->n > 0) {
@@ -133,7 +134,7 @@ static void list_networks(struct peri_admin *a, struct peri_exchange *x) {
     for (size_t i = 0; i < a->env.network_count; i++) put_network(&b, a->env.networks[i], now_ms);
     peri_json_put_close(&b, ']');
     peri_json_put_close(&b, '}');
-    answer(x, 200, NULL, &b);
+    answer_json(x, 200, NULL, &b);
 }
 
 static void refresh_networks(struct peri_admin *a, struct peri_exchange *x) {
@@ -142,7 +143,7 @@ static void refresh_networks(struct peri_admin *a, struct peri_exchange *x) {
     for (size_t i = 0; i < a->env.network_count; i++)
         a->env.networks[i]->ops->refresh(a->env.networks[i]);
     peri_buf_addf(&b, "{\"status\":\"refreshing\",\"networks\":%zu}", a->env.network_count);
-    answer(x, 202, NULL, &b);
+    answer_json(x, 202, NULL, &b);
 }
 
 /* ---- Policies ---- */
@@ -153,7 +154,7 @@ static void list_policies(struct peri_admin *a, struct peri_exchange *x) {
     peri_buf_add(&b, PERI_STR("{\"object\":\"list\",\"data\":"));
     peri_runtime_list_policies(a->env.runtime, &b);
     peri_buf_add_char(&b, '}');
-    answer(x, 200, NULL, &b);
+    answer_json(x, 200, NULL, &b);
 }
 
 /* ---- Providers ---- */
@@ -166,7 +167,7 @@ static void list_providers(struct peri_admin *a, struct peri_exchange *x) {
     peri_admin_put_providers(&b, f, peri_loop_now_ms(a->env.loop));
     peri_buf_add_char(&b, '}');
     peri_fleet_unref(f);
-    answer(x, 200, NULL, &b);
+    answer_json(x, 200, NULL, &b);
 }
 
 static void log_order(const struct peri_admin *a, struct peri_str id, struct peri_str order) {
@@ -199,7 +200,7 @@ static void order_provider(struct peri_admin *a, struct peri_exchange *x, struct
         peri_provider_obey(p, order);
         log_order(a, id, name);
         peri_admin_put_provider(&b, p, peri_loop_now_ms(a->env.loop));
-        answer(x, 200, NULL, &b);
+        answer_json(x, 200, NULL, &b);
     }
     peri_fleet_unref(f);
 }
@@ -219,7 +220,7 @@ static const struct {
 
 static void on_request(void *arg, struct peri_exchange *x) {
     struct peri_admin *a = arg;
-    if (!admit(a, x)) return;
+    if (!admit_operator(a, x)) return;
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
         if (!peri_str_eq(peri_exchange_path(x), paths[i].path)) continue;
         if (peri_str_eq(peri_exchange_method(x), peri_str_of(paths[i].method)))

@@ -147,7 +147,8 @@ static void show_model(struct peri_worker *w, struct peri_exchange *x, struct pe
 
 /* ---- Health ---- */
 
-static void say(struct peri_worker *w, struct peri_exchange *x, int status, const char *word) {
+static void answer_state(struct peri_worker *w, struct peri_exchange *x, int status,
+                         const char *word) {
     struct peri_buf b;
     peri_buf_init(&b, 256);
     peri_buf_addf(&b, "{\"status\":\"%s\"}", word);
@@ -163,7 +164,7 @@ static size_t count_resting(const struct peri_worker *w) {
     return resting;
 }
 
-static void health(struct peri_worker *w, struct peri_exchange *x) {
+static void answer_health(struct peri_worker *w, struct peri_exchange *x) {
     uint64_t now = peri_loop_now_ms(w->env.loop);
     size_t open = 0, resting = count_resting(w), count = w->env.fleet->provider_count;
     for (size_t i = 0; i < count; i++)
@@ -180,17 +181,19 @@ static void health(struct peri_worker *w, struct peri_exchange *x) {
     answer(w, x, 200, NO_HEADER, &b);
 }
 
-static void live(struct peri_worker *w, struct peri_exchange *x) { say(w, x, 200, "ok"); }
+static void answer_live(struct peri_worker *w, struct peri_exchange *x) {
+    answer_state(w, x, 200, "ok");
+}
 
-static void ready(struct peri_worker *w, struct peri_exchange *x) {
+static void answer_ready(struct peri_worker *w, struct peri_exchange *x) {
     if (w->env.is_draining)
-        say(w, x, 503, "stopping");
+        answer_state(w, x, 503, "stopping");
     else if (w->env.fleet->provider_count == 0)
-        say(w, x, 503, "no providers");
+        answer_state(w, x, 503, "no providers");
     else if (count_resting(w) == w->env.fleet->provider_count)
-        say(w, x, 503, "every provider rests");
+        answer_state(w, x, 503, "every provider rests");
     else
-        say(w, x, 200, "ok");
+        answer_state(w, x, 200, "ok");
 }
 
 /* ---- Paths ---- */
@@ -204,9 +207,9 @@ struct path {
 
 static const struct path read_paths[] = {
     { PERI_STR_INIT("/v1/models"), list_models, NULL, true },
-    { PERI_STR_INIT("/health"), health, NULL, false },
-    { PERI_STR_INIT("/livez"), live, NULL, false },
-    { PERI_STR_INIT("/readyz"), ready, NULL, false },
+    { PERI_STR_INIT("/health"), answer_health, NULL, false },
+    { PERI_STR_INIT("/livez"), answer_live, NULL, false },
+    { PERI_STR_INIT("/readyz"), answer_ready, NULL, false },
 };
 
 #define PATH_COUNT (PERI_DIALECT_COUNT + sizeof read_paths / sizeof *read_paths)

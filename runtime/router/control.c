@@ -84,7 +84,7 @@ enum peri_err peri_control_fleet(struct peri_control *c, struct peri_fleet **out
 /* ---- Changes ---- */
 
 /* gives false when what is current stays */
-static bool renew(struct peri_control *c) {
+static bool renew_fleet(struct peri_control *c) {
     struct peri_fleet *fleet;
     struct peri_fault fault;
     if (peri_control_fleet(c, &fleet, &fault) != PERI_OK) {
@@ -100,7 +100,7 @@ static void on_changed(void *arg, struct peri_network *n, const struct peri_epoc
     struct peri_control *c = arg;
     (void)n;
     if (!c->is_running) return; /* the first fleet is about to be built anyway */
-    if (renew(c) && change != NULL) peri_runtime_tell_epoch(c->runtime, change);
+    if (renew_fleet(c) && change != NULL) peri_runtime_tell_epoch(c->runtime, change);
 }
 
 static void on_refreshed(void *arg) {
@@ -111,7 +111,7 @@ static void on_refreshed(void *arg) {
     peri_network_reports_unref(reports);
 }
 
-static void on_models(void *arg) { renew(arg); }
+static void on_models(void *arg) { renew_fleet(arg); }
 
 static struct peri_fleet *fleet_of(void *arg) {
     return peri_runtime_fleet(((struct peri_control *)arg)->runtime);
@@ -223,11 +223,11 @@ enum peri_err peri_control_new(struct peri_control **out, struct peri_runtime *r
     return PERI_OK;
 }
 
-static void stop(void *arg) { peri_loop_stop(((struct peri_control *)arg)->loop); }
+static void stop_loop(void *arg) { peri_loop_stop(((struct peri_control *)arg)->loop); }
 
-static void halt(struct peri_control *c) {
+static void stop_thread(struct peri_control *c) {
     if (c->has_thread) {
-        while (peri_loop_post(c->loop, stop, c) != PERI_OK) {}
+        while (peri_loop_post(c->loop, stop_loop, c) != PERI_OK) {}
         pthread_join(c->thread, NULL);
         c->has_thread = false;
     } else if (c->is_running) {
@@ -238,7 +238,7 @@ static void halt(struct peri_control *c) {
 
 bool peri_control_take_over(struct peri_control *c, struct peri_control *old) {
     bool has_any = false;
-    halt(old);
+    stop_thread(old);
     for (size_t i = 0; i < c->count; i++)
         for (size_t k = 0; k < old->count; k++)
             has_any |= peri_network_inherit(c->networks[i], old->networks[k]);
@@ -247,7 +247,7 @@ bool peri_control_take_over(struct peri_control *c, struct peri_control *old) {
 
 void peri_control_free(struct peri_control *c) {
     if (c == NULL) return;
-    halt(c);
+    stop_thread(c);
     peri_admin_close(c->admin);
     for (size_t i = 0; i < c->count; i++) {
         c->networks[i]->ops->close(c->networks[i]);
@@ -264,7 +264,7 @@ void peri_control_free(struct peri_control *c) {
     peri_free(c);
 }
 
-static void begin(void *arg) {
+static void start_networks(void *arg) {
     struct peri_control *c = arg;
     for (size_t i = 0; i < c->count; i++) c->networks[i]->ops->start(c->networks[i]);
     for (size_t i = 0; i < c->config->provider_count; i++)
@@ -277,9 +277,9 @@ bool peri_control_is_needed(const struct peri_control *c) {
     return c->count + c->catalog_count > 0 || c->admin != NULL;
 }
 
-static void *run(void *arg) {
+static void *run_thread(void *arg) {
     struct peri_control *c = arg;
-    begin(arg);
+    start_networks(arg);
     peri_loop_run(c->loop);
     return NULL;
 }
@@ -288,20 +288,20 @@ enum peri_err peri_control_start(struct peri_control *c, struct peri_fault *faul
     on_refreshed(c); /* nobody has looked: but who there is is known */
     if (!peri_control_is_needed(c)) return PERI_OK; /* no thread */
     c->is_running = true;
-    if (!c->owns_loop) return peri_loop_post(c->loop, begin, c);
-    c->has_thread = pthread_create(&c->thread, NULL, run, c) == 0;
+    if (!c->owns_loop) return peri_loop_post(c->loop, start_networks, c);
+    c->has_thread = pthread_create(&c->thread, NULL, run_thread, c) == 0;
     if (c->has_thread) return PERI_OK;
     c->is_running = false;
     return peri_fault_set(fault, PERI_EIO, "the control thread could not be started");
 }
 
-static void refresh(void *arg) {
+static void refresh_networks(void *arg) {
     struct peri_control *c = arg;
     for (size_t i = 0; i < c->count; i++) c->networks[i]->ops->refresh(c->networks[i]);
 }
 
 enum peri_err peri_control_refresh(struct peri_control *c) {
-    return c->is_running ? peri_loop_post(c->loop, refresh, c) : PERI_OK;
+    return c->is_running ? peri_loop_post(c->loop, refresh_networks, c) : PERI_OK;
 }
 
 enum peri_err peri_control_adopt(struct peri_control *c, int fd, const struct peri_addr *peer) {

@@ -11,7 +11,7 @@
 
 /* ---- Who waits ---- */
 
-static void wake(void *arg) {
+static void wake_queue(void *arg) {
     struct peri_worker *w = arg;
     peri_worker_refresh(w);
     peri_queue_wake(&w->env);
@@ -23,7 +23,7 @@ static void wake_waiting(struct peri_runtime *rt) {
     /* Which request waits longest can not be told across workers without a lock: all workers are woken, and each
      * keeps its own order. A message that could not be sent is made up for by the queue's own deadline. */
     for (unsigned i = 0; i < rt->worker_count; i++) {
-        enum peri_err err = peri_loop_post(rt->workers[i]->env.loop, wake, rt->workers[i]);
+        enum peri_err err = peri_loop_post(rt->workers[i]->env.loop, wake_queue, rt->workers[i]);
         (void)err;
     }
 }
@@ -369,7 +369,7 @@ struct epoch_news {
     struct peri_epoch_change change;
 };
 
-static void tell(void *arg) {
+static void run_epoch_hook(void *arg) {
     struct epoch_news *news = arg;
     struct peri_policy *policy = news->worker->env.policy;
     if (policy != NULL && policy->ops->epoch != NULL)
@@ -403,7 +403,7 @@ void peri_runtime_tell_epoch(struct peri_runtime *rt, const struct peri_epoch_ch
     c->added_count = copy_list(&news->arena, &c->added, change->added, change->added_count);
     c->removed_count = copy_list(&news->arena, &c->removed, change->removed, change->removed_count);
     c->changed_count = copy_list(&news->arena, &c->changed, change->changed, change->changed_count);
-    if (peri_loop_post(news->worker->env.loop, tell, news) == PERI_OK) return;
+    if (peri_loop_post(news->worker->env.loop, run_epoch_hook, news) == PERI_OK) return;
     peri_arena_done(&news->arena);
     peri_free(news);
 }

@@ -71,12 +71,12 @@ static struct item *new_item(struct peri_testbed *b, enum kind kind, size_t byte
     return i;
 }
 
-static void drop(struct item *i) {
+static void drop_item(struct item *i) {
     peri_list_remove(&i->link);
     peri_free(i);
 }
 
-static struct item *find(struct peri_testbed *b, enum kind kind, uint64_t id) {
+static struct item *find_item(struct peri_testbed *b, enum kind kind, uint64_t id) {
     struct peri_list *at, *spare;
     peri_list_each(at, spare, &b->items) {
         struct item *i = peri_list_entry(at, struct item, link);
@@ -85,7 +85,7 @@ static struct item *find(struct peri_testbed *b, enum kind kind, uint64_t id) {
     return NULL;
 }
 
-static bool tell(struct peri_testbed *b, const struct peri_bed_event *event) {
+static bool tell_event(struct peri_testbed *b, const struct peri_bed_event *event) {
     return !b->is_closing && b->tell(b->arg, event);
 }
 
@@ -122,8 +122,8 @@ static void on_due(void *arg) {
     struct item *i = arg;
     struct peri_testbed *b = i->bed;
     struct peri_bed_event event = { .kind = PERI_BED_DUE, .id = i->id };
-    drop(i);
-    tell(b, &event);
+    drop_item(i);
+    tell_event(b, &event);
 }
 
 enum peri_err peri_testbed_after(struct peri_testbed *b, uint64_t *id, uint64_t ms) {
@@ -132,7 +132,7 @@ enum peri_err peri_testbed_after(struct peri_testbed *b, uint64_t *id, uint64_t 
     peri_timer_init(&i->timer, b->loop, on_due, i);
     *id = i->id;
     enum peri_err err = peri_timer_start(&i->timer, ms);
-    if (err != PERI_OK) drop(i);
+    if (err != PERI_OK) drop_item(i);
     return err;
 }
 
@@ -155,7 +155,7 @@ static int open_listener(struct peri_testbed *b) {
 }
 
 /* A name for the near end, that the far one is told. */
-static struct waiting dialed(struct peri_testbed *b, enum waiting_for whom) {
+static struct waiting name_peer(struct peri_testbed *b, enum waiting_for whom) {
     struct waiting w = { .whom = whom, .peer = { .n = sizeof w.peer.sa.in4 } };
     b->connections++;
     w.peer.sa.in4.sin_family = AF_INET;
@@ -177,17 +177,17 @@ static int lead_here(struct peri_testbed *b, const struct waiting *w, struct soc
 }
 
 /* The router connects to a provider. */
-static int dial(void *arg, struct sockaddr *address, socklen_t *length) {
+static int dial_provider(void *arg, struct sockaddr *address, socklen_t *length) {
     struct peri_testbed *b = arg;
     const struct sockaddr_in *to = (const struct sockaddr_in *)(const void *)address;
     char peer[PERI_ADDR_TEXT_MAX];
     bool is_provider =
         address->sa_family == AF_INET && to->sin_addr.s_addr == htonl(PROVIDERS_ADDRESS);
-    struct waiting w = dialed(b, A_PROVIDER);
+    struct waiting w = name_peer(b, A_PROVIDER);
     struct peri_bed_event event = { .kind = PERI_BED_DIAL,
                                     .port = is_provider ? ntohs(to->sin_port) : 0,
                                     .peer = { peer, peri_addr_format(peer, &w.peer) } };
-    if (tell(b, &event)) return lead_here(b, &w, address, length);
+    if (tell_event(b, &event)) return lead_here(b, &w, address, length);
     errno = is_provider ? 0 : EACCES;
     return -1;
 }
@@ -195,7 +195,8 @@ static int dial(void *arg, struct sockaddr *address, socklen_t *length) {
 /* A client connects to the router, or the operator to its admin API: by the port of the URL that is asked for. */
 static int dial_router(void *arg, struct sockaddr *address, socklen_t *length) {
     const struct sockaddr_in *to = (const struct sockaddr_in *)(const void *)address;
-    struct waiting w = dialed(arg, ntohs(to->sin_port) == ADMIN_PORT ? ITS_OPERATOR : THE_ROUTER);
+    struct waiting w =
+        name_peer(arg, ntohs(to->sin_port) == ADMIN_PORT ? ITS_OPERATOR : THE_ROUTER);
     return lead_here(arg, &w, address, length);
 }
 
@@ -246,27 +247,27 @@ static void on_request(void *arg, struct peri_exchange *x) {
     struct peri_bed_event event = {
         .kind = PERI_BED_REQUEST, .id = i->id, .exchange = x, .peer = peri_exchange_peer(x)
     };
-    tell(b, &event);
+    tell_event(b, &event);
 }
 
 static void on_gone(void *arg, struct peri_exchange *x) {
     struct item *i = peri_exchange_user(x);
     struct peri_bed_event event = { .kind = PERI_BED_GONE, .id = i == NULL ? 0 : i->id };
     if (i == NULL) return;
-    drop(i);
-    tell(arg, &event);
+    drop_item(i);
+    tell_event(arg, &event);
 }
 
 static const struct peri_server_ops answering_ops = { on_request, on_gone, NULL, NULL };
 
 struct peri_exchange *peri_testbed_exchange(struct peri_testbed *b, uint64_t id) {
-    struct item *i = find(b, EXCHANGE, id);
+    struct item *i = find_item(b, EXCHANGE, id);
     return i == NULL ? NULL : i->exchange;
 }
 
 void peri_testbed_ended(struct peri_testbed *b, uint64_t id) {
-    struct item *i = find(b, EXCHANGE, id);
-    if (i != NULL) drop(i);
+    struct item *i = find_item(b, EXCHANGE, id);
+    if (i != NULL) drop_item(i);
 }
 
 /* ---- Clients ---- */
@@ -280,14 +281,14 @@ static void on_head(void *arg, struct peri_call *call, int status,
                                     .status = status,
                                     .headers = headers,
                                     .header_count = count };
-    tell(i->bed, &event);
+    tell_event(i->bed, &event);
 }
 
 static bool on_bytes(void *arg, struct peri_call *call, struct peri_str bytes) {
     struct item *i = arg;
     (void)call;
     struct peri_bed_event event = { .kind = PERI_BED_BYTES, .id = i->id, .bytes = bytes };
-    tell(i->bed, &event);
+    tell_event(i->bed, &event);
     return true;
 }
 
@@ -296,8 +297,8 @@ static void on_done(void *arg, struct peri_call *call, const struct peri_call_re
     struct peri_testbed *b = i->bed;
     (void)call;
     struct peri_bed_event event = { .kind = PERI_BED_DONE, .id = i->id, .report = report };
-    drop(i);
-    tell(b, &event);
+    drop_item(i);
+    tell_event(b, &event);
 }
 
 static const struct peri_call_ops asking_ops = { on_head, on_bytes, on_done };
@@ -325,17 +326,17 @@ enum peri_err peri_testbed_ask(struct peri_testbed *b, uint64_t *id, struct peri
                                        .header_count = count };
         *id = i->id;
         err = peri_call_start(&i->call, b->asking, &spec, &asking_ops, i);
-        if (err != PERI_OK) drop(i);
+        if (err != PERI_OK) drop_item(i);
     }
     peri_url_unref(url);
     return i == NULL ? PERI_ENOMEM : err;
 }
 
 void peri_testbed_hang_up(struct peri_testbed *b, uint64_t id) {
-    struct item *i = find(b, CALL, id);
+    struct item *i = find_item(b, CALL, id);
     if (i == NULL) return;
     peri_call_cancel(i->call);
-    drop(i);
+    drop_item(i);
 }
 
 /* ---- Life ---- */
@@ -378,7 +379,7 @@ enum peri_err peri_testbed_new(struct peri_testbed **out, const char *config_jso
     peri_loop_use_fake_time(b->loop);
     b->began_ms = peri_loop_now_ms(b->loop);
     struct peri_world world = {
-        .clock = &b->clock, .loop = b->loop, .dial = dial, .arg = b, .log_fd = b->log_fd
+        .clock = &b->clock, .loop = b->loop, .dial = dial_provider, .arg = b, .log_fd = b->log_fd
     };
     if (b->log_fd < 0)
         err = peri_fault_set(fault, PERI_EIO, "no memory file for the log");
@@ -412,7 +413,7 @@ void peri_testbed_free(struct peri_testbed *b) {
         if (i->kind == EXCHANGE) continue; /* the server's end ends them */
         if (i->kind == CALL) peri_call_cancel(i->call);
         if (i->kind == TIMER) peri_timer_stop(&i->timer);
-        drop(i);
+        drop_item(i);
     }
     peri_loop_off_turn(&b->turn);
     peri_client_free(b->asking);

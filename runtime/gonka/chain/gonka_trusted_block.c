@@ -27,7 +27,7 @@ static enum peri_err read_validators(struct peri_gonka_trust *trust, struct peri
     return err;
 }
 
-static void say(struct peri_log *log, const struct peri_gonka_proof_report *report) {
+static void log_report(struct peri_log *log, const struct peri_gonka_proof_report *report) {
     if (!peri_log_begin(log, PERI_LOG_INFO, "gonka proof holds")) return;
     peri_log_int(log, "epoch", (int64_t)report->epoch);
     peri_log_int(log, "height", report->height);
@@ -66,7 +66,7 @@ enum peri_err peri_gonka_trusted_block_prove(struct peri_gonka_set **set,
     if (err == PERI_OK && followed == NULL && options->trust_validators.n > 0)
         err = read_validators(&trust, &a, h, options->trust_validators, fault);
     if (err == PERI_OK) err = peri_gonka_prove(set, &report, h, document, &trust, fault);
-    if (err == PERI_OK) say(log, &report);
+    if (err == PERI_OK) log_report(log, &report);
     peri_hasher_free(h);
     peri_arena_done(&a);
     return err;

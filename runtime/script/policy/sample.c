@@ -41,7 +41,7 @@ static bool holds(struct peri_str text, const char *part) {
     return text.n > 0 && memmem(text.p, text.n, part, strlen(part)) != NULL;
 }
 
-static void answer(struct sample *s, const struct peri_bed_event *event) {
+static void answer_request(struct sample *s, const struct peri_bed_event *event) {
     static const struct peri_header json[] = { { PERI_STR_INIT("content-type"),
                                                  PERI_STR_INIT("application/json") } };
     static const struct peri_header events[] = { { PERI_STR_INIT("content-type"),
@@ -57,7 +57,7 @@ static void answer(struct sample *s, const struct peri_bed_event *event) {
 
 static bool on_event(void *arg, const struct peri_bed_event *event) {
     struct sample *s = arg;
-    if (event->kind == PERI_BED_REQUEST) answer(s, event);
+    if (event->kind == PERI_BED_REQUEST) answer_request(s, event);
     if (event->kind == PERI_BED_DONE) s->is_done = true;
     return event->kind == PERI_BED_DIAL && event->port > 0;
 }
@@ -145,7 +145,7 @@ static const struct {
 };
 #define REQUESTS (sizeof requests / sizeof *requests)
 
-static enum peri_err ask(struct sample *s, struct peri_str model, size_t which) {
+static enum peri_err ask_router(struct sample *s, struct peri_str model, size_t which) {
     static const struct peri_header json[] = { { PERI_STR_INIT("content-type"),
                                                  PERI_STR_INIT("application/json") } };
     struct peri_buf body;
@@ -185,7 +185,8 @@ static void change_epoch(struct sample *s, const struct peri_config *config) {
     if (p != NULL && p->ops->epoch != NULL) p->ops->epoch(p->self, &change);
 }
 
-static struct peri_str member(struct peri_json *j, const char *name, struct peri_arena *arena) {
+static struct peri_str string_member(struct peri_json *j, const char *name,
+                                     struct peri_arena *arena) {
     uint32_t at = peri_json_get(j, peri_json_root(j), peri_str_of(name));
     bool is_text = at != PERI_JSON_NONE && peri_json_kind(j, at) == PERI_JSON_STRING;
     return is_text ? peri_json_string(j, at, arena) : PERI_STR("");
@@ -203,8 +204,9 @@ static enum peri_err read_log(struct sample *s, struct peri_buf *faults) {
         struct peri_json *j;
         if (!holds(line, "\"policy failed") || peri_json_parse(&j, line, NULL, NULL) != PERI_OK)
             continue;
-        struct peri_str hook = member(j, "hook", &arena), why = member(j, "detail", &arena);
-        if (why.n == 0) why = member(j, "msg", &arena);
+        struct peri_str hook = string_member(j, "hook", &arena),
+                        why = string_member(j, "detail", &arena);
+        if (why.n == 0) why = string_member(j, "msg", &arena);
         if (hook.n > 0) peri_buf_addf(faults, "%.*s: ", PERI_STR_ARGS(hook));
         peri_buf_add(faults, why);
         peri_buf_add_char(faults, '\n');
@@ -233,7 +235,7 @@ static enum peri_err open_bed(struct sample *s, const struct peri_config *config
 static enum peri_err run_samples(struct sample *s, const struct peri_config *config) {
     struct peri_str model = sample_model(config);
     enum peri_err err = PERI_OK;
-    for (size_t i = 0; i < REQUESTS && err == PERI_OK; i++) err = ask(s, model, i);
+    for (size_t i = 0; i < REQUESTS && err == PERI_OK; i++) err = ask_router(s, model, i);
     if (err == PERI_OK) change_epoch(s, config);
     return err;
 }
