@@ -112,6 +112,14 @@ describe("what a refusal is about", function()
     assert.equal("a", asked(r:chat()))
   end))
 
+  it("one file that is not there does not take its model away", router.test(function(start)
+    local a, b = provider.start(), provider.start()
+    local r = start { providers = { router.provider("a", a), router.provider("b", b, { tier = 2 }) } }
+    a:next(failing(404, "File 'file-1' not found", { type = "invalid_request_error" }))
+    assert.equal("b", asked(r:chat()))
+    assert.equal("a", asked(r:chat()))
+  end))
+
   it("an account that is refused rests as a key, and the log names the remedy", router.test(function(start)
     for status, refusal in pairs {
       [401] = failing(401, "no", { code = "invalid_api_key" }), [402] = failing(402, "Insufficient Balance"),

@@ -29,13 +29,17 @@ static bool is_json(struct peri_str body) {
 }
 
 /* 404 and its like: is it the model that is missing, or everything on that path? A server of this API that speaks JSON
- * knows the path of chats. */
-static struct verdict judge_missing(const struct peri_attempt *a, enum peri_error_sense sense,
-                                    uint64_t rest_ms) {
+ * knows the path of chats. Where it names no model it may miss something that the request names, a file or an item: then it
+ * takes several before the model rests. */
+static struct verdict judge_missing(const struct peri_attempt *a,
+                                    const struct peri_upstream_error *told,
+                                    enum peri_error_sense sense, uint64_t rest_ms) {
     bool is_model = sense == PERI_SENSE_MODEL;
+    bool is_named = is_model || peri_error_names(told, peri_attempt_upstream_model(a));
     if (a->status != 405 && sense != PERI_SENSE_PATH)
         is_model |= a->dialect->id == PERI_DIALECT_CHAT && is_json(peri_buf_str(&a->in));
-    if (is_model) return (struct verdict){ PERI_ENOMODEL, PERI_SCOPE_MODEL, rest_ms };
+    if (is_model)
+        return (struct verdict){ PERI_ENOMODEL, PERI_SCOPE_MODEL, is_named ? rest_ms : 0 };
     return (struct verdict){ PERI_ENOTFOUND, PERI_SCOPE_ENDPOINT, rest_ms };
 }
 
@@ -66,7 +70,7 @@ static struct verdict judge_words(const struct peri_attempt *a,
         /* A firewall says 403, too, to what one client writes: then it takes several of them. */
         if (a->status != 403 || is_account) v.rest_ms = config->quarantine_ms;
         break;
-    case PERI_SCOPE_ENDPOINT: return judge_missing(a, sense, config->quarantine_ms);
+    case PERI_SCOPE_ENDPOINT: return judge_missing(a, told, sense, config->quarantine_ms);
     case PERI_SCOPE_PROVIDER:
         if (plain.err != PERI_ERATELIMIT) break;
         if (sense == PERI_SENSE_FUNDS)
