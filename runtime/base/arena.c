@@ -7,7 +7,7 @@
 #include "base/mem.h"
 
 /* A request that edits nothing fits into the first block. */
-#define FIRST_BLOCK   2048
+#define FIRST_BLOCK   2560
 #define LARGEST_BLOCK 65536
 
 struct peri_arena_block {

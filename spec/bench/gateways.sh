@@ -106,9 +106,9 @@ return {
   listen = "127.0.0.1:${port_of[perilune]}",
   workers = 1,
   providers = {
-    { id = "a", url = "$url", key = "up-a", weight = 3 },
-    { id = "b", url = "$url", key = "up-b", weight = 2 },
-    { id = "c", url = "$url", key = "up-c", weight = 1 },
+    { id = "a", url = "$url", key = "up-a", weight = 3, discover_models = false },
+    { id = "b", url = "$url", key = "up-b", weight = 2, discover_models = false },
+    { id = "c", url = "$url", key = "up-c", weight = 1, discover_models = false },
   },
   policies = { "$root/policies/weighted.lua" },
 }
