@@ -315,6 +315,15 @@ describe("a configuration in Lua", function()
   before_each(open_folder)
   after_each(close_folder)
 
+  it("counts the items of a list, also behind one that is wrong", function()
+    local _, _, err = check('return { providers = {\n  { id = "a", url = "http://h",\n' ..
+      '    keys = { secret "env:NO_SUCH", secret "env:NOR_SUCH" } } } }')
+    assert.same({
+      "perilune.lua:3: 'providers[1].keys[1]' can not be had: the environment variable NO_SUCH is not set or empty",
+      "perilune.lua:3: 'providers[1].keys[2]' can not be had: the environment variable NOR_SUCH is not set or empty",
+    }, faults(err))
+  end)
+
   it("names lines in included files, and of tables with names", function()
     write("more.lua", 'return {\n  { id = "a", url = "http://h",\n    colour = 1 } }\n')
     local _, _, err = check('local t = {\n  idel = 1 }\nreturn {\n  timeouts = t,\n' ..

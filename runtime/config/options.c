@@ -113,9 +113,9 @@ static void read_list(struct peri_reader *r, const struct peri_option *o,
     }
     struct peri_str *items = peri_reader_alloc(r, peri_node_item_count(node) * sizeof *items);
     if (items == NULL) return;
-    size_t count = 0;
+    size_t count = 0, index = 0;
     for (const struct peri_node *n = peri_node_first_item(node); n != NULL; n = n->next) {
-        size_t path = peri_node_is_list(node) ? peri_reader_push_index(r, count + 1) : r->path_n;
+        size_t path = peri_node_is_list(node) ? peri_reader_push_index(r, ++index) : r->path_n;
         if (read_item(r, o, n, &items[count])) count++;
         peri_reader_pop(r, path);
         if (n == node) break; /* the single value has neighbours of its own */
