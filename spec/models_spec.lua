@@ -107,6 +107,17 @@ describe("a provider's list of models", function()
     assert.equal(404, r:chat({ model = "any" }).status)
   end))
 
+  it("is missed in the log once for each model, and never for a name with a star", router.test(function(start)
+    local a = broker { models = { { id = "other" } } }
+    local r = start { providers = { router.provider("a", a, { discover_models = true, models = {
+      ["openai/*"] = "*", ["claude-*"] = {}, gone = { upstream = "lost", aliases = { "away" } } } }) } }
+    await_log(r, "models read")
+    assert.equal(200, r:chat({ model = "away" }).status)
+    local missed = r:log "model not on the provider's list"
+    assert.equal(1, #missed)
+    assert.equal("lost", missed[1].model)
+  end))
+
   it("holds for configured models: spelling and limits, but not what is configured", router.test(function(start)
     local a = broker { models = {
       { id = "moonshotai/Kimi-K2.6", context_length = 200, max_output_tokens = 50, input_modalities = { "text" } },

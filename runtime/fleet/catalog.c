@@ -44,11 +44,21 @@ static void note_failure(struct peri_catalog *c, const char *why) {
     plan_look(c, pause < c->provider->discover_ms ? pause : c->provider->discover_ms);
 }
 
-/* A configured model that is not on the list may be a slip, or the list lags: the operator is told, no more. */
+/* One of the names before it is the same: several public names may stand for one model. */
+static bool is_repeated(const struct peri_config_provider *p, size_t i) {
+    for (size_t k = 0; k < i; k++)
+        if (peri_str_eq(p->models[k].upstream, p->models[i].upstream)) return true;
+    return false;
+}
+
+/* A configured model that is not on the list may be a slip, or the list lags: the operator is told, no more. A name with a
+ * star is no model, and on no list. */
 static void say_missing(struct peri_catalog *c) {
     for (size_t i = 0; i < c->provider->model_count; i++) {
         struct peri_str name = c->provider->models[i].upstream;
-        if (peri_model_list_find(c->list, name) != NULL) continue;
+        if (peri_str_find_char(name, '*') >= 0 || peri_model_list_find(c->list, name) != NULL ||
+            is_repeated(c->provider, i))
+            continue;
         if (!peri_log_begin(c->env.log, PERI_LOG_WARN, "model not on the provider's list"))
             continue;
         peri_log_str(c->env.log, "provider", c->provider->id);
