@@ -216,6 +216,7 @@ describe("a router under test", function()
     local out = fails(asks .. 't:equal(got.tried, { "a" })', "what happened:", "0 ms  a is asked and answers 500",
       '0 ms  b is asked and answers "hello from b"', "the client has its answer, 200", "log:", "attempt failed")
     assert.matches("\n    info   request  attempts=2 ", out)
+    assert.matches('  tried=%[{"error":"EUPSTREAM","ms":0,"provider":"a","status":500},{', out)
     passes(asks .. 't:equal(got.tried, { "a", "b" })')
   end)
 

@@ -24,7 +24,7 @@ local function spell_log(line)
   local members = {}
   for name, value in pairs(line) do
     if name ~= "ts" and name ~= "level" and name ~= "component" and name ~= "msg" and name ~= "request_id" then
-      members[#members + 1] = name .. "=" .. tostring(value)
+      members[#members + 1] = name .. "=" .. (type(value) == "table" and json.encode(value) or tostring(value))
     end
   end
   table.sort(members)
