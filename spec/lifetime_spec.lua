@@ -121,6 +121,26 @@ describe("a router whose configuration is edited", function()
     assert.equal(1, #old.requests)
   end))
 
+  it("is told of every mistake in the log, and goes on as it was", router.test(function(start)
+    local config = { providers = { router.provider("a", provider.start()) } }
+    local r = start(config)
+    config.listen, config.route = 5, { max_attempts = 0 }
+    config.providers[2] = { id = "b", url = "http://127.0.0.1:9" }
+    r:configure(config)
+    hang_up(r, "reload refused, the old generation stays")
+    local said = { r:log("reload refused, the old generation stays")[1].error }
+    for _, line in ipairs(r:log()) do
+      if line.component == "config" and line.msg:find "perilune%.lua:%d" then
+        said[#said + 1] = line.level .. " " .. line.msg
+      end
+    end
+    said = table.concat(said, "\n")
+    assert.matches("'listen' must be an address such as \"127.0.0.1:9000\", got 5", said)
+    assert.matches("error [^\n]*'route.max_attempts' must be a whole number", said)
+    assert.matches("warn [^\n]*'providers%[2%].url' has no path", said)
+    assert.equal(200, r:chat().status)
+  end))
+
   it("keeps what it learnt about the providers that stay", router.test(function(start)
     local a, b, c = provider.start(), provider.start(), provider.start()
     local config = { providers = { router.provider("a", a), router.provider("b", b, { tier = 2 }) } }

@@ -272,12 +272,11 @@ static void say_faults(const struct peri_fault_list *faults) {
     if (faults->beyond > 0) fprintf(stderr, "and %zu more\n", faults->beyond);
 }
 
-int peri_cli_config_load(const struct peri_cli_config *c, struct peri_config **out,
-                         struct peri_dump *dump) {
+static enum peri_err load(const struct peri_cli_config *c, struct peri_config **out,
+                          struct peri_dump *dump, struct peri_fault_list *faults) {
     struct peri_config_source source = {
         .flags = c->flags, .flag_count = c->flag_count, .box = c->box, .dump = dump
     };
-    struct peri_fault_list faults = { 0 };
     struct peri_str named;
     if (c->file != NULL)
         source.file = peri_str_of(c->file);
@@ -285,9 +284,31 @@ int peri_cli_config_load(const struct peri_cli_config *c, struct peri_config **o
         source.file = named;
     else if (access(PERI_CONFIG_FILE, F_OK) == 0)
         source.file = PERI_STR(PERI_CONFIG_FILE);
-    enum peri_err err = peri_config_load(out, &source, &faults);
+    return peri_config_load(out, &source, faults);
+}
+
+int peri_cli_config_load(const struct peri_cli_config *c, struct peri_config **out,
+                         struct peri_dump *dump) {
+    struct peri_fault_list faults = { 0 };
+    enum peri_err err = load(c, out, dump, &faults);
     say_faults(&faults);
     if (err == PERI_OK) return PERI_EXIT_OK;
     if (err != PERI_ECONFIG) fprintf(stderr, "perilune: %s\n", peri_err_text(err));
     return err == PERI_ECONFIG ? PERI_EXIT_CONFIG : PERI_EXIT_FAILED;
+}
+
+enum peri_err peri_cli_config_reload(const struct peri_cli_config *c, struct peri_config **out,
+                                     struct peri_log *log, struct peri_fault *fault) {
+    struct peri_fault_list faults = { 0 };
+    enum peri_err err = load(c, out, NULL, &faults);
+    for (size_t i = 0; i < faults.warning_count; i++)
+        peri_log_say(log, PERI_LOG_WARN, "%s", faults.warnings[i].text);
+    for (size_t i = 1; i < faults.count; i++)
+        peri_log_say(log, PERI_LOG_ERROR, "%s", faults.faults[i].text);
+    if (err == PERI_OK) return PERI_OK;
+    if (faults.count > 0)
+        *fault = faults.faults[0];
+    else
+        (void)peri_fault_set(fault, err, "%s", peri_err_text(err));
+    return err;
 }

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "base/log.h"
 #include "router/config_load.h"
 
 enum peri_exit {
@@ -64,6 +65,12 @@ int peri_cli_config_take(struct peri_cli_config *c, int argc, char **argv, int *
  *   gives   PERI_EXIT_OK with *out, yours · PERI_EXIT_CONFIG · PERI_EXIT_FAILED */
 int peri_cli_config_load(const struct peri_cli_config *c, struct peri_config **out,
                          struct peri_dump *dump);
+/* Read the same again while the program runs: faults and warnings go to the log, as standard error has nobody then.
+ *   fault   the first of the faults, which is not logged
+ *   gives   PERI_OK with *out, yours · PERI_ECONFIG · PERI_ENOMEM */
+PERI_MUST_USE enum peri_err peri_cli_config_reload(const struct peri_cli_config *c,
+                                                   struct peri_config **out, struct peri_log *log,
+                                                   struct peri_fault *fault);
 
 /* The verbs. */
 int peri_cmd_serve(int argc, char **argv);

@@ -71,10 +71,10 @@ static void say_unwatched(struct serve *s) {
 
 static void reload_all(struct serve *s) {
     struct peri_config *config;
-    struct peri_fault fault = { PERI_ECONFIG, "the configuration is wrong, see above" };
+    struct peri_log *log = &s->router->runtime->logs.of[PERI_COMPONENT_CONFIG];
+    struct peri_fault fault;
     uint64_t generation = 0;
-    enum peri_err err =
-        peri_cli_config_load(&s->cli, &config, NULL) == PERI_EXIT_OK ? PERI_OK : PERI_ECONFIG;
+    enum peri_err err = peri_cli_config_reload(&s->cli, &config, log, &fault);
     if (err == PERI_OK) {
         watch_files(s, config);
         err = peri_router_reconfigure(s->router, config, &generation, &fault);
