@@ -210,7 +210,7 @@ void peri_request_complete(struct peri_request *r, enum peri_err err) {
         return;
     }
     struct peri_error_shape shape = peri_error_shape(err, PERI_SIDE_UPSTREAM);
-    struct peri_str text = peri_arena_printf(&r->arena, "the stream broke off: provider '%.*s' %s",
+    struct peri_str text = peri_arena_printf(&r->arena, "the stream broke off: provider '%.*s': %s",
                                              PERI_STR_ARGS(a->candidate.provider->id), a->detail);
     peri_request_send_error(r, err, shape.status, shape.type, shape.code, NULL, text, NULL, 0);
 }

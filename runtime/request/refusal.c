@@ -125,7 +125,7 @@ static void fail_unasked(struct peri_request *r, const struct peri_route_report 
                        "rate_limit_exceeded", text);
     } else {
         text = peri_arena_printf(
-            &r->arena, "no provider of the model '%.*s' is available: %u of %u rest after failures",
+            &r->arena, "no provider of the model '%.*s' is available: %u of %u rest or are drained",
             PERI_STR_ARGS(m), report->resting, report->candidates);
         fail_with_wait(r, PERI_ENOPROVIDER, 503, report->wait_ms, "server_error",
                        "no_provider_available", text);

@@ -191,7 +191,7 @@ static void answer_ready(struct peri_worker *w, struct peri_exchange *x) {
     else if (w->env.fleet->provider_count == 0)
         answer_state(w, x, 503, "no providers");
     else if (count_resting(w) == w->env.fleet->provider_count)
-        answer_state(w, x, 503, "every provider rests");
+        answer_state(w, x, 503, "every provider rests or is drained");
     else
         answer_state(w, x, 200, "ok");
 }
