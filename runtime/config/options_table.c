@@ -235,7 +235,8 @@ static const struct peri_option route_rows[] = {
       .fallback = "60s",
       .most = PERI_DAY_MS,
       .is_reloadable = true,
-      .help = "Rest of a provider that answered 429 without saying for how long." },
+      .help = "As `failure_cooldown`, where the last of these failures was a 429 without a "
+              "Retry-After." },
     { .name = "failure_cooldown",
       .type = PERI_OPTION_DURATION,
       PERI_ROW_FIELD(peri_config, failure_cooldown_ms),

@@ -83,7 +83,7 @@ function include(path) end
 ---@field max_attempts? integer Tries for one request, of all providers together. Default: 3.
 ---@field retry? perilune.config.retry Trying again at a provider that had a bad moment, when no other can be asked.
 ---@field overflow? boolean A lower tier takes requests that the tiers above have no slot for. Default: true.
----@field rate_limit_cooldown? integer|string Rest of a provider that answered 429 without saying for how long. Default: 60s.
+---@field rate_limit_cooldown? integer|string As `failure_cooldown`, where the last of these failures was a 429 without a Retry-After. Default: 60s.
 ---@field failure_cooldown? integer|string Rest of a provider that failed several times in a row; twice as long after each trial that fails, up to eight times. Default: 15s.
 ---@field failures? integer Failed requests in a row after which a provider, or its model, rests. Default: 3.
 ---@field failure_percent? integer Share of failures among at least 20 results within `failure_window` after which a provider rests, too; 0: not looked at. Default: 50.

@@ -13,8 +13,8 @@
 ---
 --- Any status is an answer, redirects too: none is followed. Nothing is decompressed and no cookie kept.
 ---
---- In a policy only addresses of the public internet are reached, asked after name resolution, unless the operator
---- allows the host; an answer may have 8 MiB at most, and 64 fetches may be open in one worker.
+--- In a policy only addresses of the public internet are reached, asked after name resolution: others give "EDENIED". An
+--- answer may have 8 MiB at most, and 64 fetches may be open in one worker.
 ---@class perilune.http
 local http = {}
 

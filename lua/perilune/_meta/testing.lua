@@ -120,7 +120,8 @@ function testing.http(answers) end
 ---@field provider? table its other options of the configuration: id, tier, prefix, damping, epoch_webhook, …
 
 --- A Gonka network, to stand among the `providers` of a router. Its node tells of epochs and hosts, and the router
---- discovers them and follows them in virtual time; its hosts check every signature, and refuse in a node's words.
+--- discovers them and follows them in virtual time; its hosts check every signature, and refuse in a node's words. The first
+--- request waits for that discovery only when no other provider has its model: `t:advance(0)` before it has the hosts known.
 ---
 ---     local net = testing.gonka { hosts = 3 }
 ---     local router = t:router { policies = { "gonka.lua" }, providers = { net, { id = "broker", tier = 2 } } }
