@@ -272,8 +272,8 @@ static void say_faults(const struct peri_fault_list *faults) {
     if (faults->beyond > 0) fprintf(stderr, "and %zu more\n", faults->beyond);
 }
 
-static enum peri_err load(const struct peri_cli_config *c, struct peri_config **out,
-                          struct peri_dump *dump, struct peri_fault_list *faults) {
+static enum peri_err load_config(const struct peri_cli_config *c, struct peri_config **out,
+                                 struct peri_dump *dump, struct peri_fault_list *faults) {
     struct peri_config_source source = {
         .flags = c->flags, .flag_count = c->flag_count, .box = c->box, .dump = dump
     };
@@ -290,7 +290,7 @@ static enum peri_err load(const struct peri_cli_config *c, struct peri_config **
 int peri_cli_config_load(const struct peri_cli_config *c, struct peri_config **out,
                          struct peri_dump *dump) {
     struct peri_fault_list faults = { 0 };
-    enum peri_err err = load(c, out, dump, &faults);
+    enum peri_err err = load_config(c, out, dump, &faults);
     say_faults(&faults);
     if (err == PERI_OK) return PERI_EXIT_OK;
     if (err != PERI_ECONFIG) fprintf(stderr, "perilune: %s\n", peri_err_text(err));
@@ -300,7 +300,7 @@ int peri_cli_config_load(const struct peri_cli_config *c, struct peri_config **o
 enum peri_err peri_cli_config_reload(const struct peri_cli_config *c, struct peri_config **out,
                                      struct peri_log *log, struct peri_fault *fault) {
     struct peri_fault_list faults = { 0 };
-    enum peri_err err = load(c, out, NULL, &faults);
+    enum peri_err err = load_config(c, out, NULL, &faults);
     for (size_t i = 0; i < faults.warning_count; i++)
         peri_log_say(log, PERI_LOG_WARN, "%s", faults.warnings[i].text);
     for (size_t i = 1; i < faults.count; i++)
