@@ -29,6 +29,16 @@ describe("the words of a provider", function()
     end))
   end
 
+  it("stand in no line at the level info: an error behind content", router.test(function(start)
+    local token = 'data: {"choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
+    local p = provider.start(provider.stream { token,
+      ('data: {"error":{"message":"no %s","type":"server_error","code":null}}\n\n'):format(PROMPT) })
+    local r = start { providers = { router.provider("a", p) }, log = { level = "info" } }
+    assert.truthy(r:stream().stream.error.message:find(PROMPT, 1, true))
+    assert.equal("sent an error inside its stream (type server_error)", r:await_requests(1)[1].detail)
+    assert.is_nil(r.process:stderr():find(PROMPT, 1, true))
+  end))
+
   it("reach the client, and the log as status, type and code", router.test(function(start)
     local p = provider.start(refusals["a 400 in its message"])
     local r = start { providers = { router.provider("a", p) }, log = { level = "info" } }

@@ -25,6 +25,7 @@
 
 #include "base/json_edit.h"
 #include "dialect/stream.h"
+#include "dialect/upstream_error.h"
 #include "fleet/circuit.h"
 #include "net/body_kind.h"
 #include "net/sse.h"
@@ -194,6 +195,10 @@ PERI_MUST_USE enum peri_err peri_attempt_text(struct peri_attempt *a, struct per
 
 /* attempt_judge.c: its status and body, `in`, are a refusal. It fails, and what the refusal is about rests. */
 void peri_attempt_end_refusal(struct peri_attempt *a);
+/* What a log may say of a provider's error: words for programs, " (type …, code …)". Its sentence, which may repeat the
+ * prompt, is kept apart in `words`. */
+void peri_attempt_describe(struct peri_attempt *a, const struct peri_upstream_error *told,
+                           char out[160]);
 
 /* attempt_health.c: one of the three is called for each attempt that was entered, exactly once before it is over: it answered
  * as it should, it failed, or its end shows nothing. */

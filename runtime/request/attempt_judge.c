@@ -210,9 +210,8 @@ static bool is_word(const char *text) {
     return n > 0 && text[n] == '\0';
 }
 
-/* What a log may say of a provider's error: words for programs. Its sentence is kept apart. */
-static void describe(struct peri_attempt *a, const struct peri_upstream_error *told,
-                     char out[160]) {
+void peri_attempt_describe(struct peri_attempt *a, const struct peri_upstream_error *told,
+                           char out[160]) {
     const char *const said[] = { told->type, told->code, told->param };
     static const char *const names[] = { "type", "code", "param" };
     size_t n = 0;
@@ -250,7 +249,7 @@ void peri_attempt_end_refusal(struct peri_attempt *a) {
     a->rest_ms = v.rest_ms;
     a->is_judged = true;
     char said[160], place[200];
-    describe(a, &told, said);
+    peri_attempt_describe(a, &told, said);
     describe_place(a, place);
     peri_attempt_fail(a, v.err, "answered %d%s%s", a->status, place, said);
 }
@@ -264,7 +263,7 @@ void peri_attempt_fail_inside(struct peri_attempt *a, struct peri_str error) {
     if (status == 0) status = peri_error_sense_status(&e);
     if (status == 0 || peri_buf_add(&body, error) != PERI_OK) {
         char said[160];
-        describe(a, &e, said);
+        peri_attempt_describe(a, &e, said);
         peri_attempt_fail(a, PERI_EUPSTREAM, "sent an error instead of content%s", said);
         return;
     }

@@ -150,7 +150,9 @@ static void take_error(struct peri_attempt *a, const struct peri_sse_event *even
     }
     peri_upstream_error_read(&e, event->data, peri_attempt_secret(a));
     tell_error(a, event, &e);
-    peri_attempt_fail(a, PERI_EUPSTREAM, "sent an error inside its stream: %.120s", e.message);
+    char said[160];
+    peri_attempt_describe(a, &e, said);
+    peri_attempt_fail(a, PERI_EUPSTREAM, "sent an error inside its stream%s", said);
 }
 
 /* A Gonka gateway begins its answer again. What nobody has seen is forgotten, unless policies have read some of what it
