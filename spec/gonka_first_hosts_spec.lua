@@ -1,21 +1,10 @@
 --- Requests that come before the first hosts of a Gonka network are known. In virtual time.
 local virtual = require "spec.support.virtual"
 
-local POLICY = { ["network.lua"] = virtual.policy }
 
-local function behind(start, providers, more)
-  local config = { providers = providers, policies = { "network.lua" } }
-  for name, value in pairs(more or {}) do config[name] = value end
-  return start(config, POLICY)
-end
+local behind = virtual.behind
 
-local function await_log(r, text)
-  return virtual.await("'" .. text .. "' in the log", function()
-    for _, line in ipairs(r:log()) do
-      if line.msg:find(text, 1, true) then return line end
-    end
-  end)
-end
+local await_log = virtual.await_log
 
 describe("requests before the first discovery", function()
   it("wait for the hosts, the policies' hooks not yet run", virtual.test(function(start)

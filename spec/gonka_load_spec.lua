@@ -8,11 +8,7 @@ local router = require "spec.support.router"
 
 local POLICY = { ["network.lua"] = network.policy }
 
-local function behind(start, providers, more)
-  local config = { providers = providers, policies = { "network.lua" } }
-  for name, value in pairs(more or {}) do config[name] = value end
-  return start(config, POLICY)
-end
+local behind = network.behind
 
 local function some(seen) return seen.count > 0 end
 

@@ -2,23 +2,12 @@
 -- time.
 local virtual = require "spec.support.virtual"
 
-local POLICY = { ["network.lua"] = virtual.policy }
 
-local function behind(start, providers, more)
-  local config = { providers = providers, policies = { "network.lua" } }
-  for name, value in pairs(more or {}) do config[name] = value end
-  return start(config, POLICY)
-end
+local behind = virtual.behind
 
 local function some(seen) return seen.count > 0 end
 
-local function await_log(r, text)
-  return virtual.await("'" .. text .. "' in the log", function()
-    for _, line in ipairs(r:log()) do
-      if line.msg:find(text, 1, true) then return line end
-    end
-  end)
-end
+local await_log = virtual.await_log
 
 describe("a machine whose clock is minutes off", function()
   it("signs with the network's time, and says so once", virtual.test(function(start)

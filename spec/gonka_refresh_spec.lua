@@ -2,23 +2,12 @@
 -- policies get of it. In virtual time.
 local virtual = require "spec.support.virtual"
 
-local POLICY = { ["network.lua"] = virtual.policy }
 
-local function behind(start, providers, more)
-  local config = { providers = providers, policies = { "network.lua" } }
-  for name, value in pairs(more or {}) do config[name] = value end
-  return start(config, POLICY)
-end
+local behind = virtual.behind
 
 local function some(seen) return seen.count > 0 end
 
-local function await_log(r, text)
-  return virtual.await("'" .. text .. "' in the log", function()
-    for _, line in ipairs(r:log()) do
-      if line.msg:find(text, 1, true) then return line end
-    end
-  end)
-end
+local await_log = virtual.await_log
 
 describe("the refresh of a Gonka network", function()
   it("keeps the last good hosts while no source answers", virtual.test(function(start)

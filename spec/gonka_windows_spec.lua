@@ -3,13 +3,8 @@
 local testing = require "perilune.testing"
 local virtual = require "spec.support.virtual"
 
-local POLICY = { ["network.lua"] = virtual.policy }
 
-local function behind(start, providers, more)
-  local config = { providers = providers, policies = { "network.lua" } }
-  for name, value in pairs(more or {}) do config[name] = value end
-  return start(config, POLICY)
-end
+local behind = virtual.behind
 
 local function some(seen) return seen.count > 0 end
 

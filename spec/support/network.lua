@@ -131,6 +131,16 @@ end
 return policy
 ]]
 
+--- A router with that policy.
+---@param start fun(config: table, files: table): table
+---@param providers table[]
+---@param more? table other options of its configuration
+function network.behind(start, providers, more)
+  local config = { providers = providers, policies = { "network.lua" } }
+  for name, value in pairs(more or {}) do config[name] = value end
+  return start(config, { ["network.lua"] = network.policy })
+end
+
 --- What the router with that policy knows: { epoch, phase, hosts by name }.
 function Network:seen_by(r, order)
   local answer = assert(r:chat({}, { ["x-order"] = order or "look" }))

@@ -20,6 +20,7 @@ local testing_router = require "perilune.testing.router"
 
 local virtual = {}
 virtual.policy = network.policy -- says what it knows of a network
+virtual.behind = network.behind
 virtual.directory, virtual.read = process.directory, process.read -- for files; a test's folders go with it
 local PATIENCE_MS, STEP_MS = 600000, 1000
 
@@ -47,6 +48,15 @@ function virtual.await(what, claim, step_ms)
     virtual.advance(step_ms or STEP_MS)
   end
   error("waited in vain for " .. what, 2)
+end
+
+--- Until a line of the log holds that text; gives the line.
+function virtual.await_log(r, text)
+  return virtual.await("'" .. text .. "' in the log", function()
+    for _, line in ipairs(r:log()) do
+      if line.msg:find(text, 1, true) then return line end
+    end
+  end)
 end
 
 -- ---- Routers ----
