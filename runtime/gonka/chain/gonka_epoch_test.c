@@ -153,6 +153,12 @@ static struct peri_gonka_set *two_hosts(void) {
     "{\"model_id\":\"other\",\"participants\":[{\"participant_id\":\"" A1                          \
     "\",\"node_ids\":[\"x\"]}]}]},\"found\":true}"
 
+static bool is_preserved(const struct peri_gonka_participant *p, const char *model) {
+    for (size_t i = 0; i < p->model_count; i++)
+        if (peri_str_eq(p->models[i].id, peri_str_of(model))) return p->models[i].is_preserved;
+    return false;
+}
+
 static bool snapshot(struct peri_gonka_set *set, const struct peri_gonka_epoch *e,
                      const char *text) {
     bool applies = true;
@@ -166,17 +172,17 @@ TEST(epoch_takes_the_snapshot_of_its_own_window_only) {
     struct peri_gonka_epoch proofs =
         read_epoch("{\"block_height\":1010,\"latest_epoch\":{\"index\":360}," STAGES "}");
     struct peri_gonka_epoch confirm = confirmation("2");
-    CHECK(peri_gonka_is_preserved(&p[0], PERI_STR("m")));
+    CHECK(is_preserved(&p[0], "m"));
     CHECK(!snapshot(set, &proofs, SNAPSHOT("999")));
     CHECK(!snapshot(set, &proofs, SNAPSHOT("4990")));
     CHECK(!snapshot(set, &confirm, SNAPSHOT("1000")));
     CHECK(!snapshot(set, &proofs, "{\"found\":false}"));
     CHECK(!snapshot(set, &proofs, "{}"));
-    CHECK(peri_gonka_is_preserved(&p[0], PERI_STR("m")));
+    CHECK(is_preserved(&p[0], "m"));
     CHECK(snapshot(set, &proofs, SNAPSHOT("1000")));
-    CHECK(!peri_gonka_is_preserved(&p[0], PERI_STR("m")));
-    CHECK(!peri_gonka_is_preserved(&p[0], PERI_STR("n")));
-    CHECK(peri_gonka_is_preserved(&p[1], PERI_STR("m")));
+    CHECK(!is_preserved(&p[0], "m"));
+    CHECK(!is_preserved(&p[0], "n"));
+    CHECK(is_preserved(&p[1], "m"));
     CHECK(snapshot(set, &confirm, SNAPSHOT("4990")));
     CHECK_EQ(peri_gonka_window(&proofs), 1000);
     CHECK_EQ(peri_gonka_window(&confirm), 4990);
@@ -184,8 +190,8 @@ TEST(epoch_takes_the_snapshot_of_its_own_window_only) {
     CHECK_EQ(peri_gonka_window(&grace), 0);
     CHECK(!snapshot(set, &grace, SNAPSHOT("4990")));
     peri_gonka_preserved_forget(set); /* as the list had it */
-    CHECK(peri_gonka_is_preserved(&p[0], PERI_STR("m")));
-    CHECK(!peri_gonka_is_preserved(&p[1], PERI_STR("m")));
+    CHECK(is_preserved(&p[0], "m"));
+    CHECK(!is_preserved(&p[1], "m"));
     bool applies = true;
     CHECK_EQ(peri_gonka_preserved_apply(&applies, set, &proofs, PERI_STR("[]"), NULL),
              PERI_EMALFORMED);

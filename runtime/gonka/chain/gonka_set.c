@@ -178,11 +178,6 @@ static const struct peri_gonka_model *find_model(const struct peri_gonka_partici
     return NULL;
 }
 
-bool peri_gonka_is_preserved(const struct peri_gonka_participant *p, struct peri_str model) {
-    const struct peri_gonka_model *m = find_model(p, model);
-    return m != NULL && m->is_preserved;
-}
-
 static bool same_models(const struct peri_gonka_participant *a,
                         const struct peri_gonka_participant *b) {
     if (a->model_count != b->model_count) return false;

@@ -92,9 +92,6 @@ struct peri_gonka_rules {
 PERI_MUST_USE enum peri_err peri_gonka_set_apply(struct peri_gonka_set *set,
                                                  const struct peri_gonka_rules *rules);
 
-/* True when it keeps serving the model through a proof-of-compute window. */
-bool peri_gonka_is_preserved(const struct peri_gonka_participant *p, struct peri_str model);
-
 /* What a change of the set means for those who route. Participants are the same when their address is; only
  * USABLE ones count. */
 enum peri_gonka_change {

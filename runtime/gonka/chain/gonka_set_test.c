@@ -166,17 +166,6 @@ TEST(set_keeps_weights_positive_and_bounded) {
     peri_gonka_set_free(set);
 }
 
-TEST(set_knows_who_serves_what) {
-    static const struct entry entries[] = { { A1, "http://1.2.3.1", 1, "Qwen/QwQ-32B" },
-                                            { A2, "http://1.2.3.2", 1, NULL } };
-    struct peri_gonka_set *set = SET_OF(entries);
-    CHECK(!peri_gonka_is_preserved(&set->participants[0], PERI_STR("Qwen/QwQ-32B")));
-    set->participants[0].models[0].is_preserved = true;
-    CHECK(peri_gonka_is_preserved(&set->participants[0], PERI_STR("Qwen/QwQ-32B")));
-    CHECK(!peri_gonka_is_preserved(&set->participants[1], PERI_STR("anything")));
-    peri_gonka_set_free(set);
-}
-
 TEST(set_diff_names_what_changed) {
     static const struct entry old[] = { { A1, "http://1.2.3.1", 10, "m" },
                                         { A2, "http://1.2.3.2", 10, "m" },

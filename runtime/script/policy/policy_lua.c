@@ -287,14 +287,3 @@ struct peri_policy_source peri_policy_lua_source(struct peri_policy_home *home) 
                                         .list = source_list,
                                         .arg = home };
 }
-
-enum peri_err peri_policy_lua_check(struct peri_policy_home *home, struct peri_fault *fault) {
-    void *program;
-    enum peri_err err = source_load(home, &program, NULL, 0, fault);
-    if (err != PERI_OK || program == NULL) return err;
-    struct peri_policy *policy;
-    err = open_set(home, &policy, program, NULL, 0, fault);
-    if (err == PERI_OK) peri_policy_unref(policy);
-    peri_policy_program_free(program);
-    return err;
-}

@@ -88,8 +88,4 @@ struct peri_policy_lua {
 /* The source that a runtime loads its policies from. */
 struct peri_policy_source peri_policy_lua_source(struct peri_policy_home *home);
 
-/* Load, check and throw away: `perilune check`. */
-PERI_MUST_USE enum peri_err peri_policy_lua_check(struct peri_policy_home *home,
-                                                  struct peri_fault *fault);
-
 #endif

@@ -580,8 +580,16 @@ static unsigned write_loader(const char *path, const struct reach_row *row, size
 }
 
 static double load_ms(struct bed *b, enum peri_err *err, struct peri_fault *fault) {
+    struct peri_policy_source source = peri_policy_lua_source(b->set->home);
+    void *program = NULL;
     double began = reach_clock_ms();
-    *err = peri_policy_lua_check(b->set->home, fault);
+    *err = source.load(source.arg, &program, NULL, 0, fault);
+    if (*err == PERI_OK) {
+        struct peri_policy *policy;
+        *err = source.open(source.arg, &policy, program, NULL, 0, fault);
+        if (*err == PERI_OK) peri_policy_unref(policy);
+        source.drop(source.arg, program);
+    }
     return reach_clock_ms() - began;
 }
 
