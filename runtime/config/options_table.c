@@ -464,7 +464,7 @@ static const struct peri_option config_rows[] = {
       .record = &peri_record_provider,
       PERI_ROW_LIST(peri_config, providers, provider_count),
       .is_reloadable = true,
-      .help = "Who answers." },
+      .help = "The providers that answer." },
     { .name = "policies",
       .type = PERI_OPTION_CUSTOM,
       PERI_ROW_LIST(peri_config, policies, policy_count),

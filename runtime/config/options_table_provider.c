@@ -212,7 +212,7 @@ static const struct peri_option provider_rows[] = {
               "not given, and for spellings, context and abilities of those that are. Until it "
               "was read, it is as if it were not asked for. When not given, it is read where "
               "`models` are not given or have a '*', and what it lacks is asked for all the "
-              "same, after those who list it." },
+              "same, after the providers that list it." },
     { .name = "discover_interval",
       .type = PERI_OPTION_DURATION,
       PERI_ROW_FIELD(peri_read_provider, out.discover_ms),
@@ -250,8 +250,9 @@ static const struct peri_option provider_rows[] = {
       PERI_ROW_FIELD(peri_read_provider, out.is_adaptive),
       .fallback = "false",
       .is_reloadable = true,
-      .help = "Who answers that it is overloaded (429, 529, 503) has its limit halved, to one "
-              "at least, and raised by one after every ten good answers, up to what is configured. "
+      .help = "A provider that answers that it is overloaded (429, 529, 503) has its limit "
+              "halved, to one at least, and raised by one after every ten good answers, up to what "
+              "is configured. "
               "With a network each host has its own." },
     { .name = "timeouts",
       .type = PERI_OPTION_GROUP,

@@ -119,12 +119,12 @@ function include(path) end
 ---@field auth_header? string Header that carries the key, such as "x-api-key".
 ---@field headers? table<string, string|perilune.secret> Sent with every request: name to text or secret.
 ---@field models? string[]|table<string, string|perilune.config.model> What it serves: a list of names, or public name to the provider's name or to a table; none: every model. A name with a '*' ("claude-*") stands for all of that form, and is sent as the client wrote it, or as what the star stands for where the provider's name is "*".
----@field discover_models? boolean Read the provider's own list (GET url/models), for what it serves when `models` are not given, and for spellings, context and abilities of those that are. Until it was read, it is as if it were not asked for. When not given, it is read where `models` are not given or have a '*', and what it lacks is asked for all the same, after those who list it.
+---@field discover_models? boolean Read the provider's own list (GET url/models), for what it serves when `models` are not given, and for spellings, context and abilities of those that are. Until it was read, it is as if it were not asked for. When not given, it is read where `models` are not given or have a '*', and what it lacks is asked for all the same, after the providers that list it.
 ---@field discover_interval? integer|string Between two looks at that list. Default: 10m.
 ---@field tier? integer Tier 1 is tried first, then 2, and so on. Default: 1.
 ---@field weight? integer Share of the requests among providers of one tier. Default: 100.
 ---@field max_concurrent? integer Requests under way at once; 0: no limit. Default: 0.
----@field adaptive_concurrency? boolean Who answers that it is overloaded (429, 529, 503) has its limit halved, to one at least, and raised by one after every ten good answers, up to what is configured. With a network each host has its own. Default: false.
+---@field adaptive_concurrency? boolean A provider that answers that it is overloaded (429, 529, 503) has its limit halved, to one at least, and raised by one after every ten good answers, up to what is configured. With a network each host has its own. Default: false.
 ---@field timeouts? perilune.config.provider_timeouts The general ones where not given.
 ---@field retry? perilune.config.provider_retry As `route.retry` where not given.
 ---@field empty_answers? "fail"|"pass" What an answer is that says nothing (no text, no reasoning, no call): a failure, after which the next provider is asked, or an answer that is passed on. Default: fail.
@@ -189,7 +189,7 @@ function include(path) end
 ---@field state_dir? string Folder where what was learnt of networks is kept over a restart; empty: nowhere.
 ---@field default_model? string For requests that name none; empty: such a request is an error.
 ---@field models? table<string, string|string[]> Public model name to other names clients may use for it; one with a '*' stands for all of that form.
----@field providers? perilune.config.provider[] Who answers.
+---@field providers? perilune.config.provider[] The providers that answer.
 ---@field policies? (string|{ file: string, options?: table })[] Lua files that decide, in the order they are asked; paths start at the configuration file.
 ---@field policy? perilune.config.policy What a policy may use.
 ---@field keys? (string|perilune.secret|{ id?: string, secret: string|perilune.secret })[] Bearer keys of clients; none: anyone, and only on loopback addresses.
