@@ -96,6 +96,21 @@ TEST_BOTH_WAYS(an_encoding_nobody_can_rely_on_breaks_the_protocol) {
            "");
 }
 
+/* RFC 9110, 5.6.3: white space is spaces and tabs. */
+TEST_BOTH_WAYS(tabs_stand_before_values_as_spaces_do) {
+    EXPECT(HTTP "Content-Length:\t5\r\n\r\nhello", false, PERI_OK, "hello");
+    EXPECT(HTTP "Content-Length: \t 5\r\n\r\nhello", false, PERI_OK, "hello");
+    EXPECT(HTTP "Transfer-Encoding:\tchunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", false, PERI_OK,
+           "hello");
+    EXPECT(HTTP "Transfer-Encoding: \tchunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", false, PERI_OK,
+           "hello");
+    EXPECT(HTTP "Content-Length:\t+5\r\n\r\nhello", false, PERI_EPROTO, "");
+    EXPECT(HTTP "Content-Length:\t5\r\nContent-Length: 5\r\n\r\nhello", false, PERI_EPROTO, "");
+    EXPECT(HTTP "Transfer-Encoding:\tgzip, chunked\r\n\r\n0\r\n\r\n", false, PERI_EPROTO, "");
+    EXPECT(HTTP "Transfer-Encoding:\tchunked\r\nContent-Length:\t5\r\n\r\n0\r\n\r\n", false,
+           PERI_EPROTO, "");
+}
+
 TEST_BOTH_WAYS(a_chunk_nobody_can_read_breaks_the_protocol) {
     EXPECT(CHUNKED "5\r\nhello\r\nxyz\r\n", false, PERI_EPROTO, "hello");
     EXPECT(CHUNKED "5\r\nhello!!\r\n", false, PERI_EPROTO, "hello");

@@ -96,7 +96,7 @@ static int take_length(struct tokens *t, struct peri_str value) {
     struct peri_http *h = t->h;
     bool is_padded = value.n > 1 && value.p[0] == '0';
     if (t->has_length) return refuse(t, 400, "more than one Content-Length header");
-    if (value.p[-1] == '\t' || is_padded || peri_str_to_u64(&h->left, value) != PERI_OK)
+    if (is_padded || peri_str_to_u64(&h->left, value) != PERI_OK)
         return refuse(t, 400, "Content-Length is not a number");
     t->has_length = true;
     return 0;
@@ -105,7 +105,7 @@ static int take_length(struct tokens *t, struct peri_str value) {
 static int take_coding(struct tokens *t, struct peri_str value) {
     if (t->is_chunked) return refuse(t, 400, "more than one Transfer-Encoding header");
     if (t->h->minor == 0) return refuse(t, 400, "Transfer-Encoding in an HTTP/1.0 request");
-    if (!peri_str_eq_nocase(value, PERI_STR("chunked")) || value.p[-1] == '\t')
+    if (!peri_str_eq_nocase(value, PERI_STR("chunked")))
         return refuse(t, peri_http_is_token(value) ? 501 : 400,
                       "the only transfer coding served here is chunked");
     t->is_chunked = true;

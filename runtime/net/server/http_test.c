@@ -93,6 +93,19 @@ TEST(http_reads_requests) {
     EACH(samples);
 }
 
+/* RFC 9110, 5.6.3: white space is spaces and tabs, in front of a length and a coding as of any other value. */
+TEST(http_takes_tabs_before_values) {
+    static const struct sample samples[] = {
+        { HEAD "Content-Length:\t5\r\n\r\nhelloX", 0, "hello", 1 },
+        { HEAD "Content-Length: \t 5\r\n\r\nhello", 0, "hello", 0 },
+        { HEAD "Transfer-Encoding:\tchunked\r\n\r\n5\r\nhello\r\n0\r\n\r\nG", 0, "hello", 1 },
+        { HEAD "Transfer-Encoding: \tchunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", 0, "hello", 0 },
+        { "GET / HTTP/1.1\r\nHost:\th\r\nConnection:\tclose\r\n\r\n", 0, "", 0 },
+        { HEAD "Expect:\t100-continue\r\nContent-Length:\t2\r\n\r\nhi", 0, "hi", 0 },
+    };
+    EACH(samples);
+}
+
 TEST(http_refuses_bad_request_lines) {
     static const struct sample samples[] = {
         { "\r\n\r\n\r\n", 400, "", 0 },
@@ -193,7 +206,17 @@ TEST(http_refuses_ambiguous_framing) {
         { HEAD "Content-Length: 05\r\n\r\n", 400, "", 0 },
         { HEAD "Content-Length: 0x5\r\n\r\n", 400, "", 0 },
         { HEAD "Content-Length: 1 0\r\n\r\n", 400, "", 0 },
-        { HEAD "Content-Length:\t5\r\n\r\n", 400, "", 0 },
+        { HEAD "Content-Length:\t+5\r\n\r\n", 400, "", 0 },
+        { HEAD "Content-Length:\t05\r\n\r\n", 400, "", 0 },
+        { HEAD "Content-Length:\t\r\n\r\n", 400, "", 0 },
+        { HEAD "Content-Length: 1\t0\r\n\r\n", 400, "", 0 },
+        { HEAD "Content-Length\t: 5\r\n\r\n", 400, "", 0 },
+        { HEAD "Content-Length:\t5\r\nContent-Length: 5\r\n\r\n", 400, "", 0 },
+        { HEAD "Content-Length:\t5\r\nTransfer-Encoding:\tchunked\r\n\r\n", 400, "", 0 },
+        { HEAD "Transfer-Encoding:\tchunked, chunked\r\n\r\n", 400, "", 0 },
+        { HEAD "Transfer-Encoding:\tgzip\r\n\r\n", 501, "", 0 },
+        { HEAD "Transfer-Encoding\t: chunked\r\n\r\n", 400, "", 0 },
+        { HEAD "Transfer-Encoding:\r\n\tchunked\r\n\r\n", 400, "", 0 },
         { HEAD "Content-Length: 18446744073709551616\r\n\r\n", 400, "", 0 },
         { HEAD "Content-Length: 1844674407370955000\r\n\r\n", 413, "", 0 },
         { HEAD "Content-Length: 65\r\n\r\n", 413, "", 0 },
