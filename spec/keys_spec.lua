@@ -47,6 +47,11 @@ describe("the keys of a provider", function()
       assert.same({ status, 1 }, { status, count(p)[KEYS[2]] })
       local line = r:log("not asked for a while")[1]
       assert.same({ "key", "a", 2 }, { line.scope, line.provider, math.tointeger(line.key) })
+      local told = {}
+      for _, request in ipairs(r:log "request") do
+        for _, try in ipairs(request.tried or {}) do told[#told + 1] = math.tointeger(try.key) end
+      end
+      assert.same({ 2, 3 }, told) -- the only request that was asked for twice
       for _, key in ipairs(KEYS) do assert.is_nil(r.process:stderr():find(key:sub(1, 13), 1, true)) end
     end
   end))

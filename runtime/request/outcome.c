@@ -81,6 +81,10 @@ static void log_tried(struct peri_log *log, const struct peri_outcome *o) {
         peri_json_put_open(&list, '{');
         peri_json_put_name(&list, "provider");
         peri_json_put_string(&list, t->provider);
+        if (t->key != 0) {
+            peri_json_put_name(&list, "key");
+            peri_json_put_int(&list, t->key);
+        }
         if (t->status != 0) {
             peri_json_put_name(&list, "status");
             peri_json_put_int(&list, t->status);

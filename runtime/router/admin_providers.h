@@ -1,5 +1,17 @@
 /* What the operator sees of providers, and the orders about them: how each stands with its keys, models and endpoints, why it
  * is not asked and for how long yet, and what it did so far. No credential is here.
+ *
+ * The provider, each of its keys (by number, from 1), and those endpoints and models that ever failed have
+ *   state              "closed" asked · "open" rests · "half_open" a trial is under way · "drained"
+ *   failures_in_a_row  of late
+ *   opened             how often it began to rest
+ * and while it rests
+ *   reason, status     of the failure: "ERATELIMIT", 429
+ *   left_ms            until it is asked again
+ *   rests_for_ms       since it began to rest
+ *   asked_for          the other side said for how long: requests that have nobody else to ask go
+ *                      one at a time, with pauses
+ * `available` is false while the provider, its network or every key of it rests, or it is drained.
  */
 #ifndef PERI_ROUTER_ADMIN_PROVIDERS_H
 #define PERI_ROUTER_ADMIN_PROVIDERS_H
