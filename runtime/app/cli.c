@@ -15,7 +15,8 @@ const struct peri_command peri_commands[] = {
       "Listens until SIGTERM or SIGINT, which lets requests under way finish; a second one ends at "
       "once.\n"
       "SIGHUP reads the configuration and the policies again; changed policy files are noticed "
-      "anyway.\n",
+      "anyway.\n"
+      "SIGUSR1 opens the log file anew, after its rotation.\n",
       peri_cmd_serve },
     { "check", "look at a configuration without running it",
       "perilune check [configuration flags] [--no-sample | --dump[=json] | --schema | --reference "

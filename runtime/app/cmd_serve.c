@@ -87,14 +87,38 @@ static void reload_all(struct serve *s) {
 
 /* ---- Signals ---- */
 
-static void on_signal(int signum, void *arg) {
-    struct serve *s = arg;
-    if (signum == SIGHUP) {
-        reload_all(s);
-        return;
-    }
+static void reopen_log(struct serve *s) {
+    struct peri_log *log = &s->router->runtime->logs.of[PERI_COMPONENT_SERVER];
+    struct peri_fault fault;
+    enum peri_err err = peri_runtime_reopen_log(s->router->runtime, &fault);
+    if (err != PERI_OK)
+        peri_log_say(log, PERI_LOG_ERROR, "the log file can not be reopened: %s", fault.text);
+    else
+        peri_log_say(log, PERI_LOG_INFO, "log file reopened");
+    peri_log_flush(log);
+}
+
+static void stop(struct serve *s) {
     if (s->stops++ > 0) _exit(PERI_EXIT_FAILED); /* asked twice: at once */
     peri_router_stop(s->router);
+}
+
+static void on_signal(int signum, void *arg) {
+    struct serve *s = arg;
+    switch (signum) {
+    case SIGHUP: reload_all(s); break;
+    case SIGUSR1: reopen_log(s); break;
+    default: stop(s); break;
+    }
+}
+
+/* Before the router is there: a signal of the start is answered when the loop runs, and none of them kills. */
+static enum peri_err watch_signals(struct serve *s) {
+    static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1 };
+    enum peri_err err = PERI_OK;
+    for (size_t i = 0; i < sizeof signals / sizeof *signals && err == PERI_OK; i++)
+        err = peri_loop_on_signal(s->loop, signals[i], on_signal, s);
+    return err;
 }
 
 static void on_look(void *arg) {
@@ -113,6 +137,8 @@ static void harden(void) {
     setrlimit(RLIMIT_CORE, &none);
     prctl(PR_SET_DUMPABLE, 0);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGUSR1, SIG_IGN); /* until the loop takes it */
+    signal(SIGUSR2, SIG_IGN);
     struct rlimit files;
     if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
         files.rlim_cur = files.rlim_max;
@@ -148,6 +174,7 @@ static int serve(struct serve *s) {
     if (code != PERI_EXIT_OK) return code;
     struct peri_fault fault;
     enum peri_err err = peri_loop_new(&s->loop);
+    if (err == PERI_OK) err = watch_signals(s);
     if (err != PERI_OK) {
         peri_fault_set(&fault, err, "%s", peri_err_text(err));
     } else {
@@ -163,9 +190,6 @@ static int serve(struct serve *s) {
                    ? PERI_EXIT_CONFIG
                    : PERI_EXIT_FAILED;
     }
-    static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
-    for (size_t i = 0; i < 3 && err == PERI_OK; i++)
-        err = peri_loop_on_signal(s->loop, signals[i], on_signal, s);
     say_ready(s);
     say_unwatched(s);
     peri_timer_init(&s->look, s->loop, on_look, s);

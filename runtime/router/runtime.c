@@ -200,18 +200,37 @@ void peri_runtime_slot_freed(struct peri_runtime *rt) { wake_waiting(rt); }
 
 /* ---- Life ---- */
 
+/* gives the descriptor, -1 with the reason in `fault` */
+static int open_log_file(const struct peri_runtime *rt, struct peri_fault *fault) {
+    const char *path = rt->config->log_file.p;
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+    if (fd < 0) peri_fault_set(fault, PERI_EIO, "log file '%s': %s", path, strerror(errno));
+    return fd;
+}
+
 static enum peri_err open_log(struct peri_runtime *rt, struct peri_fault *fault) {
     struct peri_str file = rt->config->log_file;
     rt->log_fd = rt->world.log_fd > 0 ? rt->world.log_fd : 2;
     if (rt->world.log == NULL && rt->world.log_fd == 0 && file.n > 0 &&
         !peri_str_eq(file, PERI_STR("-"))) {
-        rt->log_fd = open(file.p, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
-        if (rt->log_fd < 0)
-            return peri_fault_set(fault, PERI_EIO, "log file '%s': %s", file.p, strerror(errno));
+        rt->log_fd = open_log_file(rt, fault);
+        if (rt->log_fd < 0) return PERI_EIO;
         rt->owns_log_fd = true;
     }
     peri_runtime_open_log(rt, &rt->logs, rt->config);
     return PERI_OK;
+}
+
+/* The number stays and every thread's log with it: the file behind it is exchanged in one step. */
+enum peri_err peri_runtime_reopen_log(struct peri_runtime *rt, struct peri_fault *fault) {
+    if (!rt->owns_log_fd) return PERI_OK;
+    int fd = open_log_file(rt, fault);
+    if (fd < 0) return PERI_EIO;
+    enum peri_err err = PERI_OK;
+    if (dup3(fd, rt->log_fd, O_CLOEXEC) < 0)
+        err = peri_fault_set(fault, PERI_EIO, "log file: %s", strerror(errno));
+    close(fd);
+    return err;
 }
 
 void peri_runtime_open_log(const struct peri_runtime *rt, struct peri_logs *logs,

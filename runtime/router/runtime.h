@@ -61,6 +61,11 @@ PERI_MUST_USE enum peri_err peri_runtime_new(struct peri_runtime **out, struct p
 /* A log of one more thread, which writes where all of them do. */
 void peri_runtime_open_log(const struct peri_runtime *rt, struct peri_logs *logs,
                            const struct peri_config *config);
+/* Have the configured log file opened anew under its name, for log rotation; a file that can not be opened leaves the
+ * old one in use. Nothing to do, and PERI_OK, when lines go elsewhere. Any thread.
+ *   gives   PERI_OK · PERI_EIO with the reason */
+PERI_MUST_USE enum peri_err peri_runtime_reopen_log(struct peri_runtime *rt,
+                                                    struct peri_fault *fault);
 /* How the policies stand, as a JSON array: see struct peri_policy_source. Any thread. */
 void peri_runtime_list_policies(struct peri_runtime *rt, struct peri_buf *out);
 /* Threads must have been joined. Takes NULL. */

@@ -51,7 +51,7 @@ end
 
 --- Start a router and wait until it listens.
 --   config   what the configuration file returns; listen, workers and log level have defaults here, and lists of models
---            are read by default with `discovers` alone
+--            are read by default with `discovers` alone; a log.file is an absolute path
 --   files    path → text: policies and the like, beside the configuration file
 --   environment   name → value, beside this process's own
 function router.start(config, files, environment)
@@ -69,6 +69,7 @@ function router.start(config, files, environment)
     directory = directory,
     environment = variables,
   })
+  if config.log.file then self.process.err_path = config.log.file end
   self.port = self.process:await_line("the router to listen", function(line)
     local ok, record = pcall(cjson.decode, line)
     return ok and type(record) == "table" and record.msg == "listening" and math.tointeger(record.port)
