@@ -1,10 +1,10 @@
 /* What a provider's error says: the many shapes of error bodies made one, safe to show.
  *
  * Read are {"error":{message,type,code,param}}, {"error":"text"}, {"error":"name","message":"text"},
- * {"object":"error","message":…}, {"message":…}, {"detail":…} as text or as a list of {loc,msg}, {"errors":[…]}; each of
- * them in a list, inside another's `error`, as text inside another's message or in `metadata.raw`, in an answer's choice, or as the data of one
- * server-sent event. Of an HTML page the title is taken; anything else that is text is taken as it is. The text is cut,
- * made one line of UTF-8, and what looks like a key is taken out of it.
+ * {"object":"error","message":…}, {"message":…}, {"detail":…} as text or as a list of {loc,msg}, {"errors":[…]}. Each of
+ * them may stand in a list, inside another's `error`, as text inside another's message or in `metadata.raw`, in an
+ * answer's choice, or as the data of one server-sent event. Of an HTML page the title is taken; anything else that is
+ * text is taken as it is. The text is cut, made one line of UTF-8, and what looks like a key is taken out of it.
  *
  * Source: facts on Gonka nodes and gateways, vLLM, FastAPI (`detail`), Google (lists, `status`), OpenRouter (`metadata`),
  * nginx.

@@ -6,7 +6,8 @@
  *   HELD        an operator wants it left alone, until that order is taken back; nothing else changes it
  *
  * A trial ends in exactly one of three ways: peri_breaker_succeed, peri_breaker_fail or _open, peri_breaker_cancel.
- * A failed trial makes the next rest that failures cause twice as long, up to eight times; many requests that fail at once are one failure.
+ * A failed trial makes the next rest that failures cause twice as long, up to eight times; many requests that fail at
+ * once are one failure.
  * Everything is atomic and nothing is locked. Reason, status and time are written one after the other: a reader in
  * between may see the reason of one failure with the time of another.
  *
