@@ -69,3 +69,64 @@ describe("the log file", function()
     assert.equal(1, #r:await_requests(1))
   end))
 end)
+
+describe("a router without a descriptor left", function()
+  teardown(process.stop_all)
+
+  -- The soft limit, which may be raised again.
+  local function allow(r, count)
+    assert(os.execute(("prlimit --pid %d --nofile=%d:"):format(r.process.pid, count)))
+  end
+
+  -- Processor time so far, in hundredths of a second.
+  local function ticks(r)
+    local stat = process.read("/proc/" .. r.process.pid .. "/stat"):match "%) (.*)$"
+    local fields = {}
+    for field in stat:gmatch "%S+" do fields[#fields + 1] = tonumber(field) or 0 end
+    return fields[12] + fields[13]
+  end
+
+  it("leaves clients in the queue without spinning, and serves them when one is free", router.test(function(start)
+    local p = provider.start()
+    local r = start { providers = { router.provider("a", p) } }
+    assert.equal(200, r:chat().status)
+    allow(r, 3)
+    local answered = 0
+    for _ = 1, 8 do
+      loop.spawn(function()
+        assert.equal(200, r:chat().status)
+        answered = answered + 1
+      end)
+    end
+    local before = ticks(r)
+    loop.delay(1)
+    assert.equal(0, answered)
+    assert(ticks(r) - before < 20, "the accept queue keeps the worker busy")
+    allow(r, 256)
+    loop.await("the answers", function() return answered == 8 end)
+  end))
+
+  it("refuses what it can not connect for, and no provider rests because of it", router.test(function(start)
+    local a, b = provider.start(), provider.start()
+    local r = start { providers = { router.provider("a", a), router.provider("b", b) } }
+    local clients = {}
+    for i = 1, 5 do
+      clients[i] = r:open("GET", "/livez")
+      clients[i]:take_body(clients[i]:take_head())
+    end
+    allow(r, 3)
+    for _, c in ipairs(clients) do
+      c:send(router.request_text("POST", "/v1/chat/completions", router.chat_body()))
+      local head = c:take_head()
+      local body = c:take_body(head)
+      assert.equal(503, head.status, body)
+      assert.is_nil(head.headers["x-should-retry"])
+      assert.matches("Too many open files", body)
+    end
+    allow(r, 256)
+    assert.same({}, r:log "not asked for a while")
+    clients[1]:send(router.request_text("POST", "/v1/chat/completions", router.chat_body()))
+    assert.equal(200, clients[1]:take_head().status)
+    for _, c in ipairs(clients) do c:close() end
+  end))
+end)

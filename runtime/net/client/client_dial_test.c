@@ -92,6 +92,32 @@ TEST(client_that_simulates_needs_neither_tls_nor_a_resolver) {
     bench_close(&b);
 }
 
+static int run_short(void *arg, struct sockaddr *address, socklen_t *length) {
+    (void)arg, (void)address, (void)length;
+    errno = EMFILE;
+    return -1;
+}
+
+/* What is missing here says nothing about the provider, with and without libcurl. */
+TEST(client_says_that_it_has_no_descriptor_left) {
+    static const char *const urls[] = { "http://127.0.0.1:9/v1", "https://127.0.0.1:9/v1" };
+    for (size_t i = 0; i < 2; i++) {
+        struct bench b;
+        struct peri_url *url;
+        bench_open(&b, OK_5);
+        peri_client_free(b.client);
+        b.client = client_with(
+            b.loop, (struct peri_client_options){ .dial = run_short, .is_simulated = true });
+        CHECK_EQ(peri_url_parse(&url, peri_str_of(urls[i]), NULL), PERI_OK);
+        b.spec.url = url;
+        bench_run(&b);
+        CHECK_EQ(b.seen.report.err, PERI_EBUSY);
+        CHECK(strstr(b.seen.report.detail, ": Too many open files") != NULL);
+        peri_url_unref(url);
+        bench_close(&b);
+    }
+}
+
 TEST(client_says_where_it_may_not_call) {
     struct bench b;
     struct peri_url *url;

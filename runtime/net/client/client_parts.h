@@ -10,6 +10,7 @@
 #define PERI_NET_CLIENT_CLIENT_PARTS_H
 
 #include <curl/curl.h>
+#include <errno.h>
 
 #include "net/client/answer_head.h"
 #include "net/client/client.h"
@@ -190,5 +191,13 @@ void peri_client_soon(struct peri_client *c);
 /* From the loop: let libcurl act, then hand over what that brought. */
 void peri_client_act(struct peri_multi *m, curl_socket_t fd, int flags);
 void peri_client_pump(struct peri_client *c);
+
+/* A connection that was not made: our own lack of descriptors or memory says nothing about the other side. */
+static inline enum peri_err peri_call_unconnected(int os_error) {
+    bool is_ours =
+        os_error == EMFILE || os_error == ENFILE || os_error == ENOBUFS || os_error == ENOMEM;
+    return is_ours ? PERI_EBUSY : PERI_ECONNECT;
+}
+#define PERI_CALL_NO_ROOM "the router has nothing left for another connection"
 
 #endif

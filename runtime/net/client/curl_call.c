@@ -96,7 +96,8 @@ static enum peri_err err_of(const struct peri_call *call) {
     switch (call->code) {
     case CURLE_OK: return PERI_OK;
     case CURLE_COULDNT_RESOLVE_HOST: return PERI_EDNS;
-    case CURLE_COULDNT_CONNECT: return call->was_refused ? PERI_EDENIED : PERI_ECONNECT;
+    case CURLE_COULDNT_CONNECT:
+        return call->was_refused ? PERI_EDENIED : peri_call_unconnected(call->os_error);
     case CURLE_SSL_CONNECT_ERROR:
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:
@@ -131,8 +132,14 @@ enum peri_err peri_call_curl_report(struct peri_call *call) {
     curl_easy_getinfo(h, CURLINFO_SIZE_UPLOAD_T, &sent);
     call->sent_bytes = (uint64_t)sent;
     call->was_sent = request_bytes > 0;
-    if (err == PERI_ECONNECT) curl_easy_getinfo(h, CURLINFO_OS_ERRNO, &os_error);
-    call->os_error = (int)os_error;
+    if (err == PERI_ECONNECT) {
+        curl_easy_getinfo(h, CURLINFO_OS_ERRNO, &os_error);
+        call->os_error = (int)os_error;
+    } else if (err == PERI_EBUSY) {
+        call->why = PERI_CALL_NO_ROOM;
+    } else {
+        call->os_error = 0;
+    }
     if (err != PERI_OK && call->why == NULL && call->easy->why[0] != '\0')
         call->why = call->easy->why;
     return err;

@@ -163,6 +163,7 @@ static curl_socket_t open_socket(struct peri_client *c, struct curl_sockaddr *ad
     /* libcurl connects to what stands in `address` after this. That the socket is connected already
      * (CURL_SOCKOPT_ALREADY_CONNECTED) is something 7.88 does not listen to. */
     socklen_t length = address->addrlen;
+    errno = 0;
     curl_socket_t fd = c->options.dial(c->options.arg, &address->addr, &length);
     address->family = address->addr.sa_family;
     address->addrlen = length;
@@ -179,6 +180,7 @@ curl_socket_t peri_watch_open(void *easy, curlsocktype purpose, struct curl_sock
         return CURL_SOCKET_BAD;
     }
     curl_socket_t fd = open_socket(c, address);
+    call->os_error = fd < 0 ? errno : 0;
     if (fd >= 0) call->opened_socket = true;
     if (call->is_connected) peri_call_on_reconnect(call);
     return fd;

@@ -143,7 +143,9 @@ static void on_connected(struct peri_wire *w) {
 static void fail_to_connect(struct peri_call *call, int os_error) {
     call->origin->known_until_ms = 0; /* a name may have another address */
     call->os_error = os_error;
-    conclude(call, PERI_ECONNECT, "the provider could not be connected to");
+    enum peri_err err = peri_call_unconnected(os_error);
+    conclude(call, err,
+             err == PERI_EBUSY ? PERI_CALL_NO_ROOM : "the provider could not be connected to");
 }
 
 static struct peri_wire *new_wire(struct peri_call *call, int fd) {
