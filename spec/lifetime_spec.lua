@@ -56,11 +56,66 @@ describe("a router that is told to stop", function()
     r.process:signal "TERM"
     local body, is_whole = rest()
     local seen = router.read_stream(body)
-    assert(not is_whole or seen.error, "the answer ended as if it were whole: " .. body)
     assert.is_false(seen.done)
+    assert.is_true(is_whole)
+    assert.equal("shutting_down", seen.error and seen.error.code, body)
     assert.equal(0, r.process:wait())
     assert(socket.gettime() - since > 0.25)
     assert.equal(0, p.busy)
+  end))
+
+  it("tells clients that hold a connection", router.test(function(start)
+    local release = {}
+    local r = start { providers = { router.provider("a", patient(release)) } }
+    local rest = begin(r)
+    local idle, half = raw.connect(r.port), raw.connect(r.port)
+    for _, c in ipairs { idle, half } do
+      c:send(router.request_text("GET", "/readyz"))
+      local head = c:take_head()
+      assert.same({ 200, nil }, { head.status, head.headers.connection })
+      c:take_body(head)
+    end
+    half:send "GET /readyz HTTP/1.1\r\nhost: "
+    r.process:signal "TERM"
+    assert.is_nil((idle:more()))
+    half:send "router\r\n\r\n"
+    local head = half:take_head()
+    assert.same({ 503, "close" }, { head.status, head.headers.connection })
+    assert.equal('{"status":"draining"}', (half:take_body(head)))
+    assert.is_nil((half:more()))
+    release.now = true
+    local body, is_whole = rest()
+    assert.is_true(is_whole and router.read_stream(body).done)
+    assert.equal(0, r.process:wait())
+  end))
+
+  it("refuses a whole answer that takes longer", router.test(function(start)
+    local p = provider.start(provider.stall)
+    local r = start { providers = { router.provider("a", p) }, drain = "100ms" }
+    local answer
+    loop.spawn(function() answer = r:chat() end)
+    loop.await("the request at the provider", function() return p.busy == 1 end)
+    r.process:signal "TERM"
+    loop.await("the refusal", function() return answer end)
+    assert.same({ 503, "close", "shutting_down" }, { answer.status, answer.headers.connection, answer.json.error.code })
+    assert.is_nil(answer.headers["x-should-retry"])
+    assert.equal(0, r.process:wait())
+  end))
+
+  it("ends at once when it is told twice", router.test(function(start)
+    local r = start { providers = { router.provider("a", patient {}) } }
+    function r.stop() end -- its status is judged here
+    local rest = begin(r)
+    r.process:signal "TERM"
+    loop.await("new connections to be refused", function()
+      local ok, c = pcall(raw.connect, r.port)
+      if ok then c:close() end
+      return not ok
+    end)
+    r.process:signal "TERM"
+    assert.equal(1, r.process:wait())
+    local _, is_whole = rest()
+    assert.is_false(is_whole)
   end))
 
   it("is not held up by a policy that is edited meanwhile", router.test(function(start)

@@ -187,7 +187,7 @@ static void answer_live(struct peri_worker *w, struct peri_exchange *x) {
 
 static void answer_ready(struct peri_worker *w, struct peri_exchange *x) {
     if (w->env.is_draining)
-        answer_state(w, x, 503, "stopping");
+        answer_state(w, x, 503, "draining");
     else if (w->env.fleet->provider_count == 0)
         answer_state(w, x, 503, "no providers");
     else if (count_resting(w) == w->env.fleet->provider_count)

@@ -212,6 +212,12 @@ fail:
     return err;
 }
 
+/* A request that has come and was not read yet is answered: its client does not know whether it may send it again. */
+static bool has_unread(const struct peri_conn *c) {
+    char byte;
+    return recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 void peri_server_drain(struct peri_server *s) {
     struct peri_list *at, *spare;
     if (s->is_draining) return;
@@ -220,8 +226,10 @@ void peri_server_drain(struct peri_server *s) {
     s->is_draining = true;
     stop_accepting(s);
     if (s->fd >= 0) shutdown(s->fd, SHUT_RD);
-    peri_list_each(at, spare, &s->idle)
-        peri_conn_close(peri_list_entry(at, struct peri_conn, idle));
+    peri_list_each(at, spare, &s->idle) {
+        struct peri_conn *c = peri_list_entry(at, struct peri_conn, idle);
+        if (!has_unread(c)) peri_conn_close(c);
+    }
 }
 
 void peri_server_close(struct peri_server *s) {

@@ -277,6 +277,23 @@ TEST(server_drains) {
     rig_close(&r);
 }
 
+TEST(server_answers_what_came_before_it_drained) {
+    struct rig r;
+    rig_open(&r, HOLD, NULL);
+    int fd = dial(&r);
+    turn(&r);
+    CHECK_EQ(peri_server_connections(r.server), 1);
+    CHECK(send(fd, GET_A, sizeof GET_A - 1, 0) > 0); /* and no turn in which it is read */
+    peri_server_drain(r.server);
+    turn(&r);
+    CHECK_EQ(r.requests, 1);
+    peri_exchange_answer(r.held, 200, NULL, 0, PERI_STR("bye"));
+    CHECK(has(hear(&r, fd), "connection: close\r\n\r\nbye"));
+    CHECK(heard_end);
+    close(fd);
+    rig_close(&r);
+}
+
 TEST(server_tells_owners_when_it_closes) {
     struct rig r;
     rig_open(&r, HOLD, NULL);
