@@ -3,6 +3,7 @@ local loop = require "spec.support.loop"
 local process = require "spec.support.process"
 local provider = require "spec.support.provider"
 local router = require "spec.support.router"
+local unix = require "socket.unix"
 
 describe("the log file", function()
   teardown(process.stop_all)
@@ -128,5 +129,43 @@ describe("a router without a descriptor left", function()
     clients[1]:send(router.request_text("POST", "/v1/chat/completions", router.chat_body()))
     assert.equal(200, clients[1]:take_head().status)
     for _, c in ipairs(clients) do c:close() end
+  end))
+end)
+
+describe("a service manager", function()
+  teardown(process.stop_all)
+
+  it("is told when the router is ready, reloads and stops", router.test(function(start)
+    local path = process.directory() .. "/notify"
+    local manager = assert(unix.dgram())
+    assert(manager:bind(path))
+    manager:settimeout(0)
+    local function message()
+      return loop.await("a message", function() return (manager:receive()) end)
+    end
+    local config = { providers = { router.provider("a", provider.start()) } }
+    local r = start(config, nil, { NOTIFY_SOCKET = path })
+    assert.equal("READY=1", message())
+    assert.equal(200, r:chat().status)
+    r.process:signal "HUP"
+    assert.matches("^RELOADING=1\nMONOTONIC_USEC=%d+$", message())
+    assert.equal("READY=1\nSTATUS=", message())
+    r:write("perilune.lua", "return {")
+    r.process:signal "HUP"
+    assert.matches("^RELOADING=1\n", message())
+    assert.matches("^READY=1\nSTATUS=.*refused", message())
+    r.process:signal "TERM"
+    assert.equal("STOPPING=1", message())
+    assert.equal(0, r.process:wait())
+    manager:close()
+  end))
+
+  it("that does not listen is named in the log, and requests are served", router.test(function(start)
+    local r = start({ providers = { router.provider("a", provider.start()) } }, nil,
+      { NOTIFY_SOCKET = process.directory() .. "/nobody" })
+    loop.await("the warning", function()
+      return #r:log "the service manager at NOTIFY_SOCKET was not told: No such file or directory" == 1
+    end)
+    assert.equal(200, r:chat().status)
   end))
 end)

@@ -1,5 +1,6 @@
 /* `perilune serve`: workers on their threads, and this thread for what is not urgent: signals, changed files, reload.
  */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "net/file_watch.h"
+#include "net/notify.h"
 #include "router/router.h"
 
 struct serve {
@@ -22,6 +24,15 @@ struct serve {
     unsigned stops;
     bool is_unwatched; /* not said yet */
 };
+
+/* A manager that does not hear us ends the process in the end: its operator must see why. */
+static void check_notified(struct serve *s, enum peri_err err) {
+    if (err == PERI_OK) return;
+    const char *why = err == PERI_EINVAL ? "it names no local socket" : strerror(errno);
+    struct peri_log *log = &s->router->runtime->logs.of[PERI_COMPONENT_SERVER];
+    peri_log_say(log, PERI_LOG_WARN, "the service manager at NOTIFY_SOCKET was not told: %s", why);
+    peri_log_flush(log);
+}
 
 /* ---- Reload ---- */
 
@@ -74,6 +85,7 @@ static void reload_all(struct serve *s) {
     struct peri_log *log = &s->router->runtime->logs.of[PERI_COMPONENT_CONFIG];
     struct peri_fault fault;
     uint64_t generation = 0;
+    check_notified(s, peri_notify_reloading());
     enum peri_err err = peri_cli_config_reload(&s->cli, &config, log, &fault);
     if (err == PERI_OK) {
         watch_files(s, config);
@@ -83,6 +95,7 @@ static void reload_all(struct serve *s) {
     }
     say_unwatched(s);
     say_reload(s, err, generation, &fault);
+    check_notified(s, peri_notify_reloaded(err != PERI_OK));
 }
 
 /* ---- Signals ---- */
@@ -101,12 +114,15 @@ static void reopen_log(struct serve *s) {
 static void stop(struct serve *s) {
     if (s->stops++ > 0) _exit(PERI_EXIT_FAILED); /* asked twice: at once */
     peri_router_stop(s->router);
+    check_notified(s, peri_notify_stopping());
 }
 
 static void on_signal(int signum, void *arg) {
     struct serve *s = arg;
     switch (signum) {
-    case SIGHUP: reload_all(s); break;
+    case SIGHUP:
+        if (s->stops == 0) reload_all(s);
+        break;
     case SIGUSR1: reopen_log(s); break;
     default: stop(s); break;
     }
@@ -192,6 +208,7 @@ static int serve(struct serve *s) {
     }
     say_ready(s);
     say_unwatched(s);
+    check_notified(s, peri_notify_ready());
     peri_timer_init(&s->look, s->loop, on_look, s);
     peri_timer_start(&s->look, 20);
     peri_loop_run(s->loop);
