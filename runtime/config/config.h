@@ -219,6 +219,9 @@ struct peri_config {
     bool watch_policies;          /* reload when a file changes, true */
     const struct peri_config_key *keys; /* bearer keys of clients; none: anyone, on loopback only */
     size_t key_count;
+    const struct peri_str *cors_origins; /* pages of these may ask; "*": of all. None: of none */
+    size_t cors_origin_count;
+    bool cors_credentials;               /* with what the browser keeps for us, false */
     const struct peri_str *admin_listen; /* none: no admin API */
     size_t admin_listen_count;
     struct peri_secret admin_key; /* empty: anyone on this machine */

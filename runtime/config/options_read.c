@@ -425,3 +425,22 @@ void peri_read_keys(struct peri_reader *r, const struct peri_option *o,
     peri_wipe(known.by_secret.slots, known.by_secret.capacity * sizeof *known.by_secret.slots);
     peri_map_done(&known.by_secret);
 }
+
+void peri_cors_check(struct peri_reader *r, const struct peri_node *node, void *at) {
+    const struct peri_config *c = at;
+    const struct peri_node *origins =
+        node == NULL ? NULL : peri_node_get(node, PERI_STR("origins"));
+    bool takes_all = false;
+    for (size_t i = 0; i < c->cors_origin_count; i++) {
+        struct peri_str origin = c->cors_origins[i];
+        takes_all = takes_all || peri_str_eq(origin, PERI_STR("*"));
+        if (origins == NULL || peri_option_is_origin(origin)) continue;
+        peri_reader_fault(r, origins,
+                          "has \"%.*s\" in 'origins', expected an origin without a path, such as "
+                          "\"https://app.example.com\", or \"*\"",
+                          PERI_STR_ARGS(origin));
+    }
+    if (takes_all && c->cors_credentials && node != NULL)
+        peri_reader_fault(
+            r, node, "has 'credentials' with \"*\" in 'origins', expected the origins by name");
+}

@@ -65,6 +65,8 @@ struct peri_base_url {
     bool has_path;
 };
 const char *peri_option_base_url(struct peri_base_url *out, struct peri_str text);
+/* An origin as browsers write it, "https://app.example.com:8443", or "*". */
+bool peri_option_is_origin(struct peri_str text);
 /* An address to listen on. gives NULL when it is one, else what was expected. */
 const char *peri_option_listen(struct peri_str text, bool *is_loopback);
 /* Ids travel in headers, logs and metrics. */
@@ -125,6 +127,7 @@ struct peri_read_model {
 };
 void peri_provider_begin(struct peri_reader *r, void *at);
 void peri_provider_check(struct peri_reader *r, const struct peri_node *node, void *at);
+void peri_cors_check(struct peri_reader *r, const struct peri_node *node, void *at);
 void peri_config_check(struct peri_reader *r, const struct peri_node *node, void *at);
 extern const struct peri_record peri_record_model, peri_record_provider;
 

@@ -394,6 +394,23 @@ static const struct peri_option admin_rows[] = {
 };
 static const struct peri_record admin_record = { PERI_RECORD("admin", peri_config, admin_rows) };
 
+static const struct peri_option cors_rows[] = {
+    { .name = "origins",
+      .type = PERI_OPTION_STRINGS,
+      PERI_ROW_LIST(peri_config, cors_origins, cors_origin_count),
+      .is_reloadable = true,
+      .help = "Origins such as \"https://app.example.com\", \"*\" for all; none: no page may." },
+    { .name = "credentials",
+      .type = PERI_OPTION_BOOL,
+      PERI_ROW_FIELD(peri_config, cors_credentials),
+      .fallback = "false",
+      .is_reloadable = true,
+      .help = "Their requests may carry cookies and what else a browser keeps; only with origins "
+              "that are named. Keys in headers need it not." },
+};
+static const struct peri_record cors_record = { PERI_RECORD("cors", peri_config, cors_rows),
+                                                .check = peri_cors_check };
+
 static const struct peri_option config_rows[] = {
     { .name = "listen",
       .type = PERI_OPTION_LISTEN,
@@ -494,6 +511,11 @@ static const struct peri_option config_rows[] = {
           "\"required\":[\"secret\"],\"additionalProperties\":false}]}}",
       .lua = "(string|perilune.secret|{ id?: string, secret: string|perilune.secret })[]",
       .help = "Bearer keys of clients; none: anyone, and only on loopback addresses." },
+    { .name = "cors",
+      .type = PERI_OPTION_GROUP,
+      .record = &cors_record,
+      .is_reloadable = true,
+      .help = "Pages of other origins that may ask from a browser." },
     { .name = "admin",
       .type = PERI_OPTION_GROUP,
       .record = &admin_record,

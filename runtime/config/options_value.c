@@ -117,3 +117,21 @@ const char *peri_option_listen(struct peri_str text, bool *is_loopback) {
     *is_loopback = is_v6 ? memcmp(ip, v6_loopback, 16) == 0 : ip[0] == 127;
     return NULL;
 }
+
+bool peri_option_is_origin(struct peri_str text) {
+    ptrdiff_t mark = peri_str_find(text, PERI_STR("://"));
+    if (peri_str_eq(text, PERI_STR("*"))) return true;
+    if (mark <= 0 || text.n > 300) return false;
+    for (size_t i = 0; i < (size_t)mark; i++) {
+        char c = text.p[i];
+        bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        if (!is_letter && (i == 0 || ((c < '0' || c > '9') && memchr("+-.", c, 3) == NULL)))
+            return false;
+    }
+    struct peri_str host, port;
+    bool is_v6;
+    unsigned char ip[16];
+    return cut_port(peri_str_from(text, (size_t)mark + 3), &host, &port, &is_v6) &&
+           (port.p == NULL || is_port(port, 1)) &&
+           (is_v6 ? is_ip(host, AF_INET6, ip) : is_name(host));
+}

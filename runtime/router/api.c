@@ -7,6 +7,7 @@
 #include "fleet/circuit.h"
 #include "request/admission.h"
 #include "router/client_key.h"
+#include "router/cors.h"
 #include "router/path.h"
 #include "router/runtime.h"
 
@@ -268,6 +269,11 @@ void peri_api_request(struct peri_worker *w, struct peri_exchange *x) {
     bool is_post = peri_str_eq(method, PERI_STR("POST"));
     const struct peri_config_key *key;
     struct path p;
+    enum peri_cors cors = peri_cors_take(w->env.config, x);
+    if (cors == PERI_CORS_REFUSED)
+        refuse(w, x, 403, NO_HEADER, PERI_STR("origin_not_allowed"),
+               PERI_STR("pages of this origin may not ask here: 'cors.origins' does not name it"));
+    if (cors != PERI_CORS_NONE) return;
     if (find_path(&p, path)) {
         if (p.needs_key && !admit(w, x, &key)) return;
         if (p.dialect != NULL && is_post)

@@ -172,6 +172,10 @@ function include(path) end
 ---@field failures? integer In so many requests in a row a policy's hook fails, without having worked before, until the policy goes back to its last text that worked or, without one, is left out until its file changes. 0: it stays. Default: 5.
 ---@field watch? boolean Load a policy again when its file changes. Default: true.
 
+---@class perilune.config.cors
+---@field origins? string|string[] Origins such as "https://app.example.com", "*" for all; none: no page may.
+---@field credentials? boolean Their requests may carry cookies and what else a browser keeps; only with origins that are named. Keys in headers need it not. Default: false.
+
 ---@class perilune.config.admin
 ---@field listen? string|string[] Addresses of the admin API, such as "127.0.0.1:9001"; none: there is none.
 ---@field key? string|perilune.secret Bearer key of the admin API; none: anyone on this machine, and only on loopback.
@@ -193,5 +197,6 @@ function include(path) end
 ---@field policies? (string|{ file: string, options?: table })[] Lua files that decide, in the order they are asked; paths start at the configuration file.
 ---@field policy? perilune.config.policy What a policy may use.
 ---@field keys? (string|perilune.secret|{ id?: string, secret: string|perilune.secret })[] Bearer keys of clients; none: anyone, and only on loopback addresses.
+---@field cors? perilune.config.cors Pages of other origins that may ask from a browser.
 ---@field admin? perilune.config.admin The operator's API.
 ---@field seed? integer Of random choices, to repeat a run; 0: from the system. Default: 0.

@@ -54,6 +54,7 @@ void peri_conn_close(struct peri_conn *c) {
     peri_list_remove(&c->idle);
     peri_conn_drop_queue(c);
     drop_stash(c);
+    peri_exchange_drop_headers(&c->x);
     peri_http_done(&c->http);
     if (c->must_reset) {
         struct linger at_once = { .l_onoff = 1, .l_linger = 0 };

@@ -41,6 +41,8 @@ struct peri_exchange {
     uint64_t began_ns;
     uint64_t length; /* announced, or PERI_LENGTH_UNKNOWN */
     uint64_t sent;   /* body bytes accepted */
+    char *more;      /* lines of the head that peri_exchange_add_headers wrote, or NULL */
+    size_t more_n;
     bool is_started, is_chunked, is_bodiless;
     bool is_full; /* write_high was reached, on_drain is owed */
 };
@@ -118,6 +120,9 @@ void peri_conn_break(struct peri_conn *c);
 
 /* Answer what the server itself refuses, and close after it (exchange.c). */
 void peri_conn_refuse(struct peri_conn *c, int status, const char *why);
+
+/* What peri_exchange_add_headers wrote is given back (exchange.c). */
+void peri_exchange_drop_headers(struct peri_exchange *x);
 
 /* server.c: a connection went, so another may come. */
 void peri_server_on_room(struct peri_server *s);

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "base/mem.h"
 #include "dialect/error.h"
 #include "net/header.h"
 #include "net/server/conn.h"
@@ -187,6 +188,33 @@ static size_t head_size(bool *is_clean, struct peri_exchange *x, const struct pe
     return n;
 }
 
+void peri_exchange_drop_headers(struct peri_exchange *x) {
+    peri_free(x->more);
+    x->more = NULL;
+    x->more_n = 0;
+}
+
+void peri_exchange_add_headers(struct peri_exchange *x, const struct peri_header *headers,
+                               size_t count) {
+    size_t n = 0;
+    peri_exchange_drop_headers(x);
+    for (size_t i = 0; i < count; i++) n += headers[i].name.n + headers[i].value.n + 4;
+    x->more = n == 0 ? NULL : peri_malloc(n);
+    if (x->more == NULL) return;
+    char *at = x->more;
+    for (size_t i = 0; i < count; i++)
+        if (peri_header_fault(headers[i]) == NULL)
+            at = put_header(at, headers[i].name, headers[i].value);
+    x->more_n = (size_t)(at - x->more);
+}
+
+/* Was said by peri_exchange_add_headers. */
+static bool is_said(const struct peri_exchange *x, struct peri_str name) {
+    struct peri_str cors = PERI_STR("access-control-");
+    return x->more != NULL && name.n > cors.n &&
+           peri_str_eq_nocase((struct peri_str){ name.p, cors.n }, cors);
+}
+
 static void decide_framing(struct peri_conn *c, int status, uint64_t length) {
     struct peri_exchange *x = &c->x;
     x->length = length;
@@ -229,7 +257,7 @@ void peri_exchange_start(struct peri_exchange *x, int status, const struct peri_
     decide_framing(c, status, length);
     if (c->is_broken) return;
     bool is_first = c->queued == 0;
-    struct peri_block *b = peri_conn_block(c, size);
+    struct peri_block *b = peri_conn_block(c, size + x->more_n);
     if (b == NULL) {
         peri_conn_break(c);
         return;
@@ -242,8 +270,11 @@ void peri_exchange_start(struct peri_exchange *x, int status, const struct peri_
     at = put_header(at, PERI_STR("date"), date_for(c->server, headers, header_count));
     for (size_t i = 0; i < header_count; i++) {
         if (!is_clean && peri_header_fault(headers[i]) != NULL) continue;
-        if (!is_ours(c, &headers[i])) at = put_header(at, headers[i].name, headers[i].value);
+        if (is_ours(c, &headers[i]) || is_said(x, headers[i].name)) continue;
+        at = put_header(at, headers[i].name, headers[i].value);
     }
+    at = put(at, (struct peri_str){ x->more, x->more_n });
+    peri_exchange_drop_headers(x);
     at = put_framing(at, c, status);
     b->n = (uint32_t)(at - b->data);
     c->queued += b->n;

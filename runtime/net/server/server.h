@@ -115,6 +115,11 @@ void *peri_exchange_user(const struct peri_exchange *x);
  * peri_exchange_flush sends them now. */
 void peri_exchange_start(struct peri_exchange *x, int status, const struct peri_header *headers,
                          size_t header_count, uint64_t length);
+/* Headers of the answer, whoever starts it: for what is known before that. They are copied; a second call replaces
+ * the first. Those that can not be sent are left out, and all where memory runs out. Headers access-control-… given at
+ * the start are dropped then: a browser takes two of a name for none. */
+void peri_exchange_add_headers(struct peri_exchange *x, const struct peri_header *headers,
+                               size_t count);
 /* Body bytes, copied or sent before this returns.
  *   gives   PERI_OK · PERI_EFULL accepted, but write_high is reached: stop until on_drain ·
  *           PERI_ENOMEM, PERI_ECLOSED the connection is dead, on_gone follows · PERI_EINVAL before the start ·
