@@ -107,9 +107,14 @@ describe("a router without a descriptor left", function()
     loop.await("the answers", function() return answered == 8 end)
   end))
 
-  it("refuses what it can not connect for, and no provider rests because of it", router.test(function(start)
-    local a, b = provider.start(), provider.start()
-    local r = start { providers = { router.provider("a", a), router.provider("b", b) } }
+  local function ask(c)
+    c:send(router.request_text("POST", "/v1/chat/completions", router.chat_body()))
+    local head = c:take_head()
+    return head, (c:take_body(head))
+  end
+
+  -- Open connections of a router that may open nothing any more.
+  local function run_short(r)
     local clients = {}
     for i = 1, 5 do
       clients[i] = r:open("GET", "/livez")
@@ -117,18 +122,30 @@ describe("a router without a descriptor left", function()
     end
     allow(r, 3)
     for _, c in ipairs(clients) do
-      c:send(router.request_text("POST", "/v1/chat/completions", router.chat_body()))
-      local head = c:take_head()
-      local body = c:take_body(head)
+      local head, body = ask(c)
       assert.equal(503, head.status, body)
       assert.is_nil(head.headers["x-should-retry"])
-      assert.matches("Too many open files", body)
+      assert.matches("the router has nothing left for another connection", body)
     end
-    allow(r, 256)
     assert.same({}, r:log "not asked for a while")
-    clients[1]:send(router.request_text("POST", "/v1/chat/completions", router.chat_body()))
-    assert.equal(200, clients[1]:take_head().status)
+    return clients
+  end
+
+  it("refuses what it can not connect for, and no provider rests because of it", router.test(function(start)
+    local a, b = provider.start(), provider.start()
+    local r = start { providers = { router.provider("a", a), router.provider("b", b) } }
+    local clients = run_short(r)
+    allow(r, 256)
+    assert.equal(200, (ask(clients[1])).status)
     for _, c in ipairs(clients) do c:close() end
+  end))
+
+  it("does not hold it against a name that it could not look for", router.test(function(start)
+    for _, scheme in ipairs { "http", "https" } do
+      local r = start { providers = { router.provider("a", scheme .. "://provider.invalid:9/v1") } }
+      for _, c in ipairs(run_short(r)) do c:close() end
+      allow(r, 256)
+    end
   end))
 end)
 

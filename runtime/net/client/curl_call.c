@@ -95,7 +95,8 @@ static enum peri_err err_of(const struct peri_call *call) {
     bool has_begun = call->has_head;
     switch (call->code) {
     case CURLE_OK: return PERI_OK;
-    case CURLE_COULDNT_RESOLVE_HOST: return PERI_EDNS;
+    case CURLE_COULDNT_RESOLVE_HOST: /* the name's fault, unless nobody could be set to look for it */
+        return strstr(call->easy->why, "thread failed to start") != NULL ? PERI_EBUSY : PERI_EDNS;
     case CURLE_COULDNT_CONNECT:
         return call->was_refused ? PERI_EDENIED : peri_call_unconnected(call->os_error);
     case CURLE_SSL_CONNECT_ERROR:
