@@ -119,3 +119,83 @@ describe("usage", function()
     end))
   end
 end)
+
+-- As llama.cpp's server says it, for `return_progress`.
+local function progress(processed)
+  return frame { id = "x", object = "chat.completion.chunk", created = 1, model = "m",
+    choices = { { index = 0, delta = { role = "assistant", content = cjson.null }, finish_reason = cjson.null } },
+    prompt_progress = { total = 4096, cache = 0, processed = processed, time_ms = 10 } }
+end
+
+describe("the progress of a prompt", function()
+  teardown(process.stop_all)
+
+  local function take_rest(c)
+    local seen = ""
+    repeat
+      local chunk = c:take_chunk()
+      seen = seen .. (chunk or "")
+    until not chunk or chunk == ""
+    return seen
+  end
+
+  it("goes out at once to a client that asked for it", router.test(function(start)
+    local first, second = {}, {}
+    local p = provider.start(provider.stream { progress(1024), provider.hold(first), progress(4096),
+      provider.hold(second), f.role, f.token "fine", f.finish(), f.done })
+    local c = one(start, p):open_chat { stream = true, return_progress = true }
+    assert.equal(200, c:take_head().status)
+    local seen = c:take_chunk()
+    assert.equal(progress(1024), seen)
+    first.now = true
+    assert.equal(progress(4096), c:take_chunk())
+    assert.equal(1, p.busy)
+    second.now = true
+    assert.equal(f.role .. f.token "fine" .. f.finish() .. f.done, take_rest(c))
+  end))
+
+  it("is held as other frames for one that did not", router.test(function(start)
+    local p = provider.start(provider.stream { f.role, progress(4096), provider.cut })
+    local r = two(start, p, provider.start(provider.stream { progress(8), provider.stream_text { "good" } }))
+    for _, fields in ipairs { {}, { return_progress = false } } do
+      local answer = r:stream(fields)
+      assert.equal("b", answer.headers["x-perilune-provider"])
+      assert.equal(progress(8) .. provider.stream_text { "good" }, answer.body)
+    end
+    assert.equal(2, #p.requests)
+  end))
+
+  it("does not bind the answer to its provider", router.test(function(start)
+    local a = provider.start(provider.stream { progress(1024), progress(2048), provider.cut })
+    local b = provider.start(provider.stream { progress(4096), provider.stream_text { "good" } })
+    local answer = two(start, a, b):stream { return_progress = true }
+    assert.equal(progress(1024) .. progress(2048) .. progress(4096) .. provider.stream_text { "good" }, answer.body)
+    assert.same({ 1, 1 }, { #a.requests, #b.requests })
+  end))
+
+  it("is followed by an error where nobody answers", router.test(function(start)
+    local a = provider.start(provider.stream { progress(1024), provider.reset })
+    local answer = one(start, a):stream { return_progress = true }
+    assert.equal(200, answer.status)
+    assert.is_string(answer.stream.error.message)
+    assert.is_false(answer.stream.done)
+    assert.matches("^data: .-prompt_progress", answer.body)
+  end))
+
+  it("is a policy's to change, as every event", router.test(function(start)
+    local p = provider.start(provider.stream { progress(1024), progress(4096), provider.stream_text { "fine" } })
+    local policy = 'return { event = function(_, event) if event.data:find("1024", 1, true) then event:drop() end end }'
+    local r = start({ providers = { router.provider("a", p, { models = { "m" } }) }, policies = { "p.lua" } },
+      { ["p.lua"] = policy })
+    assert.equal(progress(4096) .. provider.stream_text { "fine" }, r:stream({ return_progress = true }).body)
+  end))
+
+  it("is no answer", router.test(function(start)
+    local p = provider.start(provider.stream { progress(1024), f.finish(), f.done })
+    local b = provider.start(provider.tokens { "good" })
+    local answer = two(start, p, b):stream { return_progress = true }
+    assert.equal("good", answer.stream.text)
+    local whole = two(start, p, b):chat { return_progress = true }
+    assert.equal("good", whole.json.choices[1].message.content)
+  end))
+end)

@@ -45,6 +45,8 @@ static const struct peri_json_path choice_paths[CHOICE_COUNT] = {
 /* What few frames have is looked for where the text has its name. */
 static const struct peri_json_path choice_error_path = { 1, { NAME("error") } };
 
+static const struct peri_json_path progress_path = { 1, { NAME("prompt_progress") } };
+
 /* Where else than at the top usage stands, in the frame that finishes: in the choice (Kimi), in `x_groq`. */
 static const struct peri_json_path odd_usage_paths[] = {
     { 3, { NAME("choices"), PERI_JSON_ELEMENT(0), NAME("usage") } },
@@ -322,6 +324,13 @@ static enum peri_err read_choice_list(struct peri_stream_state *s, struct frame 
     return PERI_OK;
 }
 
+/* llama.cpp's server, for clients that ask with `return_progress`. */
+static bool tells_progress(struct peri_str text) {
+    struct peri_str found;
+    return peri_str_find(text, PERI_STR("\"prompt_progress\"")) >= 0 &&
+           peri_json_scan(&found, text, &progress_path, 1, NULL) == PERI_OK && is_filled(found);
+}
+
 static void read_odd_usage(struct peri_stream_state *s, struct peri_str text) {
     struct peri_str found[2];
     if (peri_str_find(text, PERI_STR("\"usage\"")) < 0 ||
@@ -403,7 +412,8 @@ enum peri_stream_kind peri_stream_read(struct peri_stream_state *s, struct peri_
     if (frame.has_finish) return PERI_STREAM_FINISH;
     bool is_usage = peri_json_raw_kind(top[TOP_USAGE]) == PERI_JSON_OBJECT && !frame.has_choice;
     if (is_usage) return PERI_STREAM_USAGE;
-    return !frame.has_choice && is_internal(data) ? PERI_STREAM_INTERNAL : PERI_STREAM_LIFECYCLE;
+    if (!frame.has_choice && is_internal(data)) return PERI_STREAM_INTERNAL;
+    return tells_progress(data) ? PERI_STREAM_PROGRESS : PERI_STREAM_LIFECYCLE;
 }
 
 bool peri_stream_is_complete(const struct peri_stream_state *s) {

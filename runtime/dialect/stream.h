@@ -3,7 +3,7 @@
  * The relay asks one question about every event of a stream: may the client see it, and does it decide anything? The
  * first event of kind CONTENT is the commit point: before it any failure is answered by another provider, after it
  * nothing is retried. Life-cycle frames (a role alone, empty deltas, empty choices, what decentralised networks add)
- * decide nothing; they are held back until then.
+ * decide nothing; they are held back until then, but for the progress of a prompt that the client asked to see.
  *
  * An event that is not one JSON object is BROKEN and must not be forwarded: the official clients raise a SyntaxError
  * on it and show half an answer.
@@ -45,6 +45,7 @@ struct peri_stream_state {
 
 enum peri_stream_kind {
     PERI_STREAM_LIFECYCLE, /* decides nothing */
+    PERI_STREAM_PROGRESS, /* decides nothing, and says how far the prompt was read (llama.cpp's prompt_progress) */
     PERI_STREAM_CONTENT, /* text, reasoning, refusal, tool call: the commit point; may finish a choice, too */
     PERI_STREAM_FINISH, /* a finish reason without content */
     PERI_STREAM_USAGE,  /* usage and no choices: the frame that only clients who asked for it get */

@@ -5,9 +5,9 @@
 
 #include "base/test.h"
 
-static const char *const kind_names[] = { "lifecycle", "content",  "finish", "usage",
-                                          "done",      "error",    "reset",  "whole",
-                                          "empty",     "internal", "broken" };
+static const char *const kind_names[] = { "lifecycle", "progress", "content",  "finish",
+                                          "usage",     "done",     "error",    "reset",
+                                          "whole",     "empty",    "internal", "broken" };
 
 static enum peri_stream_kind read_one(struct peri_stream_state *s, const char *data) {
     size_t n = strlen(data);
@@ -40,6 +40,13 @@ TEST(stream_tells_what_an_event_decides) {
         { PERI_STREAM_LIFECYCLE,
           "{\"choices\":[{\"text\":\"\",\"index\":0,\"finish_reason\":null}]}" },
         { PERI_STREAM_LIFECYCLE, "{\"choices\":\"content\"}" },
+        { PERI_STREAM_PROGRESS,
+          "{\"choices\":[{\"delta\":{\"content\":null}}],\"prompt_progress\":{\"total\":9}}" },
+        { PERI_STREAM_PROGRESS, "{\"choices\":[],\"prompt_progress\":{\"total\":9}}" },
+        { PERI_STREAM_LIFECYCLE, "{\"choices\":[],\"prompt_progress\":null}" },
+        { PERI_STREAM_LIFECYCLE, "{\"choices\":[],\"x\":{\"prompt_progress\":{\"total\":9}}}" },
+        { PERI_STREAM_CONTENT, "{\"choices\":[{\"delta\":{\"content\":\"Hi\"}}],"
+                               "\"prompt_progress\":{\"total\":9}}" },
         { PERI_STREAM_CONTENT, DELTA("\"content\":\"Hi\"") },
         { PERI_STREAM_CONTENT, DELTA("\"content\":\" \"") },
         { PERI_STREAM_CONTENT, DELTA("\"content\":[{\"type\":\"text\",\"text\":\"Hi\"}]") },

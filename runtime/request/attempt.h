@@ -81,6 +81,7 @@ struct peri_attempt {
     struct peri_timer patience;
     bool expects_content; /* an empty answer is a failure */
     bool is_reading;      /* take_frames is further up the stack, and goes on when it returns */
+    bool is_progress;     /* what is passed on is for the client at once, ahead of what is held */
     bool is_waiting;      /* what is left in `in` waits for the client */
     /* Bytes were lost, or a policy could not say what is to be sent: the answer must not seem whole. */
     bool is_broken;

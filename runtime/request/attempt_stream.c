@@ -1,7 +1,8 @@
 /* A streamed answer on its way to the client.
  *
  * Frames are taken whole: a piece of one waits in `in` until the rest has come, so what the client gets is always
- * well formed up to the last byte. Until the first content token frames are held; from then on the run of frames
+ * well formed up to the last byte. Until the first content token frames are held, but for the progress of the prompt where
+ * the client asked for it; from then on the run of frames
  * that one read brought leaves in one write, untouched, unless a policy looks at events.
  *
  * A stream is complete when it said so (a finish reason or the end event); every other end, the clean one included, becomes
@@ -31,9 +32,21 @@ static void fail_broken(struct peri_attempt *a) {
     peri_attempt_fail(a, PERI_ETOOBIG, "was made more of by policies than the client takes");
 }
 
+/* As keep-alive comments do, this fixes the status, not the answer: another provider may still give it. */
+static void tell_progress(struct peri_attempt *a, struct peri_str frames) {
+    struct peri_request *r = a->request;
+    peri_request_start_stream(r, NULL);
+    if (peri_relay_put(r, frames) == PERI_RELAY_LOSSY) a->is_broken = true;
+    peri_relay_keep_alive(r);
+}
+
 /* Whole frames go to the client, or wait for the commit point. */
 static void pass_on(struct peri_attempt *a, struct peri_str frames) {
     if (a->is_broken) return;
+    if (a->is_progress) {
+        tell_progress(a, frames);
+        return;
+    }
     if (a->state != PERI_ATTEMPT_SERVING) {
         peri_buf_add(&a->held, frames);
         return;
@@ -267,6 +280,22 @@ static bool may_serve_unsaid(struct peri_attempt *a) {
     return false;
 }
 
+/* The client asked to see how far its prompt was read, and one provider alone reads it. A client that is slow gets it
+ * with the answer. */
+static bool may_tell_progress(const struct peri_attempt *a) {
+    const struct peri_request *r = a->request;
+    if (!r->is_stream || a->state != PERI_ATTEMPT_ASKING || r->phase != PERI_DECIDING ||
+        r->body == NULL || r->relay.state > PERI_RELAY_OPEN)
+        return false;
+    struct peri_list *at, *spare;
+    peri_list_each(at, spare, &r->attempts) {
+        const struct peri_attempt *other = peri_list_entry(at, struct peri_attempt, link);
+        if (other != a && !peri_attempt_is_over(other)) return false;
+    }
+    uint32_t root = peri_json_root(r->body);
+    return peri_json_is_true(r->body, peri_json_get(r->body, root, PERI_STR("return_progress")));
+}
+
 /* Consume whole frames off the front of `in`.
  *   gives   bytes consumed; a->state tells whether the attempt still lives */
 static size_t take_frames(struct peri_attempt *a, struct peri_str in) {
@@ -315,6 +344,15 @@ static size_t take_frames(struct peri_attempt *a, struct peri_str in) {
             commit_answer(a);
             if (a->state == PERI_ATTEMPT_READY) return used;
             run.from = in.p + used;
+            continue;
+        }
+        if (kind == PERI_STREAM_PROGRESS && may_tell_progress(a)) {
+            flush_run(a, &run);
+            a->is_progress = true;
+            send_event(a, &run, &event);
+            if (peri_attempt_is_over(a)) return used;
+            flush_run(a, &run);
+            a->is_progress = false;
             continue;
         }
         send_event(a, &run, &event);
