@@ -169,6 +169,18 @@ describe("origins in a configuration", function()
     end
   end)
 
+  it("are warned of where all pages may ask and none needs a key", function()
+    local function warnings(more)
+      local _, _, err =
+        check.lua('return { providers = { { id = "a", url = "http://127.0.0.1:1/v1" } }, ' .. more .. " }")
+      return select(2, err:gsub("every page that a browser on this machine shows may use the router", ""))
+    end
+    assert.equal(1, warnings 'cors = { origins = "*" }')
+    assert.equal(0, warnings 'cors = { origins = "*" }, keys = { "sk-client-1" }')
+    assert.equal(0, warnings 'cors = { origins = "https://a.example" }')
+    assert.equal(0, warnings "workers = 1")
+  end)
+
   it("are named where credentials may come along", function()
     assert.same({}, cors '{ origins = "https://a.example", credentials = true }')
     local faults = cors '{ origins = { "https://a.example", "*" }, credentials = true }'

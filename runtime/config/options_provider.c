@@ -553,6 +553,18 @@ static void check_listen(struct peri_reader *r, const struct peri_node *root) {
         "no client keys are configured: anyone on this machine may use the router");
 }
 
+/* A key is what a page of a stranger lacks. */
+static void check_cors(struct peri_reader *r, const struct peri_node *root) {
+    const struct peri_node *cors = peri_node_get(root, PERI_STR("cors"));
+    if (cors == NULL || r->config->key_count > 0) return;
+    for (size_t i = 0; i < r->config->cors_origin_count; i++)
+        if (peri_str_eq(r->config->cors_origins[i], PERI_STR("*")))
+            peri_fault_list_warn(
+                r->faults, &cors->where,
+                "'cors.origins' has \"*\" and no client keys are configured: every "
+                "page that a browser on this machine shows may use the router");
+}
+
 static void check_default_model(struct peri_reader *r, const struct peri_node *root) {
     const struct peri_node *model = peri_node_get(root, PERI_STR("default_model"));
     struct peri_str name = r->config->default_model;
@@ -575,6 +587,7 @@ void peri_config_check(struct peri_reader *r, const struct peri_node *node, void
     check_default_model(r, node);
     check_listen(r, node);
     check_admin(r, node);
+    check_cors(r, node);
     r->config->file = node->where.origin == PERI_ORIGIN_FILE ? peri_reader_dup(r, node->where.name)
                                                              : PERI_STR("");
 }
