@@ -103,7 +103,7 @@ describe("examples/policy.c", function()
     local directory = process.directory()
     local config = assert(io.open(directory .. "/router.json", "w"))
     config:write(cjson.encode { listen = "127.0.0.1:0", workers = 1, log = { level = "warn" },
-      providers = { { id = "a", url = p.url } } })
+      providers = { { id = "a", url = p.url, discover_models = false } } })
     config:close()
     assert(os.execute("mkfifo " .. directory .. "/input"))
     local child = process.start({ "sh", "-c", ("exec '%s/example_policy' '%s/router.json' <'%s/input'"):format(

@@ -36,7 +36,7 @@ enum peri_err peri_request_set_header(struct peri_request *r, struct peri_str na
                                       struct peri_str value) {
     if (peri_answer_header_fault((struct peri_header){ name, value }) != NULL) return PERI_EINVAL;
     if (r->extra_header_count >= PERI_ANSWER_HEADERS_MAX) return PERI_ETOOBIG;
-    if (!peri_request_has_room(r, name.n + value.n)) return PERI_ETOOBIG;
+    if (!peri_request_may_write(r, name.n + value.n)) return PERI_ETOOBIG;
     return peri_header_put(&r->arena, &r->extra_headers, &r->extra_header_count, name, value);
 }
 

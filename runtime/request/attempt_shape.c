@@ -52,7 +52,7 @@ enum peri_err peri_attempt_set_header(struct peri_attempt *a, struct peri_str na
                                       struct peri_str value) {
     if (peri_attempt_header_fault(a, (struct peri_header){ name, value }) != NULL)
         return PERI_EINVAL;
-    if (!peri_request_has_room(a->request, name.n + value.n)) return PERI_ETOOBIG;
+    if (!peri_request_may_write(a->request, name.n + value.n)) return PERI_ETOOBIG;
     return peri_header_put(&a->request->arena, &a->headers, &a->header_count, name, value);
 }
 
@@ -60,7 +60,7 @@ enum peri_err peri_attempt_set_answer_header(struct peri_attempt *a, struct peri
                                              struct peri_str value) {
     if (peri_answer_header_fault((struct peri_header){ name, value }) != NULL) return PERI_EINVAL;
     if (a->answer_header_count >= PERI_ANSWER_HEADERS_MAX) return PERI_ETOOBIG;
-    if (!peri_request_has_room(a->request, name.n + value.n)) return PERI_ETOOBIG;
+    if (!peri_request_may_write(a->request, name.n + value.n)) return PERI_ETOOBIG;
     return peri_header_put(&a->request->arena, &a->answer_headers, &a->answer_header_count, name,
                            value);
 }
@@ -68,7 +68,7 @@ enum peri_err peri_attempt_set_answer_header(struct peri_attempt *a, struct peri
 enum peri_err peri_attempt_refuse(struct peri_attempt *a, int status, struct peri_str message,
                                   struct peri_str param, struct peri_str code) {
     if (status < 400 || status > 599) return PERI_EINVAL;
-    if (!peri_request_has_room(a->request, message.n + param.n + code.n)) return PERI_ETOOBIG;
+    if (!peri_request_may_write(a->request, message.n + param.n + code.n)) return PERI_ETOOBIG;
     struct peri_arena *arena = &a->request->arena;
     struct peri_hook_refusal *refusal = peri_arena_alloc(arena, sizeof *refusal);
     if (refusal == NULL) return PERI_ENOMEM;

@@ -168,6 +168,14 @@ static inline bool peri_request_has_room(const struct peri_request *r, size_t n)
     size_t max = r->config->request_memory;
     return n <= max && r->arena.used <= max - n;
 }
+/* The same for n bytes that a hook writes. Some room is kept from hooks: a request that goes on without the policy that
+ * wrote too much still needs its attempts. */
+#define PERI_ATTEMPTS_ROOM ((size_t)128 << 10)
+static inline bool peri_request_may_write(const struct peri_request *r, size_t n) {
+    size_t quarter = r->config->request_memory / 4;
+    size_t kept = quarter < PERI_ATTEMPTS_ROOM ? quarter : PERI_ATTEMPTS_ROOM;
+    return n <= SIZE_MAX - kept && peri_request_has_room(r, n + kept);
+}
 
 bool peri_provider_admits(const struct peri_provider *p, uint64_t now_ms);
 /* Put a header on a list in an arena; the newest of a name wins.

@@ -48,7 +48,7 @@ void peri_bind_request_charge(lua_State *L, struct peri_lua_request *r) {
 }
 
 static void check_room(lua_State *L, struct peri_lua_request *r, size_t n) {
-    if (!peri_request_has_room(r->request, n))
+    if (!peri_request_may_write(r->request, n))
         luaL_error(L, "policies took more for this request than 'limits.request_memory' allows");
 }
 
