@@ -262,6 +262,7 @@ describe("a configuration with an admin API", function()
       a:next(provider.status(500))
       r:chat()
       loop.await("it to be asked again", function() return r:chat().headers["x-perilune-provider"] == "a" end)
+      loop.await("its line", function() return r:log "asked again"[1] end)
       local out, back = r:log "not asked for a while"[1], r:log "asked again"[1]
       assert.same({ "warn", "provider", "a", "EUPSTREAM" }, { out.level, out.scope, out.provider, out.error })
       assert.same({ "info", "provider", "a" }, { back.level, back.scope, back.provider })

@@ -56,7 +56,7 @@ run_sanitized_tests() {
 }
 
 # Whose routers have several threads that meet: workers, control, reloads, watchers.
-thread_specs="admin|budget|epoch_webhook|faults|gonka_gateway|gonka_kept|headers|leaving|lifetime|reload|routing"
+thread_specs="admin|budget|epoch_webhook|faults|gonka_gateway|gonka_kept|headers|leaving|lifetime|reload"
 
 # The thread sanitizer keeps a signal until the thread calls the C library, which a loop in Lua may never do, and loses count of
 # frames that Lua's errors jump over until its own stack is full: tests of budgets and those that raise errors by the thousand

@@ -37,7 +37,10 @@ static uint64_t read_all(struct peri_str in, size_t step, size_t max) {
         free(copy);
     }
     sum += took < 0;
-    if (took == 0) sum = mix(sum, peri_str_from(in, front));
+    /* The line feed behind a carriage return goes with it, or with what comes next. */
+    struct peri_str left = peri_str_from(in, front);
+    if (left.n > 0 && left.p[0] == '\n') left = peri_str_from(left, 1);
+    if (took == 0) sum = mix(sum, left);
     peri_buf_done(&scratch);
     return sum;
 }
