@@ -110,7 +110,7 @@ describe("a policy that uses much in small pieces", function()
     assert.is_true(#out <= 8, table.concat(out, "\n"))
     assert.is_true(r:await_requests(1)[1].policy_error)
     assert.is_true(marked >= 400, marked .. " of 400 events were seen by the policy behind it")
-    assert.is_true(answered >= 3, answered .. " answers meanwhile")
+    assert.is_true(answered >= 2, answered .. " answers meanwhile")
   end))
 
   it("has a budget for all entries of a request, also when it waits between them", router.test(function(start)
@@ -136,12 +136,16 @@ describe("a policy that uses much in small pieces", function()
     }, { ["sleeps.lua"] = "local peri = require 'perilune'\nreturn { name = 'sleeps', route = function(req)\n" ..
       "while true do pcall(peri.sleep, 0) end end }\n" })
     assert.equal(200, r:chat().status)
-    local last
-    for _, line in ipairs(r:log "policy failed") do
-      assert.same({ "sleeps", "route", "EBUDGET" }, { line.policy, line.hook, line.error })
-      last = line.detail
+    r:await_requests(1)
+    local lines = r:log "policy failed"
+    assert.is_true(#lines > 0)
+    for _, line in ipairs(lines) do
+      assert.same({ "sleeps", "route" }, { line.policy, line.hook })
+      if not line.detail:find("left out for the rest of the request", 1, true) then
+        assert.equal("EBUDGET", line.error)
+        assert.matches("sleeps.lua:3: stopped: .*what was left for one request", line.detail)
+      end
     end
-    assert.matches("sleeps.lua:3: stopped: .*what was left for one request", last)
   end))
 
   it("is told of under the hook that used it", router.test(function(start)
