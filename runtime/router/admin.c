@@ -247,9 +247,7 @@ static void on_gone(void *arg, struct peri_exchange *x) {
 static void on_misuse(void *arg, struct peri_exchange *x, const char *what, struct peri_str name) {
     const struct peri_admin *a = arg;
     (void)x;
-    if (!peri_log_begin(a->env.log, PERI_LOG_ERROR, what)) return;
-    if (name.n > 0) peri_log_str(a->env.log, "header", name);
-    peri_log_end(a->env.log);
+    peri_server_log_misuse(a->env.log, PERI_STR(""), what, name);
 }
 
 static void say_listening(const struct peri_admin *a, size_t i) {

@@ -98,11 +98,8 @@ static void on_drain(void *arg, struct peri_exchange *x) {
 static void on_misuse(void *arg, struct peri_exchange *x, const char *what, struct peri_str name) {
     struct peri_worker *w = arg;
     const struct peri_request *r = peri_exchange_user(x);
-    struct peri_log *log = &w->env.logs.of[PERI_COMPONENT_REQUEST];
-    if (!peri_log_begin(log, PERI_LOG_ERROR, what)) return;
-    if (r != NULL) peri_log_str(log, "request_id", peri_request_id(r));
-    if (name.n > 0) peri_log_str(log, "header", name);
-    peri_log_end(log);
+    peri_server_log_misuse(&w->env.logs.of[PERI_COMPONENT_REQUEST],
+                           r != NULL ? peri_request_id(r) : PERI_STR(""), what, name);
 }
 
 static const struct peri_server_ops server_ops = { on_request, on_gone, on_drain, on_misuse };

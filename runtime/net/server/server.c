@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "net/loop_uv.h"
 #include "net/server/conn.h"
@@ -40,6 +41,14 @@ void peri_server_limits_fill(struct peri_server_limits *limits) {
     if (limits->header_bytes > PERI_HTTP_HEAD_MAX) limits->header_bytes = PERI_HTTP_HEAD_MAX;
     if (limits->header_lines > COUNT_LIMIT) limits->header_lines = COUNT_LIMIT;
     if (limits->write_low >= limits->write_high) limits->write_low = limits->write_high / 2;
+}
+
+void peri_server_log_misuse(struct peri_log *log, struct peri_str request_id, const char *what,
+                            struct peri_str name) {
+    if (log == NULL || !peri_log_begin(log, PERI_LOG_ERROR, what)) return;
+    if (request_id.n > 0) peri_log_str(log, "request_id", request_id);
+    if (name.n > 0) peri_log_str(log, "header", name);
+    peri_log_end(log);
 }
 
 /* Accepting. */

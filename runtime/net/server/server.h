@@ -23,6 +23,7 @@
 
 struct peri_server;
 struct peri_exchange;
+struct peri_log;
 
 /* Zero means the default that stands behind the unit. */
 struct peri_server_limits {
@@ -56,6 +57,12 @@ struct peri_server_ops {
      * be anything. x is open still. May be NULL. */
     void (*on_misuse)(void *arg, struct peri_exchange *x, const char *what, struct peri_str name);
 };
+
+/* What on_misuse heard, as an error in a log.
+ *   log         may be NULL: nothing is said
+ *   request_id  empty where it is no request's */
+void peri_server_log_misuse(struct peri_log *log, struct peri_str request_id, const char *what,
+                            struct peri_str name);
 
 /*   address  "127.0.0.1:9000", "[::1]:0", "unix:/path"; port 0 takes any
  *   gives    PERI_OK · PERI_EINVAL address · PERI_EIO bind or listen failed, with the reason in `fault`

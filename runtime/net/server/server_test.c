@@ -1,6 +1,9 @@
 /* What a client of the server sees on the wire. */
 #include "net/server/server_rig.h"
 
+#include "base/buf.h"
+#include "base/log.h"
+
 TEST(server_answers_a_request) {
     struct rig r;
     rig_open(&r, ANSWER_AT_ONCE, NULL);
@@ -361,4 +364,29 @@ TEST(server_that_listens_nowhere_serves_connections_it_is_given) {
     CHECK_EQ(peri_server_connections(r.server), 0);
     close(ends[0]);
     rig_close(&r);
+}
+
+static void keep_line(void *arg, enum peri_log_level level, struct peri_str line) {
+    struct peri_buf *seen = arg;
+    peri_buf_addf(seen, "%d %.*s", (int)level, PERI_STR_ARGS(line));
+}
+
+TEST(server_logs_what_an_owner_did_wrong) {
+    struct peri_log log;
+    struct peri_buf seen;
+    peri_buf_init(&seen, 0);
+    peri_log_init(&log, -1, PERI_LOG_ERROR, &peri_clock_real);
+    log.on_line = keep_line;
+    log.arg = &seen;
+    peri_server_log_misuse(NULL, PERI_STR("r1"), "what", PERI_STR("x-a"));
+    peri_server_log_misuse(&log, PERI_STR("r1"), "what", PERI_STR("x-a"));
+    peri_buf_add_char(&seen, '\0');
+    CHECK(seen.p[0] - '0' == PERI_LOG_ERROR);
+    CHECK(has(seen.p, "\"msg\":\"what\",\"request_id\":\"r1\",\"header\":\"x-a\"}"));
+    seen.n = 0;
+    peri_server_log_misuse(&log, PERI_STR(""), "what", PERI_STR(""));
+    peri_buf_add_char(&seen, '\0');
+    CHECK(has(seen.p, "\"msg\":\"what\"}") && !has(seen.p, "request_id"));
+    peri_buf_done(&seen);
+    peri_log_done(&log);
 }

@@ -41,11 +41,8 @@ static void on_drain(void *arg, struct peri_exchange *x) {
 
 static void on_misuse(void *arg, struct peri_exchange *x, const char *what, struct peri_str name) {
     const struct peri_lua_server *sv = arg;
-    struct peri_log *log = sv->state->log;
     (void)x;
-    if (log == NULL || !peri_log_begin(log, PERI_LOG_ERROR, what)) return;
-    if (name.n > 0) peri_log_str(log, "header", name);
-    peri_log_end(log);
+    peri_server_log_misuse(sv->state->log, PERI_STR(""), what, name);
 }
 
 static const struct peri_server_ops ops = { on_request, on_gone, on_drain, on_misuse };
