@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "gonka/account.h"
+#include "script/state/lua_str.h"
 #include "script/state/options.h"
 
 static const char *const schemes[] = { "hashed", "raw_body", "body_only", NULL }; /* as the enum */
@@ -49,8 +50,7 @@ static int gonka_check(lua_State *L) {
 }
 
 static int gonka_address(lua_State *L) {
-    struct peri_str public_key;
-    public_key.p = luaL_checklstring(L, 1, &public_key.n);
+    struct peri_str public_key = peri_check_str(L, 1);
     char text[PERI_ADDRESS_MAX];
     struct peri_hasher *hasher;
     enum peri_err err = peri_hasher_new(&hasher);
@@ -64,8 +64,7 @@ static int gonka_address(lua_State *L) {
 }
 
 static int gonka_keygen(lua_State *L) {
-    struct peri_str path;
-    path.p = luaL_checklstring(L, 1, &path.n);
+    struct peri_str path = peri_check_str(L, 1);
     struct peri_fault fault;
     enum peri_err err = peri_account_create(path, &fault);
     if (err != PERI_OK) return peri_push_fault(L, err, fault.text);
@@ -74,8 +73,7 @@ static int gonka_keygen(lua_State *L) {
 }
 
 static int gonka_wallet(lua_State *L) {
-    struct peri_str source;
-    source.p = luaL_checklstring(L, 1, &source.n);
+    struct peri_str source = peri_check_str(L, 1);
     struct peri_fault fault;
     struct peri_account account;
     enum peri_err err = peri_account_open(&account, source, &peri_env_process_kept, &fault);
@@ -153,8 +151,7 @@ static int validator_public(lua_State *L) {
 static int validator_sign(lua_State *L) {
     unsigned char signature[64];
     const unsigned char *seed = check_seed(L);
-    struct peri_str message;
-    message.p = luaL_checklstring(L, 2, &message.n);
+    struct peri_str message = peri_check_str(L, 2);
     enum peri_err err = peri_ed25519_sign(signature, seed, message);
     if (err != PERI_OK) return peri_push_failure(L, err);
     lua_pushlstring(L, (const char *)signature, sizeof signature);

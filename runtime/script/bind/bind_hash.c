@@ -3,6 +3,7 @@
 #include "crypto/encode.h"
 #include "crypto/hash.h"
 #include "script/open.h"
+#include "script/state/lua_str.h"
 
 #define BYTES_PER_STEP 16 /* SHA-256 takes 0.6 µs a KB, about what 60 Lua instructions take */
 #define PIECE          (3 * 64 * 136 * 4) /* bytes between two charges: whole blocks of every kind */
@@ -12,8 +13,7 @@
 enum kind { SHA256, RIPEMD160, KECCAK256 };
 
 static struct peri_str check_bytes(lua_State *L, int i) {
-    struct peri_str s;
-    s.p = luaL_checklstring(L, i, &s.n);
+    struct peri_str s = peri_check_str(L, i);
     luaL_argcheck(L, s.n <= TEXT_MAX, i, "longer than 64 MiB");
     return s;
 }

@@ -2,6 +2,7 @@
 
 #include "net/header.h"
 #include "net/server/http.h"
+#include "script/state/lua_str.h"
 
 /* A name that is no token is not repeated: it may hold anything. */
 void peri_refuse_header(lua_State *L, struct peri_str name, const char *fault) {
@@ -12,9 +13,8 @@ void peri_refuse_header(lua_State *L, struct peri_str name, const char *fault) {
 }
 
 struct peri_header peri_check_header(lua_State *L, int name, int value) {
-    struct peri_header header;
-    header.name.p = luaL_checklstring(L, name, &header.name.n);
-    header.value.p = luaL_checklstring(L, value, &header.value.n);
+    struct peri_header header = { .name = peri_check_str(L, name) };
+    header.value = peri_check_str(L, value);
     peri_refuse_header(L, header.name, peri_header_fault(header));
     return header;
 }

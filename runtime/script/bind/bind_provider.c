@@ -102,8 +102,7 @@ static void push_lacks(lua_State *L, unsigned lacks) {
 static int provider_model(lua_State *L) {
     const struct peri_provider *p = check(L);
     const struct peri_fleet *f = ((struct box *)lua_touserdata(L, 1))->fleet;
-    struct peri_str name;
-    name.p = luaL_checklstring(L, 2, &name.n);
+    struct peri_str name = peri_check_str(L, 2);
     struct peri_candidate c = peri_fleet_candidate(f, p, name);
     if (c.provider == NULL) {
         lua_pushnil(L);

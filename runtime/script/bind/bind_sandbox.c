@@ -5,6 +5,7 @@
 #include "script/open.h"
 #include "script/state/task.h"
 #include "script/state/options.h"
+#include "script/state/lua_str.h"
 
 #define SEARCH_MAX 16
 
@@ -91,8 +92,7 @@ static void read_search(lua_State *L, struct trial *t) {
 }
 
 static int sandbox_run(lua_State *L) {
-    struct peri_str source;
-    source.p = luaL_checklstring(L, 1, &source.n);
+    struct peri_str source = peri_check_str(L, 1);
     lua_settop(L, 2);
     static const struct peri_option known[] = {
         { "cpu_ms", PERI_OPTION_INTEGER, 0, UINT32_MAX },

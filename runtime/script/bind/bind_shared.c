@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "script/open.h"
+#include "script/state/lua_str.h"
 
 static struct peri_shared *check_shared(lua_State *L) {
     struct peri_state *s = peri_state_of(L);
@@ -15,8 +16,7 @@ static struct peri_shared *check_shared(lua_State *L) {
 static unsigned share_of(lua_State *L) { return peri_state_of(L)->share; }
 
 static struct peri_str check_key(lua_State *L, int i) {
-    struct peri_str key;
-    key.p = luaL_checklstring(L, i, &key.n);
+    struct peri_str key = peri_check_str(L, i);
     luaL_argcheck(L, key.n > 0 && key.n <= PERI_SHARED_KEY_MAX, i, "1 to 256 bytes");
     return key;
 }

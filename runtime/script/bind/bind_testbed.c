@@ -6,6 +6,7 @@
 #include "router/testbed.h"
 #include "script/bind/bind_header.h"
 #include "script/open.h"
+#include "script/state/lua_str.h"
 #include "script/state/sandbox.h"
 #include "script/state/self.h"
 
@@ -53,8 +54,7 @@ static void set_request(lua_State *L, const struct peri_exchange *x) {
     set_str(L, "method", peri_exchange_method(x));
     set_str(L, "path", peri_exchange_path(x));
     set_str(L, "query", peri_exchange_query(x));
-    struct peri_str body = peri_exchange_body(x);
-    lua_pushlstring(L, body.n > 0 ? body.p : "", body.n);
+    peri_push_str(L, peri_exchange_body(x));
     lua_setfield(L, -2, "body");
     lua_newtable(L);
     for (size_t i = 0; i < peri_exchange_header_count(x); i++)
@@ -200,11 +200,9 @@ static size_t read_headers(lua_State *L, int at, struct peri_header headers[HEAD
 
 static int bed_ask(lua_State *L) {
     struct bed *b = check_bed(L);
-    struct peri_str path, body, method;
+    struct peri_str path = peri_check_str(L, 2), body = peri_check_str(L, 3), method;
     struct peri_header headers[HEADERS_MAX];
     uint64_t id;
-    path.p = luaL_checklstring(L, 2, &path.n);
-    body.p = luaL_checklstring(L, 3, &body.n);
     size_t count = read_headers(L, 4, headers);
     method.p = luaL_optlstring(L, 5, "POST", &method.n);
     enum peri_err err = peri_testbed_ask(b->bed, &id, method, path, body, headers, count);
@@ -244,8 +242,7 @@ static int bed_start(lua_State *L) {
 
 static int bed_write(lua_State *L) {
     struct peri_exchange *x = exchange_of(L);
-    struct peri_str bytes;
-    bytes.p = luaL_checklstring(L, 3, &bytes.n);
+    struct peri_str bytes = peri_check_str(L, 3);
     if (x == NULL || !peri_exchange_is_started(x)) return push_whether(L, false);
     enum peri_err err = peri_exchange_write(x, bytes);
     return push_whether(L, err == PERI_OK || err == PERI_EFULL);

@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "script/state/lua_str.h"
 #include "script/state/strings.h"
 
 #define WHOLE_MAX        256   /* bytes of a format that is handed on whole */
@@ -97,8 +98,7 @@ static size_t add_conversion(lua_State *L, luaL_Buffer *b, struct peri_str forma
 }
 
 int peri_string_format(lua_State *L) {
-    struct peri_str format;
-    format.p = luaL_checklstring(L, 1, &format.n);
+    struct peri_str format = peri_check_str(L, 1);
     int top = lua_gettop(L), i = 1;
     if (is_short(L, format.n, top)) {
         lua_pushvalue(L, lua_upvalueindex(2));
