@@ -4,10 +4,10 @@
 #include "base/json_text.h"
 #include "base/mem.h"
 #include "dialect/error.h"
-#include "router/runtime.h"
 #include "router/admin_providers.h"
 #include "router/client_key.h"
 #include "router/path.h"
+#include "router/runtime.h"
 
 #define LISTEN_MAX  8
 #define BODY_MAX    65536 /* no call has a body yet */
@@ -49,6 +49,10 @@ static void refuse(struct peri_exchange *x, int status, const char *allow, const
     peri_error_body(&body, peri_str_of(message), PERI_STR("invalid_request_error"),
                     (struct peri_str){ NULL, 0 }, peri_str_of(code));
     answer_json(x, status, allow, &body);
+}
+
+static void refuse_method(struct peri_exchange *x, const char *allow) {
+    refuse(x, 405, allow, "method_not_allowed", "this path takes another method: see 'allow'");
 }
 
 /* ---- Who may ---- */
@@ -193,7 +197,7 @@ static void order_provider(struct peri_admin *a, struct peri_exchange *x, struct
     } else if (p == NULL) {
         refuse(x, 404, NULL, "provider_not_found", "no provider has that id");
     } else if (!peri_str_eq(peri_exchange_method(x), PERI_STR("POST"))) {
-        refuse(x, 405, "POST", "method_not_allowed", "this path takes another method: see 'allow'");
+        refuse_method(x, "POST");
     } else {
         struct peri_buf b;
         peri_buf_init(&b, 0);
@@ -226,8 +230,7 @@ static void on_request(void *arg, struct peri_exchange *x) {
         if (peri_str_eq(peri_exchange_method(x), peri_str_of(paths[i].method)))
             paths[i].run(a, x);
         else
-            refuse(x, 405, paths[i].method, "method_not_allowed",
-                   "this path takes another method: see 'allow'");
+            refuse_method(x, paths[i].method);
         peri_log_flush(a->env.log);
         return;
     }

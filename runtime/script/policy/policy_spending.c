@@ -104,9 +104,8 @@ struct peri_allowance peri_policy_allow(void *host, void *arg) {
     uint64_t limit = request_ns(set, r), spent = r->use[r->link].spent_ns;
     if (spent >= limit || (r->out & peri_link_bit(r->link)) != 0)
         a.left_ms = 0;
-    else if (peri_policy_is_out(set, r->link,
-                                r)) /* of this second: what it waited for may be all */
-        a.left_ms = 1;
+    else if (peri_policy_is_out(set, r->link, r)) /* of this second */
+        a.left_ms = 1;                            /* what it waited for may be all */
     else
         a.left_ms = (uint32_t)((limit - spent + MS_NS - 1) / MS_NS);
     return a;

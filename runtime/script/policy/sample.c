@@ -153,8 +153,7 @@ static enum peri_err ask_router(struct sample *s, struct peri_str model, size_t 
     peri_buf_init(&body, 0);
     peri_json_put_open(&body, '{');
     peri_json_put_string_member(&body, "model", model);
-    peri_json_put_raw(&body, PERI_STR(""));
-    peri_buf_add(&body, peri_str_of(requests[which].rest));
+    peri_json_put_raw(&body, peri_str_of(requests[which].rest));
     enum peri_err err = body.err;
     if (err == PERI_OK)
         err = peri_testbed_ask(s->bed, &id, PERI_STR("POST"), peri_str_of(requests[which].path),
