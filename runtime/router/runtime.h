@@ -14,8 +14,9 @@ struct peri_world {
     /* One loop for the only worker and for the control thread, which is no thread then: who made the world turns it, and
      * frees it after the router. */
     struct peri_loop *loop;
-    /* As in struct peri_client_options, for requests, networks, lists of models and what policies fetch: then nothing opens a socket, https goes
-     * without TLS, names without a resolver, and the admin API listens nowhere (peri_control_adopt). */
+    /* As in struct peri_client_options, for requests, networks, lists of models and what policies fetch: then
+     * nothing opens a socket, https goes without TLS, names without a resolver, and the admin API listens nowhere
+     * (peri_control_adopt). */
     int (*dial)(void *arg, struct sockaddr *address, socklen_t *length);
     void *arg;
     int log_fd; /* instead of the configured file; stays the caller's */

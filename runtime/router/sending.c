@@ -5,7 +5,8 @@
  *   OVER      `end` has run
  *
  * Counted by reference: the request holds it until its memory is given back, as the body is read that long; the host
- * until it frees it; a message on its way; and the list of held ends. Everything but the count of these is of the thread that serves; cancel and resume are messages to it.
+ * until it frees it; a message on its way; and the list of held ends. Everything but the count of these is of the
+ * thread that serves; cancel and resume are messages to it.
  */
 #include <stdatomic.h>
 

@@ -56,7 +56,7 @@ struct peri_lua_request {
     size_t body_bytes;         /* of the request as it came */
     struct peri_link_use *use; /* by policy; NULL: none yet */
     struct peri_link_use use_alone; /* the only policy's */
-    uint64_t settled_ns;            /* of this entry, that is in `spent` already */
+    uint64_t settled_ns;            /* of this entry, that is in `use` already */
     size_t link;                    /* whose hook of the coroutine runs or waits, */
     enum peri_hook hook;            /* which, */
     uint64_t generation;            /* and of which text */

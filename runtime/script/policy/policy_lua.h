@@ -4,9 +4,9 @@
  * Order: every policy's `request` hook in the order configured; then `route` hooks until one returns an answer; then,
  * if none did, the built-in route. `attempt`, `event`, `answer` and `done` run through all of the chain.
  *
- * Each hook is protected alone, and has a budget of its own, also an `attempt` hook that a `req:try` calls. When one fails or overruns its budget, what it changed in that call is taken back (edits
- * of documents, headers, a reply, a refusal, what it made of an event), what the others changed stays, and the chain goes
- * on. The failure is logged with policy, hook, file and line, and the request is marked policy_error. A policy that says
+ * Each hook is protected alone, and has a budget of its own, also an `attempt` hook that a `req:try` calls. When one
+ * fails or overruns its budget, what it changed in that call is taken back (edits of documents, headers, a reply, a
+ * refusal, what it made of an event), what the others changed stays, and the chain goes on. The failure is logged with policy, hook, file and line, and the request is marked policy_error. A policy that says
  * `on_failure = "refuse"` ends the request instead: 500 `policy_failed`, or an error frame behind the commit point. Only
  * what hooks did outside of the request (peri.shared, log lines, requests of their own) is done.
  *

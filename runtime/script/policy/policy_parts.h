@@ -68,8 +68,9 @@ void peri_policy_refuse(const struct peri_link *link, struct peri_request *q);
  *   hook   which failed last; PERI_HOOK_COUNT: the text could not be loaded */
 void peri_policy_say_fall(struct peri_policy_lua *set, const struct peri_link *link,
                           enum peri_hook hook, const struct peri_fault *fault);
-/* One hook failed: reported, and counted, unless it waited and its text is not the current one any more. The first line of a hook says it in full; then one a second does, and up to
- * eight that say something else, with the number of those that were held back since.
+/* One hook failed: reported, and counted, unless it waited and its text is not the current one any more. The first
+ * line of a hook says it in full; then one a second does, and up to eight that say something else, with the number of
+ * those that were held back since.
  *   q       whose hook it was; NULL: no request's
  *   gives   false when the request may not go on without that policy: q->guard names it */
 bool peri_policy_failed(struct peri_policy_lua *set, size_t link, enum peri_hook hook,

@@ -1,6 +1,7 @@
 /* Run the policies of a configuration once on sample requests, in a world of their own (router/testbed.h): a chat, a
- * streamed chat, a chat with tools, parts of content and a tool's result, embeddings, and a change of epoch. Each configured provider is there by its id and answers at once; nobody is called
- * and nothing is opened. A policy that names networks is shown every provider.
+ * streamed chat, a chat with tools, parts of content and a tool's result, embeddings, and a change of epoch. Each
+ * configured provider is there by its id and answers at once; nobody is called and nothing is opened. A policy that names
+ * networks is shown every provider.
  */
 #ifndef PERI_SCRIPT_POLICY_SAMPLE_H
 #define PERI_SCRIPT_POLICY_SAMPLE_H
