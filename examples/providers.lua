@@ -25,8 +25,9 @@ return {
     { id = "ollama", url = "http://127.0.0.1:11434/v1", discover_models = true, max_concurrent = 2,
       timeouts = { first_token = "5m" } }, -- it loads a model when it is first asked for
 
-    -- A broker of the Gonka network is a plain provider with a list.
+    -- A broker of the Gonka network is a plain provider with a list. `broker` has its refusals read as the network
+    -- means them.
     { id = "gonka-broker", url = "https://api.gonka24.com/v1", key = secret "env:GONKA_BROKER_KEY", tier = 2,
-      discover_models = true },
+      discover_models = true, broker = "gonka" },
   },
 }
