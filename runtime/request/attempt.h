@@ -31,8 +31,8 @@
 #include "net/sse.h"
 #include "request/request.h"
 
-#define PERI_HINT_MAX_MS                                                                           \
-    60000 /* longest a provider may send us away; official clients obey as much */
+/* Longest a provider may send us away; official clients obey as much. */
+#define PERI_HINT_MAX_MS 60000
 
 enum peri_attempt_state {
     PERI_ATTEMPT_NEW,

@@ -46,10 +46,10 @@ static struct verdict judge_missing(const struct peri_attempt *a,
 /* Where the status leaves open what it is about, the words tell. They come from a provider that a client may make repeat
  * its own: so only codes make more of a failure than its status does (dialect/error_sense.h). */
 static struct verdict judge_words(const struct peri_attempt *a,
-                                  const struct peri_upstream_error *told) {
+                                  const struct peri_upstream_error *told,
+                                  enum peri_error_sense sense) {
     struct peri_str model = peri_attempt_upstream_model(a);
     const struct peri_config *config = a->request->config;
-    enum peri_error_sense sense = peri_error_sense(told, a->status, model);
     struct peri_blame plain = peri_health_of_status(a->status);
     struct verdict v = { plain.err, plain.scope, 0 };
     bool is_account = sense == PERI_SENSE_KEY || sense == PERI_SENSE_FUNDS;
@@ -102,15 +102,14 @@ static void leave_network(struct peri_attempt *a) {
         if (r->fleet->providers[i].network_vitals == network) r->tried[i] = true;
 }
 
-/* What a network's judge says stands over status and words: a 400 may be our clock, a 500 an empty wallet.
- *   gives   true: that is the verdict */
-static bool apply_judgement(struct peri_attempt *a, struct verdict *v,
+/* What a network's judge says stands over status and words: a 400 may be our clock, a 500 an empty wallet. */
+static void apply_judgement(struct peri_attempt *a, struct verdict *v,
                             const struct peri_judgement *j) {
     const struct peri_config *config = a->request->config;
     struct peri_blame plain = peri_health_of_status(a->status);
     bool is_rate = plain.err == PERI_ERATELIMIT;
     switch (j->refusal) {
-    case PERI_REFUSAL_OF_STATUS: return false;
+    case PERI_REFUSAL_OF_STATUS: break;
     case PERI_REFUSAL_OF_REQUEST:
         *v = (struct verdict){ PERI_EREJECTED, PERI_SCOPE_REQUEST, 0 };
         break;
@@ -148,7 +147,6 @@ static bool apply_judgement(struct peri_attempt *a, struct verdict *v,
             *v = (struct verdict){ PERI_ENOTFOUND, PERI_SCOPE_ENDPOINT, config->quarantine_ms };
         break;
     }
-    return true;
 }
 
 static void log_judgement(struct peri_attempt *a, const struct peri_judgement *j) {
@@ -164,15 +162,15 @@ static void log_judgement(struct peri_attempt *a, const struct peri_judgement *j
     peri_log_end(log);
 }
 
-static struct verdict judge_refusal(struct peri_attempt *a,
-                                    const struct peri_upstream_error *told) {
+static struct verdict judge_refusal(struct peri_attempt *a, const struct peri_upstream_error *told,
+                                    enum peri_error_sense sense) {
     const struct peri_provider *p = a->candidate.provider;
-    struct verdict v = judge_words(a, told);
+    struct verdict v = judge_words(a, told, sense);
     if (p->judge == NULL) return v;
     struct peri_judgement j = p->judge(p, a->wallet, a->status, peri_buf_str(&a->in),
                                        peri_loop_now_ms(a->request->env->loop));
-    bool is_verdict = apply_judgement(a, &v, &j);
-    if (is_verdict && j.refusal == PERI_REFUSAL_OF_REQUEST) return v;
+    apply_judgement(a, &v, &j);
+    if (j.refusal == PERI_REFUSAL_OF_REQUEST) return v;
     if (j.is_outdated) look_again(a);
     if (j.event == NULL) return v;
     a->remedy = j.sentence;
@@ -199,8 +197,7 @@ static bool is_for_larger(struct peri_attempt *a) {
     return is_found;
 }
 
-static bool is_too_long(const struct peri_attempt *a, const struct peri_upstream_error *told) {
-    enum peri_error_sense sense = peri_error_sense(told, a->status, peri_attempt_upstream_model(a));
+static bool is_too_long(const struct peri_attempt *a, enum peri_error_sense sense) {
     return a->status == 413 || sense == PERI_SENSE_CONTEXT || sense == PERI_SENSE_TOO_LARGE;
 }
 
@@ -238,13 +235,15 @@ static void describe_place(const struct peri_attempt *a, char out[200]) {
 void peri_attempt_end_refusal(struct peri_attempt *a) {
     struct peri_upstream_error told;
     peri_upstream_error_read(&told, peri_buf_str(&a->in), peri_attempt_secret(a));
-    struct verdict v = judge_refusal(a, &told);
+    enum peri_error_sense sense =
+        peri_error_sense(&told, a->status, peri_attempt_upstream_model(a));
+    struct verdict v = judge_refusal(a, &told, sense);
     /* Only where waiting is what the status asks for: a client's own words may be among these. */
     if (a->hint_ms == 0 && peri_health_is_overload(v.err, a->status)) {
         uint64_t hint_ms = peri_retry_after_words(peri_buf_str(&a->in), PERI_HINT_MAX_MS);
         if (hint_ms != PERI_RETRY_UNKNOWN) a->hint_ms = hint_ms > 0 ? hint_ms : 1;
     }
-    if (v.err == PERI_EREJECTED && is_too_long(a, &told) && is_for_larger(a)) v.err = PERI_EUNFIT;
+    if (v.err == PERI_EREJECTED && is_too_long(a, sense) && is_for_larger(a)) v.err = PERI_EUNFIT;
     a->scope = v.scope;
     a->rest_ms = v.rest_ms;
     a->is_judged = true;

@@ -1,9 +1,9 @@
 /* A streamed answer on its way to the client.
  *
  * Frames are taken whole: a piece of one waits in `in` until the rest has come, so what the client gets is always
- * well formed up to the last byte. Until the first content token frames are held, but for the progress of the prompt where
- * the client asked for it; from then on the run of frames
- * that one read brought leaves in one write, untouched, unless a policy looks at events.
+ * well formed up to the last byte. Until the first content token frames are held. Progress of the prompt goes out before
+ * it where the client asked for it. From then on the run of frames that one read brought leaves in one write, untouched,
+ * unless a policy looks at events.
  *
  * A stream is complete when it said so (a finish reason or the end event); every other end, the clean one included, becomes
  * an error frame without that event: official clients raise on that, and on nothing else reliably.
@@ -330,7 +330,6 @@ static size_t take_frames(struct peri_attempt *a, struct peri_str in) {
             if (a->is_broken) return used;
             if (decides_commit(a, kind)) commit_answer(a);
             if (a->state == PERI_ATTEMPT_READY) return used;
-            run.from = in.p + used;
         }
         if (!is_shown) continue;
         has_event = true;
@@ -343,7 +342,6 @@ static size_t take_frames(struct peri_attempt *a, struct peri_str in) {
             if (a->is_broken) return used;
             commit_answer(a);
             if (a->state == PERI_ATTEMPT_READY) return used;
-            run.from = in.p + used;
             continue;
         }
         if (kind == PERI_STREAM_PROGRESS && may_tell_progress(a)) {

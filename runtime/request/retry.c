@@ -19,9 +19,9 @@ static bool is_of_moment(const struct peri_attempt *a) {
     }
     for (size_t i = 0; i < c->status_count; i++)
         if ((int)c->statuses[i] == status) return true;
-    if (c->statuses != NULL || status == 0) return c->statuses == NULL;
-    return status == 408 || status == 409 || status == 425 || status == 429 || status == 200 ||
-           status >= 500;
+    if (c->statuses != NULL) return false;
+    return status == 0 || status == 408 || status == 409 || status == 425 || status == 429 ||
+           status == 200 || status >= 500;
 }
 
 static unsigned count_at(const struct peri_request *r, const struct peri_provider *p) {
