@@ -60,7 +60,8 @@ thread_specs="admin|budget|epoch_webhook|faults|gonka_gateway|gonka_kept|headers
 
 # The thread sanitizer keeps a signal until the thread calls the C library, which a loop in Lua may never do, and loses count of
 # frames that Lua's errors jump over until its own stack is full: tests of budgets and those that raise errors by the thousand
-# are left out. So is what has one thread and takes longer than its alarm there.
+# are left out (sandbox_test uses up budgets there that it keeps elsewhere). So is what has one thread and takes longer than
+# its alarm there.
 run_thread_tests() {
   local left_out='^c\.(budget|budget_reach|config_load|policy_crowd|policy_reach|sandbox|strings)_test$'
   echo "skipped: $left_out, and the specs but $thread_specs"

@@ -37,6 +37,14 @@ static inline struct peri_str peri_str_from(struct peri_str s, size_t start) {
                         : (struct peri_str){ s.p + start, s.n - start };
 }
 
+/* What some editors and libraries put in front of UTF-8 text; JSON has no place for it. */
+#define PERI_BYTE_ORDER_MARK "\xef\xbb\xbf"
+/* The text behind its byte order mark; all of it when it has none. */
+static inline struct peri_str peri_str_after_mark(struct peri_str s) {
+    bool has_mark = peri_str_has_prefix(s, PERI_STR(PERI_BYTE_ORDER_MARK));
+    return has_mark ? peri_str_from(s, sizeof PERI_BYTE_ORDER_MARK - 1) : s;
+}
+
 /* Equal when ASCII letters are compared without case (header names, schemes, host names). */
 bool peri_str_eq_nocase(struct peri_str a, struct peri_str b);
 

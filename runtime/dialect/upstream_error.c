@@ -256,7 +256,7 @@ static void read_page(struct reading *r, struct peri_str text) {
 }
 
 static struct peri_str without_front(struct peri_str text) {
-    if (peri_str_has_prefix(text, PERI_STR("\xef\xbb\xbf"))) text = peri_str_from(text, 3);
+    text = peri_str_after_mark(text);
     while (text.n > 0 && text.p[0] != '\0' && strchr(" \t\r\n", text.p[0]) != NULL)
         text = peri_str_from(text, 1);
     return text;

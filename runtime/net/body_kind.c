@@ -1,14 +1,12 @@
 #include "net/body_kind.h"
 
-static const struct peri_str bom = PERI_STR_INIT("\xef\xbb\xbf");
-
 static struct peri_str behind_blanks(struct peri_str s) {
     while (s.n > 0 && s.p[0] != '\0' && strchr(" \t\r\n", s.p[0]) != NULL) s = peri_str_from(s, 1);
     return s;
 }
 
 size_t peri_body_blanks(struct peri_str front) {
-    struct peri_str rest = peri_str_has_prefix(front, bom) ? peri_str_from(front, bom.n) : front;
+    struct peri_str rest = peri_str_after_mark(front);
     struct peri_str told = behind_blanks(rest);
     return told.n < rest.n ? front.n - told.n - 1 : 0;
 }
@@ -16,9 +14,9 @@ size_t peri_body_blanks(struct peri_str front) {
 enum peri_body_kind peri_body_kind_of(struct peri_str front) {
     static const struct peri_str fields[] = { PERI_STR_INIT("data:"), PERI_STR_INIT("event:"),
                                               PERI_STR_INIT("id:"), PERI_STR_INIT("retry:") };
-    if (front.n < bom.n && peri_str_has_prefix(bom, front)) return PERI_BODY_UNKNOWN;
-    if (peri_str_has_prefix(front, bom)) front = peri_str_from(front, bom.n);
-    front = behind_blanks(front);
+    const struct peri_str mark = PERI_STR(PERI_BYTE_ORDER_MARK);
+    if (front.n < mark.n && peri_str_has_prefix(mark, front)) return PERI_BODY_UNKNOWN;
+    front = behind_blanks(peri_str_after_mark(front));
     if (front.n == 0) return PERI_BODY_UNKNOWN;
     switch (front.p[0]) {
     case '{':

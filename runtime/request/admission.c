@@ -98,8 +98,7 @@ static bool parse_body(struct peri_request *r, struct peri_str text, bool is_pad
     struct peri_json_options options = { .routed = r->dialect->routed,
                                          .routed_count = r->dialect->routed_count,
                                          .is_padded = is_padded };
-    /* Some editors and libraries put a byte order mark in front, which JSON has no place for. */
-    if (peri_str_has_prefix(text, PERI_STR("\xef\xbb\xbf"))) text = peri_str_from(text, 3);
+    text = peri_str_after_mark(text);
     r->body_bytes = text.n;
     enum peri_err err = peri_json_parse(&r->body, text, &options, &fault);
     if (err == PERI_ENOMEM) {

@@ -120,9 +120,8 @@ static bool on_body(void *arg, struct peri_call *call, struct peri_str bytes) {
 
 void peri_attempt_end_whole(struct peri_attempt *a) {
     struct peri_request *r = a->request;
-    /* No client's JSON has a place for a byte order mark. */
-    if (peri_str_has_prefix(peri_buf_str(&a->in), PERI_STR("\xef\xbb\xbf")))
-        peri_buf_drop(&a->in, 3);
+    size_t text_n = peri_str_after_mark(peri_buf_str(&a->in)).n;
+    if (text_n < a->in.n) peri_buf_drop(&a->in, a->in.n - text_n);
     enum peri_err err = a->dialect->read_answer(&a->stream, peri_buf_str(&a->in));
     if (err == PERI_OK && peri_attempt_fail_unsaid(a)) return;
     if (err == PERI_OK && r->is_stream) {
