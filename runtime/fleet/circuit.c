@@ -42,7 +42,12 @@ static bool look_at_keys(const struct peri_provider *p, uint64_t now_ms, struct 
         if (one.wait_ms < least.wait_ms) least = one;
     }
     if (p->key_count == 0) return true;
-    if (why != NULL && least.wait_ms >= why->wait_ms) *why = least;
+    if (why == NULL) return false;
+    least.is_forbidden |= why->is_forbidden;
+    if (least.wait_ms >= why->wait_ms)
+        *why = least;
+    else
+        why->is_forbidden = least.is_forbidden;
     return false;
 }
 
