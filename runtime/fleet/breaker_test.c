@@ -53,6 +53,20 @@ TEST(breaker_opens_by_ratio_when_there_are_enough_results) {
     for (int i = 2; i < PERI_BREAKER_RESULTS_MIN / 2; i++)
         CHECK(!peri_breaker_fail(&b, &by_ratio, &f));
     CHECK(peri_breaker_fail(&b, &by_ratio, &f));
+    CHECK(peri_breaker_succeed(&b, &by_ratio, 55000, true));
+    f.now_ms = 55000; /* what was counted before it closed counts no more */
+    CHECK(!peri_breaker_fail(&b, &by_ratio, &f));
+}
+
+TEST(breaker_counts_results_for_the_length_of_the_window) {
+    for (uint64_t late_ms = 0; late_ms <= 1000; late_ms += 1000) {
+        struct peri_breaker b = { 0 };
+        struct peri_breaker_failure f = { PERI_EUPSTREAM, 500, 100000, 0, false };
+        for (int i = 1; i < PERI_BREAKER_RESULTS_MIN; i++)
+            CHECK(!peri_breaker_fail(&b, &by_ratio, &f));
+        f.now_ms += by_ratio.window_ms + late_ms;
+        CHECK_EQ(peri_breaker_fail(&b, &by_ratio, &f), late_ms == 0);
+    }
 }
 
 TEST(breaker_counts_more_results_than_a_window_has_room_for) {
@@ -62,6 +76,22 @@ TEST(breaker_counts_more_results_than_a_window_has_room_for) {
         peri_breaker_succeed(&b, &by_ratio, 1000, false);
         if (i % 3 == 0) CHECK(!peri_breaker_fail(&b, &by_ratio, &f));
     }
+}
+
+/* The count of failures must not run over into the count of good results beside it. */
+TEST(breaker_counts_more_failures_than_a_window_has_room_for) {
+    static const struct peri_breaker_rule most = {
+        .failures = 1000000, .percent = 90, .window_ms = 30000, .rest_ms = 15000
+    };
+    struct peri_breaker b = { 0 };
+    struct peri_breaker_failure f = { PERI_EUPSTREAM, 500, 1000, 0, false };
+    bool has_opened = false;
+    for (int i = 0; i < 33000; i++) {
+        peri_breaker_succeed(&b, &most, 1000, false);
+        for (int k = 0; k < 2; k++) CHECK(!peri_breaker_fail(&b, &most, &f));
+    }
+    for (int i = 0; i < 2000; i++) has_opened |= peri_breaker_fail(&b, &most, &f);
+    CHECK(has_opened);
 }
 
 TEST(breaker_lets_one_trial_go_when_its_time_is_over) {
@@ -104,8 +134,13 @@ TEST(breaker_obeys_what_the_other_side_asks_for) {
     CHECK_EQ(closed_for(&b, 1000), 400);
     tell(&b, 1000, 9000);
     CHECK_EQ(closed_for(&b, 1000), 9000);
-    tell(&b, 1000, 400); /* a longer rest that has begun stays */
+    CHECK_EQ(atomic_load(&b.since_ms), 1000);
+    struct peri_breaker_failure f = { PERI_EUPSTREAM, 503, 1000, 400, false };
+    peri_breaker_fail(&b, &in_a_row,
+                      &f); /* a longer rest that has begun stays, and so does its reason */
     CHECK_EQ(closed_for(&b, 1000), 9000);
+    CHECK_EQ(atomic_load(&b.reason), PERI_ERATELIMIT);
+    CHECK_EQ(atomic_load(&b.status), 429);
 }
 
 TEST(breaker_of_the_last_one_to_ask_lets_requests_pass) {
@@ -142,6 +177,15 @@ TEST(breaker_pauses_between_early_trials_that_fail) {
         now += pauses[i];
     }
     CHECK_EQ(peri_breaker_enter(&b, now, true), PERI_BREAKER_TRIAL);
+    peri_breaker_cancel(&b);
+    peri_breaker_pause(&b, now);
+    CHECK(peri_breaker_succeed(&b, &in_a_row, now, true)); /* one that answers ends the pauses */
+    tell(&b, now, 700000);
+    CHECK_EQ(peri_breaker_enter(&b, now, true), PERI_BREAKER_TRIAL);
+    peri_breaker_cancel(&b);
+    peri_breaker_pause(&b, now);
+    CHECK_EQ(peri_breaker_enter(&b, now + 999, true), PERI_BREAKER_REFUSED);
+    CHECK_EQ(peri_breaker_enter(&b, now + 1000, true), PERI_BREAKER_TRIAL);
 }
 
 TEST(breaker_that_opened_is_not_closed_by_what_began_before) {
@@ -155,6 +199,40 @@ TEST(breaker_that_opened_is_not_closed_by_what_began_before) {
     CHECK_EQ(closed_for(&b, 1000), 0);
 }
 
+/* An order to ask again, or to hold and then to ask again, is a new beginning. */
+TEST(breaker_that_is_reset_or_freed_remembers_no_failure) {
+    for (int is_freed = 0; is_freed < 2; is_freed++) {
+        struct peri_breaker b = { 0 };
+        uint64_t now = 1000;
+        tell(&b, now, 600000);
+        for (int i = 0; i < 3; i++) {
+            CHECK_EQ(peri_breaker_enter(&b, now, true), PERI_BREAKER_TRIAL);
+            fail(&b, now, true);
+            peri_breaker_pause(&b, now);
+            if (i < 2) now += 1000u << i;
+        }
+        struct peri_breaker_failure f = { PERI_EUPSTREAM, 500, now, 0, false };
+        for (int i = 1; i < PERI_BREAKER_RESULTS_MIN; i++) peri_breaker_fail(&b, &by_ratio, &f);
+        if (is_freed) peri_breaker_hold(&b, true);
+        if (is_freed)
+            peri_breaker_hold(&b, false);
+        else
+            peri_breaker_reset(&b);
+        CHECK(!peri_breaker_fail(&b, &by_ratio, &f)); /* the window is empty */
+        CHECK(!fail(&b, now, false));
+        CHECK(fail(&b, now, false)); /* the third in a row */
+        CHECK_EQ(closed_for(&b, now), 15000);
+        peri_breaker_reset(&b);
+        tell(&b, now,
+             600000); /* a trial may go at once, and the next one after the shortest pause */
+        CHECK_EQ(peri_breaker_enter(&b, now, true), PERI_BREAKER_TRIAL);
+        peri_breaker_cancel(&b);
+        peri_breaker_pause(&b, now);
+        CHECK_EQ(peri_breaker_enter(&b, now + 999, true), PERI_BREAKER_REFUSED);
+        CHECK_EQ(peri_breaker_enter(&b, now + 1000, true), PERI_BREAKER_TRIAL);
+    }
+}
+
 TEST(breaker_that_is_held_lets_nobody_pass_and_nothing_frees_it_but_the_order) {
     struct peri_breaker b = { 0 };
     peri_breaker_hold(&b, true);
@@ -163,6 +241,8 @@ TEST(breaker_that_is_held_lets_nobody_pass_and_nothing_frees_it_but_the_order) {
     CHECK(peri_breaker_forbids(&b, 1000));
     CHECK(closed_for(&b, 1000) > 0);
     for (int i = 0; i < 5; i++) CHECK(!fail(&b, 1000, false));
+    CHECK(!tell(&b, 1000, 500));
+    CHECK_EQ(atomic_load(&b.state), PERI_BREAKER_HELD);
     CHECK(!peri_breaker_succeed(&b, &in_a_row, 1000, true));
     peri_breaker_reset(&b);
     CHECK_EQ(atomic_load(&b.state), PERI_BREAKER_HELD);
