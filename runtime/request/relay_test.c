@@ -61,7 +61,11 @@ TEST(relay_takes_some_more_than_full_and_is_open_when_drained) {
     bare_request_open(&b, "");
     start(&b);
     CHECK(!peri_relay_drained(&b.request));
+    b.client.gives = PERI_EFULL;
+    put(&b, ""); /* nothing is not asked for room */
+    b.client.gives = PERI_OK;
     b.client.full_at = 1;
+    CHECK_EQ(b.request.relay.state, PERI_RELAY_OPEN);
     put(&b, "x");
     CHECK_EQ(b.request.relay.state, PERI_RELAY_FULL);
     put(&b, "yz");
@@ -179,6 +183,22 @@ TEST(relay_keeps_nothing_alive_that_is_no_stream_or_decided) {
         peri_relay_keep_alive(&b.request);
         peri_loop_advance(b.rig.env.loop, 1000);
         CHECK_EQ(b.client.heads, 0);
+        bare_request_close(&b);
+    }
+}
+
+/* The head of an answer, its end, or a client that must go: no comment is sent after it. */
+TEST(relay_keeps_nothing_alive_that_has_started_or_ended) {
+    for (int way = 0; way < 3; way++) {
+        struct bare_request b;
+        bare_request_open(&b, ",\"keepalive\":\"100ms\"");
+        peri_relay_keep_alive(&b.request);
+        if (way == 0) start(&b);
+        if (way == 1) peri_relay_close(&b.request);
+        if (way == 2) peri_relay_cut(&b.request, false);
+        peri_loop_advance(b.rig.env.loop, 1000);
+        CHECK_EQ(b.client.got.n, 0);
+        CHECK_EQ(b.client.heads, way == 0);
         bare_request_close(&b);
     }
 }

@@ -261,3 +261,25 @@ TEST(requests_end_with_their_environment) {
     CHECK_EQ(c.releases, 1);
     peri_buf_done(&c.got);
 }
+
+/* A quarter of the memory, and 128 KiB at most, is kept from hooks for the attempts. */
+TEST(request_has_less_room_for_hooks_than_for_itself) {
+    static const struct {
+        size_t memory, kept;
+    } cases[] = { { 64 << 10, 16 << 10 }, { 512 << 10, 128 << 10 }, { 8 << 20, 128 << 10 } };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct peri_config config = { .request_memory = cases[i].memory };
+        struct peri_request r = { .config = &config, .arena.used = 1000 };
+        size_t room = cases[i].memory - 1000, most = room - cases[i].kept;
+        CHECK(peri_request_has_room(&r, room));
+        CHECK(!peri_request_has_room(&r, room + 1));
+        CHECK(!peri_request_has_room(&r, SIZE_MAX));
+        CHECK(peri_request_may_write(&r, most));
+        CHECK(!peri_request_may_write(&r, most + 1));
+        CHECK(!peri_request_may_write(&r, SIZE_MAX));
+        CHECK(!peri_request_may_write(&r, SIZE_MAX - cases[i].kept + 1));
+        r.arena.used = cases[i].memory - cases[i].kept;
+        CHECK(peri_request_may_write(&r, 0));
+        CHECK(!peri_request_may_write(&r, 1));
+    }
+}
