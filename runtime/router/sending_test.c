@@ -155,14 +155,19 @@ TEST(sending_keeps_the_end_until_its_host_goes_on) {
     }
 }
 
+/* The host took one piece of its answer, and the sending waits for it. */
+static void open_waiting(struct host *h) {
+    host_open(h);
+    h->rig.a.script = JSON;
+    CHECK_EQ(host_send(h, ASK), PERI_OK);
+    h->takes = 1;
+    RIG_UNTIL(&h->rig, h->got.n > 0);
+    turn(h, 5);
+}
+
 TEST(sending_that_waits_for_its_host_can_be_cancelled) {
     struct host h;
-    host_open(&h);
-    h.rig.a.script = JSON;
-    CHECK_EQ(host_send(&h, ASK), PERI_OK);
-    h.takes = 1;
-    RIG_UNTIL(&h.rig, h.got.n > 0);
-    turn(&h, 5);
+    open_waiting(&h);
     CHECK_EQ(peri_sending_cancel(h.sending), PERI_OK);
     turn(&h, 5);
     CHECK_EQ(h.ends, 1);
@@ -173,12 +178,7 @@ TEST(sending_that_waits_for_its_host_can_be_cancelled) {
 
 TEST(sending_that_its_host_left_while_it_waited_ends_with_the_router) {
     struct host h;
-    host_open(&h);
-    h.rig.a.script = JSON;
-    CHECK_EQ(host_send(&h, ASK), PERI_OK);
-    h.takes = 1;
-    RIG_UNTIL(&h.rig, h.got.n > 0);
-    turn(&h, 5);
+    open_waiting(&h);
     peri_sending_free(h.sending);
     CHECK_EQ(h.ends, 0);
     host_close(&h);
