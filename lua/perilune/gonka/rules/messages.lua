@@ -14,7 +14,7 @@ local null, is_blank = json.null, words.is_blank
 function messages.count(c)
   if c.has_good_messages and c.has_good_messages <= messages.most then return end
   local list = c.top.messages
-  if type(list) == "userdata" and json.kind(list) == "array" and #list > messages.most then
+  if is_array(list) and #list > messages.most then
     return ("messages: array length %d exceeds limit %d"):format(#list, messages.most), "messages"
   end
 end

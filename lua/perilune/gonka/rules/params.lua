@@ -2,7 +2,10 @@
 -- Two kinds of rule: `checks` run before the messages are looked at, `clamps` after the output limits are known. Every
 -- rule is given the context and returns nil, or a sentence and the field it is about.
 local json = require("perilune").json
+local kinds = require "perilune.kinds"
 local words = require "perilune.gonka.rules.words"
+
+local is_array = kinds.is_array
 
 local params = { checks = {}, clamps = {} }
 
@@ -73,10 +76,6 @@ end
 checks.seed = uint_or_null "seed"
 checks.min_tokens = uint_or_null "min_tokens"
 
-local function is_list(value)
-  return type(value) == "userdata" and value ~= json.null and json.kind(value) == "array"
-end
-
 --- The first entry that is not what it must be.
 local function entry_fault(name, list, is_good, must)
   for i = 1, #list do
@@ -109,7 +108,7 @@ end
 
 function checks.stop(c)
   local list = c.top.stop
-  if not is_list(list) then return end
+  if not is_array(list) then return end
   local message, field = entry_fault("stop", list, is_text, "must be a string")
   if not message then message, field = count_fault("stop", list, 16) end
   if not message then message, field = length_fault("stop", list, 256) end
@@ -119,7 +118,7 @@ end
 function checks.stop_token_ids(c)
   local list = c.top.stop_token_ids
   if c.release.drops_stop_token_ids then return c:change("stop_token_ids", nil) end
-  if not is_list(list) then return end
+  if not is_array(list) then return end
   local message, field = count_fault("stop_token_ids", list, 64)
   if not message then
     message, field = entry_fault("stop_token_ids", list, words.is_uint, "must be an integer token id")
@@ -129,7 +128,7 @@ end
 
 function checks.bad_words(c)
   local list = c.top.bad_words
-  if not is_list(list) then return end
+  if not is_array(list) then return end
   local message, field = entry_fault("bad_words", list, is_text, "must be a string")
   if message then return message, field end
   for i = #list, 1, -1 do
