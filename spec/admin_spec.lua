@@ -217,6 +217,10 @@ describe("a configuration with an admin API", function()
       assert.same({ false, "open", "EUPSTREAM", 503, 1, false },
         { one.available, one.state, one.reason, math.tointeger(one.status), one.failed, one.asked_for })
       assert(one.left_ms > 10000 and one.left_ms <= 15000)
+      assert.same({ 1, 1, 0 }, { one.failures_in_a_row, one.opened, of(admin, "b").failures_in_a_row })
+      assert(one.rests_for_ms >= 0 and one.rests_for_ms < 5000)
+      loop.await("the rest to last", function() return of(admin, "a").rests_for_ms > one.rests_for_ms end)
+      assert.is_nil(of(admin, "b").rests_for_ms)
       assert.equal(200, ask(admin, "POST", "/admin/providers/a/reset").status)
       r:chat { model = "n" }
       one = of(admin, "a")
