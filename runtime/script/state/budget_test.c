@@ -292,13 +292,18 @@ static int push_inner(lua_State *L, void *arg) {
     return 1;
 }
 
-static enum peri_task_status run_inner(const char *body, struct peri_fault *fault) {
+static enum peri_task_status run_inner_with(const struct peri_state_options *options,
+                                            const char *body, struct peri_fault *fault) {
     static const struct peri_task_ops ops = { push_inner, NULL, NULL };
     struct outer o = { NULL, body };
-    CHECK_EQ(peri_state_new(&o.state, &script_options), PERI_OK);
+    CHECK_EQ(peri_state_new(&o.state, options), PERI_OK);
     enum peri_task_status status = peri_task_start(NULL, o.state, &ops, &o, fault);
     peri_state_free(o.state);
     return status;
+}
+
+static enum peri_task_status run_inner(const char *body, struct peri_fault *fault) {
+    return run_inner_with(&script_options, body, fault);
 }
 
 /* The entry has 50 ms, of which it uses 12; what it calls uses 120. */
@@ -318,6 +323,17 @@ TEST(a_budget_in_the_midst_of_an_entry_takes_nothing_of_the_entrys) {
     CHECK_EQ(run_inner("local inner = ... inner(5) while true do pcall(error) end", &fault),
              PERI_TASK_FAILED);
     CHECK_EQ(fault.err, PERI_EBUDGET);
+}
+
+TEST(a_budget_in_the_midst_of_an_entry_gives_the_entry_no_steps) {
+    static const struct peri_state_options counted = {
+        .entry = { .steps = 100000, .is_counted = true, .cpu_ms = 10000 }
+    };
+    struct peri_fault fault = { PERI_OK, "" };
+    CHECK_EQ(run_inner_with(&counted, "local inner = ... while true do inner(0) end", &fault),
+             PERI_TASK_FAILED);
+    CHECK_STR(peri_str_of(fault.text),
+              "test.lua:1: stopped: it used up its budget of 100000 instructions");
 }
 
 TEST(a_state_built_on_one_thread_is_stopped_on_another) {
