@@ -27,6 +27,16 @@ local function begin(r)
   end
 end
 
+-- Tell it to stop, and see that it listens no more.
+local function begin_to_stop(r)
+  r.process:signal "TERM"
+  loop.await("new connections to be refused", function()
+    local ok, c = pcall(raw.connect, r.port)
+    if ok then c:close() end
+    return not ok
+  end)
+end
+
 describe("a router that is told to stop", function()
   teardown(process.stop_all)
 
@@ -34,12 +44,7 @@ describe("a router that is told to stop", function()
     local release = {}
     local r = start { providers = { router.provider("a", patient(release)) } }
     local rest = begin(r)
-    r.process:signal "TERM"
-    loop.await("new connections to be refused", function()
-      local ok, c = pcall(raw.connect, r.port)
-      if ok then c:close() end
-      return not ok
-    end)
+    begin_to_stop(r)
     assert.is_true(r.process:is_running())
     release.now = true
     local body, is_whole = rest()
@@ -106,12 +111,7 @@ describe("a router that is told to stop", function()
     local r = start { providers = { router.provider("a", patient {}) } }
     function r.stop() end -- its status is judged here
     local rest = begin(r)
-    r.process:signal "TERM"
-    loop.await("new connections to be refused", function()
-      local ok, c = pcall(raw.connect, r.port)
-      if ok then c:close() end
-      return not ok
-    end)
+    begin_to_stop(r)
     r.process:signal "TERM"
     assert.equal(1, r.process:wait())
     local _, is_whole = rest()
@@ -125,12 +125,7 @@ describe("a router that is told to stop", function()
       providers = { router.provider("a", patient(release)) }, policies = { "edited.lua" }, workers = 3,
     }, { ["edited.lua"] = text })
     local rest = begin(r)
-    r.process:signal "TERM"
-    loop.await("new connections to be refused", function()
-      local ok, c = pcall(raw.connect, r.port)
-      if ok then c:close() end
-      return not ok
-    end)
+    begin_to_stop(r)
     -- Two workers have nothing to do and have ended; an order to all of them must not wait for these.
     r:write("edited.lua", text .. " -- again")
     loop.await("the edit to be judged", function()
