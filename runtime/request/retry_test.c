@@ -2,7 +2,7 @@
 
 #include "request/request_rig.h"
 
-/* A request on the built-in route, and what its end said. Provider b is held unless a test frees it. */
+/* A request on the built-in route, and what its end said. Provider b is held at first. */
 struct bed {
     struct rig rig;
     struct client client;
@@ -24,7 +24,7 @@ static void hold_b(struct bed *b, bool is_held) {
     peri_breaker_hold(&p->vitals->breaker, is_held);
 }
 
-/* `retry`: members of `route.retry`; `a`: more members of provider a, each with a comma in front. */
+/* `retry`: members of `route.retry`; `a`: more of provider a, each with a comma in front. */
 static void bed_open(struct bed *b, const char *retry, const char *a) {
     char settings[512];
     snprintf(settings, sizeof settings,
